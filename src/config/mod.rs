@@ -1,0 +1,276 @@
+//! What the router is asked to serve: servers, addresses and limits, checked once and valid from then on.
+//!
+//! [`Config`] comes from the command line and, where one is named, from a [`file`](mod@file).
+
+pub mod file;
+mod name;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use name::{InvalidName, ServerName};
+
+/// Everything that a router is built from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address and port to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The named servers, in the order in which they were given.
+    pub servers: Vec<ServerSpec>,
+    /// The server behind `/mcp`, `/sse` and `/messages`, if the command line gave one.
+    pub default_server: Option<ServerSpec>,
+    /// Children inherit the router's whole environment, not only the safe part of it.
+    pub pass_environment: bool,
+    /// Streamable HTTP needs no session: each request stands alone.
+    pub stateless: bool,
+    /// A session without request and without stream ends after this; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// Origins that may read answers (CORS) and pass the guard; `*` among them allows all.
+    pub allow_origins: Vec<String>,
+    /// Host names that pass the guard besides the ones that always do.
+    pub allow_hosts: Vec<String>,
+    /// What a reverse proxy puts before our paths: empty, or `/prefix` without a slash at its end.
+    pub base_path: String,
+    /// Proxies whose `X-Forwarded-Prefix` is believed.
+    pub trust_proxies: Vec<ipnet::IpNet>,
+    /// How much of everything.
+    pub limits: Limits,
+    /// What was odd but not wrong; told once at the start.
+    pub warnings: Vec<String>,
+}
+
+/// One server that the router mounts.
+#[derive(Clone, Debug)]
+pub struct ServerSpec {
+    /// Where it is mounted: `/servers/<name>`.
+    pub name: ServerName,
+    /// What it is, or why it cannot be had.
+    pub target: Target,
+    /// Longest time that a request may take; progress restarts the clock. `None`: no limit.
+    pub timeout: Option<Duration>,
+    /// Longest silence between the first message written to a process and its first answer.
+    pub start_timeout: Duration,
+    /// How processes are kept and shared.
+    pub pool: PoolSpec,
+    /// What the server speaks, where finding out should not be trusted.
+    pub era: EraSetting,
+    /// What becomes of a session whose process dies.
+    pub restart: RestartSpec,
+}
+
+/// What stands behind a mount.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A command that speaks MCP over its standard streams.
+    Stdio(CommandSpec),
+    /// Switched off in the file: its paths answer 404.
+    Disabled,
+    /// The entry cannot work, for the reason given: its paths answer 503. The reason holds no secret.
+    Broken(String),
+}
+
+/// A command to spawn, without a shell.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CommandSpec {
+    /// The program: a path, or a name that is looked up in `PATH`.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Environment variables beside the inherited ones; values may be secret.
+    pub env: BTreeMap<String, String>,
+    /// The working directory; the router's own if none.
+    pub cwd: Option<PathBuf>,
+    /// Strings that must never be shown: what a `${}` produced.
+    pub secrets: Vec<String>,
+}
+
+/// How a mount keeps and shares its processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSpec {
+    /// Whether legacy clients share processes.
+    pub mode: PoolMode,
+    /// Processes kept ready, not yet spoken to.
+    pub warm: usize,
+    /// Most processes, spares and probes included.
+    pub max: usize,
+    /// Overrides [`Config::idle_timeout`] for this mount: `None` says nothing, `Some(None)` says never.
+    pub idle_timeout: Option<Option<Duration>>,
+    /// Which modern or stateless clients may share a process.
+    pub isolation: Isolation,
+}
+
+/// Whether legacy clients share processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolMode {
+    /// Every legacy client has its own process.
+    Session,
+    /// Clients share processes.
+    Shared,
+}
+
+/// Which clients without a session may share a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// All of them.
+    Shared,
+    /// Those of one principal.
+    Principal,
+    /// None: a process for each request.
+    Request,
+}
+
+/// The configured era of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EraSetting {
+    /// Found out.
+    Auto,
+    /// It speaks a legacy revision.
+    Legacy,
+    /// It speaks 2026-07-28.
+    Modern,
+}
+
+/// What becomes of a session whose process dies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartSpec {
+    /// Go on with a new process, or end.
+    pub on_crash: OnCrash,
+    /// Failed starts before the mount is `failed`; deaths within ten seconds before a session ends.
+    pub attempts: u32,
+}
+
+/// Whether a session survives its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCrash {
+    /// The session goes on with a new process.
+    Restart,
+    /// The session ends: its next request gets 404.
+    End,
+}
+
+/// How much of everything; each has its key under `limits` in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// Bytes of a line that a server writes.
+    pub line: usize,
+    /// Nesting of a message, the outermost container counting as 1.
+    pub depth: usize,
+    /// Bytes of a request's head.
+    pub head: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// Open connections.
+    pub connections: usize,
+    /// Running processes, over all mounts.
+    pub processes: usize,
+    /// From connecting to the end of the first head.
+    pub head_timeout: Duration,
+    /// From the head to the end of the body.
+    pub body_timeout: Duration,
+    /// A connection without a request.
+    pub idle_connection: Duration,
+}
+
+impl ServerSpec {
+    /// A stdio server with every setting at its default.
+    pub fn stdio(name: ServerName, command: CommandSpec) -> Self {
+        Self::new(name, Target::Stdio(command))
+    }
+
+    /// A mount of `target` with every setting at its default.
+    pub fn new(name: ServerName, target: Target) -> Self {
+        Self {
+            name,
+            target,
+            timeout: None,
+            start_timeout: Duration::from_secs(60),
+            pool: PoolSpec::default(),
+            era: EraSetting::Auto,
+            restart: RestartSpec::default(),
+        }
+    }
+}
+
+impl PoolSpec {
+    /// Exactly one process, ever: for servers that may run only once.
+    pub fn is_singleton(&self) -> bool {
+        self.mode == PoolMode::Shared && self.max == 1
+    }
+}
+
+impl CommandSpec {
+    /// A command without arguments, environment or directory of its own.
+    pub fn new(program: impl Into<String>) -> Self {
+        Self { program: program.into(), args: Vec::new(), env: BTreeMap::new(), cwd: None, secrets: Vec::new() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            servers: Vec::new(),
+            default_server: None,
+            pass_environment: false,
+            stateless: false,
+            idle_timeout: Some(Duration::from_secs(300)),
+            allow_origins: Vec::new(),
+            allow_hosts: Vec::new(),
+            base_path: String::new(),
+            trust_proxies: Vec::new(),
+            limits: Limits::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Default for PoolSpec {
+    fn default() -> Self {
+        Self { mode: PoolMode::Session, warm: 1, max: 64, idle_timeout: None, isolation: Isolation::Principal }
+    }
+}
+
+impl Default for RestartSpec {
+    fn default() -> Self {
+        Self { on_crash: OnCrash::Restart, attempts: 3 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 4 << 20,
+            line: 64 << 20,
+            depth: 128,
+            head: 64 << 10,
+            headers: 64,
+            connections: 4096,
+            processes: 256,
+            head_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(30),
+            idle_connection: Duration::from_secs(75),
+        }
+    }
+}
+
+/// A command is shown as its program and the number of its arguments: they may hold secrets.
+impl fmt::Display for CommandSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.args.len() {
+            0 => write!(f, "{}", self.program),
+            1 => write!(f, "{} (1 argument)", self.program),
+            n => write!(f, "{} ({n} arguments)", self.program),
+        }
+    }
+}
+
+impl fmt::Debug for CommandSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CommandSpec({self})")
+    }
+}

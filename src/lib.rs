@@ -1,0 +1,6 @@
+//! mcp-switchboard connects any MCP client to any MCP server.
+
+pub mod config;
+pub mod http;
+pub mod peer;
+pub mod wire;

@@ -1,0 +1,4 @@
+//! The pure part of the wire: messages, lines, events, revisions.
+
+pub mod line;
+pub mod revision;
