@@ -3,4 +3,5 @@
 pub mod config;
 pub mod http;
 pub mod peer;
+pub mod protocol;
 pub mod wire;

@@ -1,4 +1,13 @@
-//! The pure part of the wire: messages, lines, events, revisions.
+//! The pure part of the wire: messages, lines, events, revisions, error codes. No clock, no I/O.
 
+pub mod depth;
+pub mod error;
 pub mod line;
+pub mod message;
+pub mod meta;
 pub mod revision;
+pub mod sse;
+
+pub use error::{Code, RpcError};
+pub use message::{Kind, Malformed, Message, Payload};
+pub use revision::{Era, Revision};

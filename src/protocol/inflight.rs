@@ -1,0 +1,201 @@
+//! The requests in flight towards a server, found by the id and the progress token that the server knows them by.
+
+use super::{CANCELLED_GRACE, ClientKey, ExchangeKey};
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// A request that the server has not answered.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) client: ClientKey,
+    pub(super) exchange: ExchangeKey,
+    /// The id as the client wrote it.
+    pub(super) id: Box<str>,
+    /// The progress token as the server knows it and as the client wrote it.
+    pub(super) token: Option<(Box<str>, Box<str>)>,
+    /// What a successful answer changes.
+    pub(super) effect: Effect,
+    pub(super) deadline: Option<Instant>,
+    pub(super) cancelled: Option<Instant>,
+}
+
+/// What the session remembers once a request has succeeded, to be able to repeat it to a new process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    None,
+    Initialize,
+    SetLevel(Box<str>),
+    Subscribe(Box<str>),
+    Unsubscribe(Box<str>),
+}
+
+/// Why a flight has ended by the clock.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    TimedOut,
+    Cancelled,
+}
+
+/// Requests by the id that the server knows them by.
+#[derive(Debug, Default)]
+pub(super) struct Inflight {
+    flights: HashMap<Box<str>, Flight>,
+    tokens: HashMap<Box<str>, Box<str>>,
+    /// Flights with a deadline or a cancellation; while none, the clock need not be asked.
+    timed: usize,
+}
+
+impl Inflight {
+    pub(super) fn len(&self) -> usize {
+        self.flights.len()
+    }
+
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.flights.contains_key(id)
+    }
+
+    /// Adds a flight that the server knows by `id`.
+    pub(super) fn insert(&mut self, id: Box<str>, flight: Flight) {
+        if let Some((token, _)) = &flight.token {
+            self.tokens.insert(token.clone(), id.clone());
+        }
+        self.timed += usize::from(flight.deadline.is_some());
+        self.flights.insert(id, flight);
+    }
+
+    /// Ends the flight that the server answers with `id`.
+    ///
+    /// The id is looked for to the letter, then by its value: Node answers `1` to the request `1.0`.
+    pub(super) fn take(&mut self, id: &str) -> Option<Flight> {
+        if let Some(flight) = self.flights.remove(id) {
+            return Some(self.forget(flight));
+        }
+        let value: serde_json::Value = serde_json::from_str(id).ok()?;
+        let same = |key: &&Box<str>| {
+            serde_json::from_str::<serde_json::Value>(key).is_ok_and(|key| {
+                match (key.as_f64(), value.as_f64()) {
+                    (Some(a), Some(b)) => a.total_cmp(&b).is_eq(),
+                    _ => key == value,
+                }
+            })
+        };
+        let key = self.flights.keys().find(same)?.clone();
+        let flight = self.flights.remove(&key)?;
+        Some(self.forget(flight))
+    }
+
+    /// The flight whose progress the server tells under `token`.
+    pub(super) fn by_token(&mut self, token: &str) -> Option<&mut Flight> {
+        self.flights.get_mut(self.tokens.get(token)?)
+    }
+
+    /// The id that the server knows a client's request by.
+    pub(super) fn known_as(&self, client: ClientKey, id: &str) -> Option<Box<str>> {
+        let is_it = |flight: &Flight| flight.client == client && *flight.id == *id;
+        self.flights.iter().find(|(_, flight)| is_it(flight)).map(|(known, _)| known.clone())
+    }
+
+    /// The only request in flight that its client still wants.
+    pub(super) fn only(&self) -> Option<&Flight> {
+        let mut wanted = self.flights.values().filter(|flight| flight.cancelled.is_none());
+        let only = wanted.next()?;
+        wanted.next().is_none().then_some(only)
+    }
+
+    /// Notes that the client of a request wants it no more.
+    pub(super) fn cancel(&mut self, id: &str, now: Instant) -> bool {
+        let Some(flight) = self.flights.get_mut(id) else { return false };
+        if flight.effect == Effect::Initialize {
+            return false;
+        }
+        self.timed += usize::from(flight.deadline.is_none() && flight.cancelled.is_none());
+        flight.cancelled.get_or_insert(now);
+        true
+    }
+
+    /// Ends what is overdue, by id.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(Box<str>, Flight, Overdue)> {
+        if self.timed == 0 {
+            return Vec::new();
+        }
+        let why = |flight: &Flight| match (flight.cancelled, flight.deadline) {
+            (Some(at), _) if now >= at + CANCELLED_GRACE => Some(Overdue::Cancelled),
+            (None, Some(deadline)) if now >= deadline => Some(Overdue::TimedOut),
+            _ => None,
+        };
+        let due: Vec<_> =
+            self.flights.iter().filter_map(|(id, flight)| Some((id.clone(), why(flight)?))).collect();
+        due.into_iter()
+            .filter_map(|(id, why)| {
+                let flight = self.flights.remove(&id)?;
+                Some((id, self.forget(flight), why))
+            })
+            .collect()
+    }
+
+    /// Ends every flight of which `which` is true.
+    pub(super) fn drain(&mut self, which: impl Fn(&Flight) -> bool) -> Vec<(Box<str>, Flight)> {
+        let ids: Vec<_> =
+            self.flights.iter().filter(|(_, flight)| which(flight)).map(|(id, _)| id.clone()).collect();
+        ids.into_iter()
+            .filter_map(|id| {
+                let flight = self.flights.remove(&id)?;
+                Some((id, self.forget(flight)))
+            })
+            .collect()
+    }
+
+    fn forget(&mut self, flight: Flight) -> Flight {
+        if let Some((token, _)) = &flight.token {
+            self.tokens.remove(token);
+        }
+        self.timed -= usize::from(flight.deadline.is_some() || flight.cancelled.is_some());
+        flight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn flight(exchange: u64, id: &str, token: Option<&str>) -> Flight {
+        Flight {
+            client: ClientKey(0),
+            exchange: ExchangeKey(exchange),
+            id: id.into(),
+            token: token.map(|token| (token.into(), token.into())),
+            effect: Effect::None,
+            deadline: None,
+            cancelled: None,
+        }
+    }
+
+    #[test]
+    fn an_id_is_found_to_the_letter_and_else_by_its_value() {
+        let mut table = Inflight::default();
+        table.insert("1.0".into(), flight(1, "1.0", None));
+        table.insert("\"1\"".into(), flight(2, "\"1\"", None));
+        table.insert("\"\\u0061\"".into(), flight(3, "\"\\u0061\"", None));
+        assert_eq!(table.take("1").unwrap().exchange, ExchangeKey(1));
+        assert_eq!(table.take("\"a\"").unwrap().exchange, ExchangeKey(3));
+        assert!(table.take("1").is_none());
+        assert_eq!(table.take("\"1\"").unwrap().exchange, ExchangeKey(2));
+    }
+
+    #[test]
+    fn what_was_cancelled_is_overdue_after_its_grace_and_the_only_other_is_the_only_one() {
+        let (mut table, now) = (Inflight::default(), Instant::now());
+        table.insert("1".into(), flight(1, "1", Some("\"t\"")));
+        table.insert("2".into(), flight(2, "2", None));
+        assert!(table.only().is_none());
+        assert!(table.cancel("1", now));
+        assert_eq!(table.only().unwrap().exchange, ExchangeKey(2));
+        assert!(table.overdue(now + CANCELLED_GRACE / 2).is_empty());
+        let due = table.overdue(now + CANCELLED_GRACE);
+        assert_eq!((due.len(), &due[0].2), (1, &Overdue::Cancelled));
+        assert!(table.by_token("\"t\"").is_none());
+        assert!(table.overdue(now + Duration::from_secs(1000)).is_empty());
+        assert_eq!(table.len(), 1);
+    }
+}

@@ -1,0 +1,553 @@
+//! One client, one process, the same era: everything passes both ways unchanged.
+//!
+//! What is left to do is to know which exchange a message belongs to, to answer what a dead or silent server does not,
+//! and to be able to tell a new process what the old one knew.
+
+use super::handshake::with_legacy_version;
+use super::inflight::{Effect, Flight, Inflight, Overdue};
+use super::replay::{Memory, announce};
+use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Input, Opened, Output, Rules};
+use crate::wire::meta::{find, find_string, progress_token};
+use crate::wire::{Code, Kind, Message, RpcError};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// The bridge of a process that belongs to one legacy client.
+#[derive(Debug)]
+pub struct Straight {
+    client: ClientKey,
+    rules: Rules,
+    inflight: Inflight,
+    memory: Memory,
+    /// Requests of the router's own, and what they were.
+    own: HashMap<Box<str>, Own>,
+    minted: u64,
+}
+
+/// A request that the router made in the client's place.
+#[derive(Debug, PartialEq, Eq)]
+enum Own {
+    Initialize,
+    Wish,
+}
+
+impl Straight {
+    /// A bridge for `client`.
+    pub fn new(client: ClientKey, rules: Rules) -> Self {
+        Self {
+            client,
+            rules,
+            inflight: Inflight::default(),
+            memory: Memory::default(),
+            own: HashMap::new(),
+            minted: 0,
+        }
+    }
+
+    /// Takes what happened, appends what must be done about it.
+    pub fn handle(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
+        match input {
+            Input::Request { exchange, message, .. } => self.request(exchange, &message, now, out),
+            Input::Notice { message, .. } => self.notice(&message, now, out),
+            Input::Server(message) => self.server(message, now, out),
+            Input::Unreadable { id, error } => self.unreadable(id.as_deref(), &error, out),
+            Input::Exited(error) => {
+                self.own.clear();
+                self.answer_all(&error, out);
+            }
+            Input::Gone(_) => {
+                let error = RpcError::new(Code::RequestCancelled, "the session has ended");
+                self.answer_all(&error, out);
+            }
+            Input::Tick => self.tick(now, out),
+        }
+    }
+
+    /// A new process: repeats `initialize`, then (once it is answered) what the client had asked for.
+    pub fn resume(&mut self, out: &mut Vec<Output>) {
+        let Some(initialize) = self.memory.initialize.clone().filter(|_| self.memory.opened.is_some()) else {
+            // The client has not been told anything yet: there is nothing to repeat.
+            out.push(Output::Resumed);
+            return;
+        };
+        let id = self.own_id(Own::Initialize);
+        if let Ok(message) = Message::own(initialize) {
+            out.push(Output::ToServer(message.with_id(&id)));
+        }
+    }
+
+    /// Requests of the client in flight.
+    pub fn in_flight(&self) -> usize {
+        self.inflight.len()
+    }
+
+    /// What the handshake agreed on, once it has.
+    pub fn opened(&self) -> Option<&Opened> {
+        self.memory.opened.as_ref()
+    }
+
+    fn request(&mut self, exchange: ExchangeKey, message: &Message, now: Instant, out: &mut Vec<Output>) {
+        let id = message.id().unwrap_or_default();
+        if self.inflight.contains(id) {
+            // "The request ID MUST NOT have been previously used by the requestor within the same session."
+            let error = RpcError::new(Code::InvalidRequest, "this id is in use by another request in flight");
+            out.push(Output::Answer { exchange, message: error.to_line(Some(id)) });
+            return;
+        }
+        let params = message.body();
+        let effect = match message.method() {
+            "initialize" => Effect::Initialize,
+            "logging/setLevel" => Effect::SetLevel(params.into()),
+            "resources/subscribe" => Effect::Subscribe(params.into()),
+            "resources/unsubscribe" => Effect::Unsubscribe(params.into()),
+            _ => Effect::None,
+        };
+        let line = if effect == Effect::Initialize {
+            let line = with_legacy_version(message);
+            self.memory.initialize = Some(line.clone());
+            line
+        } else {
+            message.raw().clone()
+        };
+        self.inflight.insert(
+            id.into(),
+            Flight {
+                client: self.client,
+                exchange,
+                id: id.into(),
+                token: progress_token(params).map(|token| (token.into(), token.into())),
+                effect,
+                deadline: self.rules.timeout.map(|timeout| now + timeout),
+                cancelled: None,
+            },
+        );
+        out.push(Output::ToServer(line));
+    }
+
+    fn notice(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
+        match message.method() {
+            "notifications/initialized" => self.memory.initialized = true,
+            "notifications/cancelled" => {
+                if let Some(id) = find(message.body(), &["requestId"]) {
+                    self.inflight.cancel(id, now);
+                }
+            }
+            _ => {}
+        }
+        out.push(Output::ToServer(message.raw().clone()));
+    }
+
+    fn server(&mut self, message: Message, now: Instant, out: &mut Vec<Output>) {
+        match message.kind() {
+            Kind::Result | Kind::Error => self.server_answers(&message, out),
+            Kind::Request => self.to_client(Addressee::Anyone, &message, Class::Question, out),
+            Kind::Notification => {
+                let (to, class) = match message.method() {
+                    "notifications/progress" => (self.progress(&message, now), Class::Passing),
+                    "notifications/message" => (Addressee::Anyone, Class::Passing),
+                    "notifications/resources/updated" => (Addressee::Announcement, Class::Notice),
+                    method if method.ends_with("/list_changed") => (Addressee::Announcement, Class::Notice),
+                    _ => (Addressee::Anyone, Class::Notice),
+                };
+                self.to_client(to, &message, class, out);
+            }
+        }
+    }
+
+    fn progress(&mut self, message: &Message, now: Instant) -> Addressee {
+        let flight = find(message.body(), &["progressToken"]).and_then(|token| self.inflight.by_token(token));
+        let Some(flight) = flight else { return Addressee::Anyone };
+        flight.deadline = self.rules.timeout.map(|timeout| now + timeout);
+        Addressee::Exchange(flight.exchange)
+    }
+
+    fn server_answers(&mut self, message: &Message, out: &mut Vec<Output>) {
+        let Some(id) = message.id().filter(|id| *id != "null") else {
+            let said = find_string(message.body(), &["message"]).unwrap_or_default();
+            let error =
+                RpcError::new(Code::ProtocolError, format!("the server answered without an id: {said}"));
+            self.unreadable(None, &error, out);
+            return;
+        };
+        if let Some(own) = self.own.remove(id) {
+            self.own_answered(&own, message, out);
+            return;
+        }
+        let Some(flight) = self.inflight.take(id) else {
+            out.push(Output::Dropped(Dropped::UnknownAnswer));
+            return;
+        };
+        let line = if *flight.id == *id { message.raw().clone() } else { message.with_id(&flight.id) };
+        if flight.effect == Effect::Initialize {
+            match Opened::read(message) {
+                Ok(opened) => {
+                    self.memory.clear_wishes();
+                    self.memory.opened = Some(opened.clone());
+                    out.push(Output::Opened(Box::new(opened)));
+                }
+                Err(error) if self.memory.opened.is_none() => out.push(Output::Failed(error)),
+                Err(_) => {}
+            }
+        } else if message.kind() == Kind::Result {
+            self.memory.learn(flight.effect);
+        }
+        out.push(Output::Answer { exchange: flight.exchange, message: line });
+    }
+
+    fn own_answered(&mut self, own: &Own, message: &Message, out: &mut Vec<Output>) {
+        if *own == Own::Wish {
+            return;
+        }
+        let before = self.memory.opened.as_ref();
+        let opened = Opened::read(message).and_then(|opened| match before {
+            Some(before) => opened.continues(before).map(|()| opened),
+            None => Ok(opened),
+        });
+        match opened {
+            Err(error) => out.push(Output::Failed(error)),
+            Ok(opened) => {
+                let mut ids: Vec<Box<str>> = Vec::new();
+                let mut minted = self.minted;
+                let mint = || {
+                    minted += 1;
+                    ids.push(own_id(minted));
+                    own_id(minted)
+                };
+                self.memory.wishes(mint, out);
+                self.minted = minted;
+                self.own.extend(ids.into_iter().map(|id| (id, Own::Wish)));
+                out.push(Output::Resumed);
+                announce(&opened, self.client, out);
+            }
+        }
+    }
+
+    /// The server said something that answers one exchange, or, if that cannot be told, any of them.
+    fn unreadable(&mut self, id: Option<&str>, error: &RpcError, out: &mut Vec<Output>) {
+        match id {
+            Some(id) => match self.inflight.take(id) {
+                Some(flight) => answer(&flight, error, out),
+                None => out.push(Output::Dropped(Dropped::UnknownAnswer)),
+            },
+            None if error.code == Code::TooLarge => self.answer_all(error, out),
+            None => match self.inflight.only().map(|flight| flight.id.clone()) {
+                Some(id) => self.unreadable(Some(&id), error, out),
+                None => out.push(Output::Dropped(Dropped::UnknownAnswer)),
+            },
+        }
+    }
+
+    fn answer_all(&mut self, error: &RpcError, out: &mut Vec<Output>) {
+        for (_, flight) in self.inflight.drain(|_| true) {
+            answer(&flight, error, out);
+        }
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
+        for (id, flight, why) in self.inflight.overdue(now) {
+            overdue(&id, &flight, &why, self.rules, out);
+        }
+    }
+
+    fn to_client(&self, to: Addressee, message: &Message, class: Class, out: &mut Vec<Output>) {
+        out.push(Output::ToClient { client: self.client, to, message: message.raw().clone(), class });
+    }
+
+    fn own_id(&mut self, own: Own) -> Box<str> {
+        self.minted += 1;
+        let id = own_id(self.minted);
+        self.own.insert(id.clone(), own);
+        id
+    }
+}
+
+/// An id that no client uses.
+fn own_id(n: u64) -> Box<str> {
+    format!("\"{}/{n}\"", env!("CARGO_PKG_NAME")).into()
+}
+
+/// Answers a flight with an error of the router's own.
+pub(super) fn answer(flight: &Flight, error: &RpcError, out: &mut Vec<Output>) {
+    out.push(Output::Answer { exchange: flight.exchange, message: error.to_line(Some(&flight.id)) });
+}
+
+/// Ends a flight by the clock; `server_id` is the id that the server knows it by.
+pub(super) fn overdue(server_id: &str, flight: &Flight, why: &Overdue, rules: Rules, out: &mut Vec<Output>) {
+    match why {
+        Overdue::TimedOut => {
+            // "the sender SHOULD issue a cancellation notification for that request", but `initialize` MUST NOT be cancelled.
+            if flight.effect != Effect::Initialize {
+                out.push(Output::ToServer(cancelled(server_id, "the request timed out")));
+            }
+            let seconds = rules.timeout.unwrap_or_default().as_secs_f32();
+            let error = RpcError::new(
+                Code::RequestTimeout,
+                format!(
+                    "the server did not answer within {seconds} s: raise the mount's `timeout`, or call again"
+                ),
+            );
+            answer(flight, &error, out);
+        }
+        Overdue::Cancelled if rules.answer_cancelled => {
+            answer(
+                flight,
+                &RpcError::new(Code::RequestCancelled, "the request was cancelled by its client"),
+                out,
+            );
+        }
+        Overdue::Cancelled => out.push(Output::Forget(flight.exchange)),
+    }
+}
+
+/// The notification that tells a server to stop working on a request.
+pub(super) fn cancelled(id: &str, reason: &str) -> Bytes {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{reason}"}}}}"#
+    )
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::CANCELLED_GRACE;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const CLIENT: ClientKey = ClientKey(0);
+
+    fn bridge() -> Straight {
+        Straight::new(CLIENT, Rules { timeout: None, answer_cancelled: true })
+    }
+
+    fn message(text: &str) -> Message {
+        Message::own(text.to_owned()).unwrap()
+    }
+
+    fn step(bridge: &mut Straight, input: Input, now: Instant) -> Vec<String> {
+        let mut out = Vec::new();
+        bridge.handle(input, now, &mut out);
+        out.iter().map(show).collect()
+    }
+
+    fn show(output: &Output) -> String {
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        match output {
+            Output::ToServer(line) => format!("server< {}", text(line)),
+            Output::Answer { exchange, message } => format!("{}< {}", exchange.0, text(message)),
+            Output::ToClient { to, message, .. } => format!("{to:?}< {}", text(message)),
+            Output::Opened(opened) => format!("opened {}", opened.version()),
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn ask(bridge: &mut Straight, exchange: u64, text: &str) -> Vec<String> {
+        let input =
+            Input::Request { client: CLIENT, exchange: ExchangeKey(exchange), message: message(text) };
+        step(bridge, input, Instant::now())
+    }
+
+    fn open(bridge: &mut Straight, capabilities: &str) {
+        ask(
+            bridge,
+            1,
+            r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#,
+        );
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":0,"result":{{"protocolVersion":"2025-06-18","capabilities":{capabilities}}}}}"#
+        );
+        let out = step(bridge, Input::Server(message(&text)), Instant::now());
+        assert_eq!(out, ["opened 2025-06-18".to_owned(), format!("1< {text}")]);
+        let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        step(bridge, Input::Notice { client: CLIENT, message: message(initialized) }, Instant::now());
+    }
+
+    #[test]
+    fn progress_goes_to_its_exchange_and_what_names_none_to_anyone() {
+        let mut bridge = bridge();
+        ask(
+            &mut bridge,
+            5,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":"p"}}}"#,
+        );
+        let table = [
+            (
+                r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}"#,
+                "Exchange(ExchangeKey(5))",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"q","progress":1}}"#,
+                "Anyone",
+            ),
+            (r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#, "Announcement"),
+            (
+                r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a:b"}}"#,
+                "Announcement",
+            ),
+            (r#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#, "Anyone"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#, "Anyone"),
+        ];
+        for (text, to) in table {
+            assert_eq!(
+                step(&mut bridge, Input::Server(message(text)), Instant::now()),
+                [format!("{to}< {text}")]
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_that_answers_twice_or_unasked_reaches_nobody() {
+        let mut bridge = bridge();
+        ask(&mut bridge, 5, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        assert_eq!(
+            step(&mut bridge, Input::Server(message(answer)), Instant::now()),
+            [format!("5< {answer}")]
+        );
+        assert_eq!(
+            step(&mut bridge, Input::Server(message(answer)), Instant::now()),
+            ["Dropped(UnknownAnswer)"]
+        );
+    }
+
+    #[test]
+    fn a_cancelled_request_still_ends() {
+        let (mut bridge, now) = (bridge(), Instant::now());
+        ask(&mut bridge, 5, r#"{"jsonrpc":"2.0","id":"a","method":"tools/call"}"#);
+        let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"a"}}"#;
+        let out = step(&mut bridge, Input::Notice { client: CLIENT, message: message(cancel) }, now);
+        assert_eq!(out, [format!("server< {cancel}")]);
+        assert!(step(&mut bridge, Input::Tick, now).is_empty());
+        let out = step(&mut bridge, Input::Tick, now + CANCELLED_GRACE);
+        assert!(out[0].starts_with(r#"5< {"jsonrpc":"2.0","id":"a","error":{"code":-32800"#), "{out:?}");
+        assert_eq!(bridge.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_silent_server_is_told_and_the_client_answered_but_progress_restarts_the_clock() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut bridge = Straight::new(CLIENT, Rules { timeout: Some(second), answer_cancelled: true });
+        let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":7}}}"#;
+        let input = Input::Request { client: CLIENT, exchange: ExchangeKey(5), message: message(text) };
+        step(&mut bridge, input, now);
+        let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7,"progress":1}}"#;
+        step(&mut bridge, Input::Server(message(progress)), now + second / 2);
+        assert!(step(&mut bridge, Input::Tick, now + second).is_empty());
+        let out = step(&mut bridge, Input::Tick, now + second * 2);
+        assert!(out[0].contains(r#""method":"notifications/cancelled","params":{"requestId":1"#), "{out:?}");
+        assert!(out[1].contains("-31003"), "{out:?}");
+    }
+
+    #[test]
+    fn a_new_process_is_told_all_that_the_old_one_knew_and_the_client_hears_of_it() {
+        let mut bridge = bridge();
+        open(&mut bridge, r#"{"tools":{"listChanged":true},"logging":{}}"#);
+        for (n, (method, params)) in [
+            ("logging/setLevel", r#"{"level":"debug"}"#),
+            ("resources/subscribe", r#"{"uri":"a:1"}"#),
+            ("resources/subscribe", r#"{"uri":"a:2"}"#),
+            ("resources/unsubscribe", r#"{"uri":"a:1"}"#),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            ask(
+                &mut bridge,
+                9,
+                &format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{method}","params":{params}}}"#, n + 1),
+            );
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, n + 1);
+            step(&mut bridge, Input::Server(message(&answer)), Instant::now());
+        }
+        ask(&mut bridge, 10, r#"{"jsonrpc":"2.0","id":50,"method":"tools/call"}"#);
+        let dead = RpcError::new(Code::ServerExited, "gone");
+        let out = step(&mut bridge, Input::Exited(dead), Instant::now());
+        assert!(out[0].starts_with(r#"10< {"jsonrpc":"2.0","id":50,"error":{"code":-31002"#), "{out:?}");
+
+        let mut out = Vec::new();
+        bridge.resume(&mut out);
+        assert_eq!(
+            out.iter().map(show).collect::<Vec<_>>(),
+            [
+                r#"server< {"jsonrpc":"2.0","id":"mcp-switchboard/1","method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#
+            ]
+        );
+        let answer = r#"{"jsonrpc":"2.0","id":"mcp-switchboard/1","result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true},"logging":{},"more":{}}}}"#;
+        let out = step(&mut bridge, Input::Server(message(answer)), Instant::now());
+        assert_eq!(out[0], r#"server< {"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        assert!(out[1].ends_with(r#""method":"logging/setLevel","params":{"level":"debug"}}"#), "{out:?}");
+        assert!(out[2].ends_with(r#""method":"resources/subscribe","params":{"uri":"a:2"}}"#), "{out:?}");
+        assert_eq!(out[3], "Resumed");
+        assert!(out[4].contains("notifications/tools/list_changed"), "{out:?}");
+        assert!(out[5].contains(r#""level":"warning""#), "{out:?}");
+        assert_eq!(out.len(), 6);
+        let wish = r#"{"jsonrpc":"2.0","id":"mcp-switchboard/2","result":{}}"#;
+        assert!(step(&mut bridge, Input::Server(message(wish)), Instant::now()).is_empty());
+    }
+
+    #[test]
+    fn a_new_process_that_can_less_ends_the_session() {
+        let mut bridge = bridge();
+        open(&mut bridge, r#"{"tools":{},"logging":{}}"#);
+        bridge.resume(&mut Vec::new());
+        let answer = r#"{"jsonrpc":"2.0","id":"mcp-switchboard/1","result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}}}}"#;
+        let out = step(&mut bridge, Input::Server(message(answer)), Instant::now());
+        assert_eq!(out, [r#"Failed(LostCapability("logging"))"#]);
+    }
+
+    #[test]
+    fn an_error_without_id_goes_to_the_only_one_it_can_mean() {
+        let mut bridge = bridge();
+        let error = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no"}}"#;
+        ask(&mut bridge, 1, r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#);
+        ask(&mut bridge, 2, r#"{"jsonrpc":"2.0","id":2,"method":"a"}"#);
+        assert_eq!(
+            step(&mut bridge, Input::Server(message(error)), Instant::now()),
+            ["Dropped(UnknownAnswer)"]
+        );
+        step(&mut bridge, Input::Server(message(r#"{"jsonrpc":"2.0","id":2,"result":{}}"#)), Instant::now());
+        let out = step(&mut bridge, Input::Server(message(error)), Instant::now());
+        assert!(out[0].starts_with(r#"1< {"jsonrpc":"2.0","id":1,"error":{"code":-31006"#), "{out:?}");
+    }
+
+    proptest! {
+        /// Whatever is asked, answered, repeated and cancelled in whatever order, each exchange is answered once.
+        #[test]
+        fn every_exchange_is_answered_exactly_once(events in proptest::collection::vec((0u8..4, 0u64..6), 1..60)) {
+            let (mut bridge, mut now) = (bridge(), Instant::now());
+            let (mut exchange, mut opened, mut answered) = (0, Vec::new(), Vec::new());
+            let mut inputs = Vec::new();
+            for (what, id) in events {
+                now += Duration::from_millis(300);
+                inputs.push((match what {
+                    0 | 1 => {
+                        exchange += 1;
+                        opened.push(exchange);
+                        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#);
+                        Input::Request { client: CLIENT, exchange: ExchangeKey(exchange), message: message(&text) }
+                    }
+                    2 => Input::Server(message(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#))),
+                    _ => {
+                        let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
+                        Input::Notice { client: CLIENT, message: message(&text) }
+                    }
+                }, now));
+                inputs.push((Input::Tick, now));
+            }
+            inputs.push((Input::Exited(RpcError::new(Code::ServerExited, "gone")), now));
+            for (input, now) in inputs {
+                let mut out = Vec::new();
+                bridge.handle(input, now, &mut out);
+                for output in out {
+                    if let Output::Answer { exchange, .. } = output {
+                        answered.push(exchange.0);
+                    }
+                }
+            }
+            answered.sort_unstable();
+            prop_assert_eq!(answered, opened);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Server-sent events, as the HTML standard defines them: what we write, and how we read.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
+
+/// What keeps an idle stream open through load balancers.
+pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// Data beyond this many bytes is passed on as it is, without a copy.
+const COPIED: usize = 16 << 10;
+
+/// Appends an event to `out`, whose pieces follow one another on the wire.
+///
+/// `data` must have no line break: a message is one line.
+pub fn encode(out: &mut Encoder, name: &str, id: Option<&str>, data: &Bytes) {
+    let head = &mut out.tail;
+    head.reserve(name.len() + id.map_or(0, str::len) + 32);
+    for (field, value) in [("event: ", Some(name)), ("\nid: ", id)] {
+        if let Some(value) = value {
+            head.extend_from_slice(field.as_bytes());
+            head.extend_from_slice(value.as_bytes());
+        }
+    }
+    head.extend_from_slice(b"\ndata: ");
+    if data.len() > COPIED {
+        out.pieces.push(head.split().freeze());
+        out.pieces.push(data.clone());
+    } else {
+        head.extend_from_slice(data);
+    }
+    out.tail.extend_from_slice(b"\n\n");
+}
+
+/// Appends the event that primes a client to resume: an id and empty data.
+///
+/// 2025-11-25, basic/transports: "the server SHOULD immediately send an SSE event consisting of an event ID and an
+/// empty data field in order to prime the client to reconnect".
+pub fn encode_priming(out: &mut Encoder, id: &str) {
+    out.tail.extend_from_slice(b"id: ");
+    out.tail.extend_from_slice(id.as_bytes());
+    out.tail.extend_from_slice(b"\ndata: \n\n");
+}
+
+/// Collects events; small ones in one piece, large data in a piece of its own.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    pieces: Vec<Bytes>,
+    tail: BytesMut,
+}
+
+impl Encoder {
+    /// The bytes collected, in order.
+    pub fn finish(mut self) -> Vec<Bytes> {
+        if !self.tail.is_empty() {
+            self.pieces.push(self.tail.freeze());
+        }
+        self.pieces
+    }
+
+    /// Bytes collected in the piece that is not yet full.
+    pub fn len(&self) -> usize {
+        self.tail.len()
+    }
+
+    /// Whether nothing was collected.
+    pub fn is_empty(&self) -> bool {
+        self.tail.is_empty() && self.pieces.is_empty()
+    }
+}
+
+/// An event as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// The event's name; empty means `message`.
+    pub name: String,
+    /// The lines of its data, joined by line feeds.
+    pub data: String,
+    /// The last id that the stream has given, if any.
+    pub id: Option<String>,
+}
+
+/// Reads a stream of events, however it is cut.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    line: Vec<u8>,
+    event: Event,
+    has_data: bool,
+    after_cr: bool,
+    begun: bool,
+}
+
+impl Decoder {
+    /// Takes the next bytes of the stream, and gives every event that they complete to `found`.
+    pub fn feed(&mut self, mut bytes: &[u8], mut found: impl FnMut(Event)) {
+        while !bytes.is_empty() {
+            if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
+                bytes = &bytes[1..];
+                continue;
+            }
+            let Some(end) = memchr2(b'\n', b'\r', bytes) else {
+                self.line.extend_from_slice(bytes);
+                return;
+            };
+            self.line.extend_from_slice(&bytes[..end]);
+            self.after_cr = bytes[end] == b'\r';
+            bytes = &bytes[end + 1..];
+            let line = std::mem::take(&mut self.line);
+            if let Some(event) = self.line(&String::from_utf8_lossy(&line)) {
+                found(event);
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str) -> Option<Event> {
+        let line = if self.begun { line } else { line.strip_prefix('\u{feff}').unwrap_or(line) };
+        self.begun = true;
+        if line.is_empty() {
+            let id = self.event.id.clone();
+            let event = std::mem::replace(&mut self.event, Event { id, ..Event::default() });
+            return std::mem::take(&mut self.has_data).then_some(event);
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "data" => {
+                if std::mem::replace(&mut self.has_data, true) {
+                    self.event.data.push('\n');
+                }
+                self.event.data.push_str(value);
+            }
+            "event" => value.clone_into(&mut self.event.name),
+            "id" if !value.contains('\0') => self.event.id = Some(value.to_owned()),
+            _ => {}
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(pieces: &[&[u8]]) -> Vec<Event> {
+        let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+        for piece in pieces {
+            decoder.feed(piece, |event| events.push(event));
+        }
+        events
+    }
+
+    #[test]
+    fn every_line_end_comments_and_the_byte_order_mark_are_understood() {
+        let events = decode(&[
+            "\u{feff}: hello\r\nid:1\r\ndata: a\r\rdata\ndata:  b\nevent: x\nretry: 3\n\n\n".as_bytes(),
+        ]);
+        let id = Some("1".to_owned());
+        assert_eq!(
+            events,
+            [
+                Event { name: String::new(), data: "a".into(), id: id.clone() },
+                Event { name: "x".into(), data: "\n b".into(), id },
+            ]
+        );
+    }
+
+    #[test]
+    fn large_data_is_not_copied() {
+        let data = Bytes::from(vec![b'x'; COPIED + 1]);
+        let mut out = Encoder::default();
+        encode(&mut out, "message", Some("1-1"), &data);
+        let pieces = out.finish();
+        assert_eq!(pieces[1].as_ptr(), data.as_ptr());
+        assert_eq!(pieces.len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            texts in proptest::collection::vec("[^\\r\\n]{0,40}", 1..6),
+            big in any::<bool>(),
+            cut in 0usize..400,
+        ) {
+            let mut out = Encoder::default();
+            let mut texts = texts;
+            if big {
+                texts.push("y".repeat(COPIED * 2));
+            }
+            for (n, text) in texts.iter().enumerate() {
+                encode(&mut out, "message", Some(&n.to_string()), &Bytes::from(text.clone()));
+            }
+            let bytes = out.finish().concat();
+            let cut = cut.min(bytes.len());
+            let found: Vec<String> = decode(&[&bytes[..cut], &bytes[cut..]]).into_iter().map(|e| e.data).collect();
+            prop_assert_eq!(found, texts);
+        }
+
+        #[test]
+        fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            decode(&[&bytes]);
+        }
+    }
+}
