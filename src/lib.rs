@@ -1,7 +1,13 @@
 //! mcp-switchboard connects any MCP client to any MCP server.
+#![forbid(unsafe_code)]
 
 pub mod config;
+pub mod demo_server;
+pub mod healthcheck;
 pub mod http;
+pub mod mount;
 pub mod peer;
 pub mod protocol;
+pub mod router;
+pub mod session;
 pub mod wire;

@@ -2,8 +2,18 @@
 //!
 //! [`Config`] comes from the command line and, where one is named, from a [`file`](mod@file).
 
+mod base_path;
+mod dotenv;
+mod entry;
+mod error;
+mod expand;
 pub mod file;
+mod json;
+mod limits;
 mod name;
+mod node;
+mod origin;
+mod target;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +21,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use base_path::{InvalidBasePath, base_path};
+pub use error::{ConfigError, Problem};
 pub use name::{InvalidName, ServerName};
+pub use origin::{InvalidOrigin, origin};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
@@ -30,6 +43,8 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// Origins that may read answers (CORS) and pass the guard; `*` among them allows all.
     pub allow_origins: Vec<String>,
+    /// Headers of an answer that scripts of an allowed origin may read, besides `Mcp-Session-Id`.
+    pub expose_headers: Vec<String>,
     /// Host names that pass the guard besides the ones that always do.
     pub allow_hosts: Vec<String>,
     /// What a reverse proxy puts before our paths: empty, or `/prefix` without a slash at its end.
@@ -43,7 +58,7 @@ pub struct Config {
 }
 
 /// One server that the router mounts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSpec {
     /// Where it is mounted: `/servers/<name>`.
     pub name: ServerName,
@@ -62,7 +77,7 @@ pub struct ServerSpec {
 }
 
 /// What stands behind a mount.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A command that speaks MCP over its standard streams.
     Stdio(CommandSpec),
@@ -226,6 +241,7 @@ impl Default for Config {
             stateless: false,
             idle_timeout: Some(Duration::from_secs(300)),
             allow_origins: Vec::new(),
+            expose_headers: Vec::new(),
             allow_hosts: Vec::new(),
             base_path: String::new(),
             trust_proxies: Vec::new(),
@@ -270,13 +286,18 @@ impl Default for Limits {
     }
 }
 
-/// A command is shown as its program and the number of its arguments: they may hold secrets.
+/// A command is shown as its program and the number of its arguments: they may hold secrets. So may the
+/// program, if a `${}` produced a part of it: that part is hidden.
 impl fmt::Display for CommandSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut program = self.program.clone();
+        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+            program = program.replace(secret.as_str(), "***");
+        }
         match self.args.len() {
-            0 => write!(f, "{}", self.program),
-            1 => write!(f, "{} (1 argument)", self.program),
-            n => write!(f, "{} ({n} arguments)", self.program),
+            0 => f.write_str(&program),
+            1 => write!(f, "{program} (1 argument)"),
+            n => write!(f, "{program} ({n} arguments)"),
         }
     }
 }

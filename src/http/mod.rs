@@ -1,1 +1,201 @@
-//! HTTP.
+//! HTTP: the URL space, its transports, its guard, and the listener.
+//!
+//! One filter takes every request: the path says what is meant ([`endpoint`]), the method what is to be done, and a
+//! handler answers with a response or a [`Refusal`]. A rejection only ever means "not one of our paths".
+
+pub mod accept;
+mod admin;
+pub mod authority;
+pub mod body;
+pub mod connection;
+pub mod cors;
+mod deadline;
+pub mod endpoint;
+mod exchange;
+mod farewell;
+mod front;
+pub mod gate;
+pub mod guard;
+mod incoming;
+mod legacy_sse;
+mod mcp;
+pub mod origin;
+mod pulse;
+pub mod refusal;
+mod reply;
+pub mod serve;
+mod stage;
+
+use bytes::Buf;
+use connection::ConnectionInfo;
+use endpoint::{Endpoint, Place};
+use futures::Stream;
+use gate::Gate;
+use http::header::{ALLOW, HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use refusal::Refusal;
+use std::convert::Infallible;
+use std::sync::Arc;
+use warp::filters::BoxedFilter;
+use warp::host::Authority;
+use warp::path::Tail;
+use warp::reply::{Reply, Response};
+use warp::{Filter, Rejection};
+
+pub use front::Front;
+
+/// The routes behind their guard as a filter, to be combined with others. A path that is not ours is rejected as not
+/// found, before the guard is asked.
+pub fn filter(front: Arc<Front>) -> BoxedFilter<(Response,)> {
+    parts()
+        .and(warp::body::stream())
+        .and(warp::host::optional())
+        .then(move |mut parts: Parts, body, host: Option<Authority>| {
+            let front = front.clone();
+            async move {
+                // HTTP/2 has the host in the target, which a filter does not see otherwise.
+                if let Some(host) = host.filter(|_| !parts.headers.contains_key(HOST)) {
+                    parts
+                        .headers
+                        .extend(HeaderValue::from_str(host.as_str()).ok().map(|value| (HOST, value)));
+                }
+                let verdict = front.guard.check(Version::HTTP_11, &Uri::from_static("/"), &parts.headers);
+                let mut response = match verdict {
+                    Ok(()) => respond(&front, &parts, body).await,
+                    Err(refusal) => return refusal.into_response(),
+                };
+                if let Some(policy) = &front.cors {
+                    cors::decorate(response.headers_mut(), parts.headers.get(ORIGIN), policy);
+                }
+                response
+            }
+        })
+        .boxed()
+}
+
+/// The routes without guard; a path that is not ours is answered 404.
+fn routes(front: Arc<Front>) -> BoxedFilter<(Response,)> {
+    let ours = parts().and(warp::body::stream()).then(move |parts: Parts, body| {
+        let front = front.clone();
+        async move { respond(&front, &parts, body).await }
+    });
+    ours.or(warp::any().map(|| mcp::not_found(None).into_response())).unify().boxed()
+}
+
+/// The routes behind their guard as a tower service, which answers every request and is always ready.
+pub fn service<B>(front: Arc<Front>) -> Gate<impl Service<B>>
+where
+    B: http_body::Body + Send + Sync + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (guard, cors) = (front.guard.clone(), front.cors.clone());
+    Gate::new(warp::service(routes(front)), guard, cors)
+}
+
+/// A tower service for requests with bodies of `B`, as [`warp::service`] gives it.
+pub trait Service<B>:
+    tower_service::Service<http::Request<B>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+{
+}
+
+impl<S, B> Service<B> for S where
+    S: tower_service::Service<http::Request<B>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+{
+}
+
+/// What is read of a request before its body.
+struct Parts {
+    path: Tail,
+    method: Method,
+    query: String,
+    headers: HeaderMap,
+    peer: Option<ConnectionInfo>,
+}
+
+fn parts() -> impl Filter<Extract = (Parts,), Error = Rejection> + Clone {
+    let ours = warp::path::tail().and_then(|tail: Tail| {
+        let known = Endpoint::parse(tail.as_str()).is_some();
+        std::future::ready(if known { Ok(tail) } else { Err(warp::reject::not_found()) })
+    });
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    ours.and(warp::method())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<ConnectionInfo>())
+        .map(|path, method, query, headers, peer| Parts { path, method, query, headers, peer })
+}
+
+async fn respond<S, B>(front: &Front, parts: &Parts, body: S) -> Response
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    match Endpoint::parse(parts.path.as_str()) {
+        Some(endpoint) => answer(front, endpoint, parts, body).await,
+        None => Err(mcp::not_found(None)),
+    }
+    .unwrap_or_else(Reply::into_response)
+}
+
+async fn answer<S, B>(
+    front: &Front,
+    endpoint: Endpoint<'_>,
+    Parts { method, query, headers, peer, .. }: &Parts,
+    body: S,
+) -> Result<Response, Refusal>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let mount = |place: Place<'_>| {
+        front.touch();
+        front.mount(place).ok_or_else(|| mcp::not_found(None))
+    };
+    let head = method == Method::HEAD;
+    let get = head || method == Method::GET;
+    match endpoint {
+        _ if method == Method::OPTIONS => Ok(options(front, endpoint, headers)),
+        Endpoint::Mcp(place) if method == Method::POST => {
+            mcp::post(front, &mount(place)?, headers, body).await
+        }
+        Endpoint::Mcp(place) if get && !front.stateless => mcp::get(&*mount(place)?, headers, head),
+        Endpoint::Mcp(place) if method == Method::DELETE && !front.stateless => {
+            mcp::delete(&*mount(place)?, headers)
+        }
+        Endpoint::Sse(place) if get => {
+            legacy_sse::get(front, &mount(place)?, place, headers, *peer, head).await
+        }
+        Endpoint::Sse(place) if method == Method::POST => {
+            legacy_sse::one_shot(front, &mount(place)?, headers, body).await
+        }
+        Endpoint::Messages(place) if method == Method::POST => {
+            legacy_sse::messages_post(front, &mount(place)?, headers, query, body).await
+        }
+        Endpoint::MountHealth(name) if get => admin::mount_health(front, name),
+        Endpoint::Status if get => Ok(admin::status(front)),
+        Endpoint::Health if get => Ok(admin::health(front)),
+        Endpoint::Healthz if get => Ok(admin::healthz()),
+        Endpoint::Readyz if get => Ok(admin::readyz(front)),
+        Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
+            // A path that is not there has no methods either.
+            mount(place)?;
+            Err(Refusal::MethodNotAllowed { allow: endpoint.allow(front.stateless) })
+        }
+        other => Err(Refusal::MethodNotAllowed { allow: other.allow(front.stateless) }),
+    }
+}
+
+fn options(front: &Front, endpoint: Endpoint<'_>, headers: &HeaderMap) -> Response {
+    let mut response = match &front.cors {
+        Some(policy) => cors::preflight(headers, policy),
+        None => reply::empty(StatusCode::NO_CONTENT),
+    };
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(endpoint.allow(front.stateless)));
+    response
+}

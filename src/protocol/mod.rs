@@ -70,13 +70,20 @@ pub enum Output {
     ToServer(Bytes),
     /// Give this, the final response, to the exchange; the exchange ends.
     Answer {
+        /// Whose.
+        client: ClientKey,
         /// The exchange.
         exchange: ExchangeKey,
         /// The response.
         message: Bytes,
     },
     /// The exchange ends without a response, because its client does not want one.
-    Forget(ExchangeKey),
+    Forget {
+        /// Whose.
+        client: ClientKey,
+        /// The exchange.
+        exchange: ExchangeKey,
+    },
     /// Give this to a client, on one stream.
     ToClient {
         /// To whom.

@@ -129,7 +129,7 @@ impl Shared {
         out: &mut Vec<Output>,
     ) {
         if let Some(line) = self.answered_here(client, message) {
-            out.push(Output::Answer { exchange, message: line });
+            out.push(Output::Answer { client, exchange, message: line });
             return;
         }
         let params = message.body();
@@ -260,7 +260,8 @@ impl Shared {
                 _ => {}
             }
         }
-        out.push(Output::Answer { exchange: flight.exchange, message: message.with_id(&flight.id) });
+        let line = message.with_id(&flight.id);
+        out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message: line });
     }
 
     fn handshake_answered(&mut self, message: &Message, out: &mut Vec<Output>) {

@@ -92,7 +92,7 @@ impl Straight {
         if self.inflight.contains(id) {
             // "The request ID MUST NOT have been previously used by the requestor within the same session."
             let error = RpcError::new(Code::InvalidRequest, "this id is in use by another request in flight");
-            out.push(Output::Answer { exchange, message: error.to_line(Some(id)) });
+            out.push(Output::Answer { client: self.client, exchange, message: error.to_line(Some(id)) });
             return;
         }
         let params = message.body();
@@ -192,7 +192,7 @@ impl Straight {
         } else if message.kind() == Kind::Result {
             self.memory.learn(flight.effect);
         }
-        out.push(Output::Answer { exchange: flight.exchange, message: line });
+        out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message: line });
     }
 
     fn own_answered(&mut self, own: &Own, message: &Message, out: &mut Vec<Output>) {
@@ -269,7 +269,8 @@ fn own_id(n: u64) -> Box<str> {
 
 /// Answers a flight with an error of the router's own.
 pub(super) fn answer(flight: &Flight, error: &RpcError, out: &mut Vec<Output>) {
-    out.push(Output::Answer { exchange: flight.exchange, message: error.to_line(Some(&flight.id)) });
+    let message = error.to_line(Some(&flight.id));
+    out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message });
 }
 
 /// Ends a flight by the clock; `server_id` is the id that the server knows it by.
@@ -296,7 +297,7 @@ pub(super) fn overdue(server_id: &str, flight: &Flight, why: &Overdue, rules: Ru
                 out,
             );
         }
-        Overdue::Cancelled => out.push(Output::Forget(flight.exchange)),
+        Overdue::Cancelled => out.push(Output::Forget { client: flight.client, exchange: flight.exchange }),
     }
 }
 
@@ -335,7 +336,7 @@ mod tests {
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         match output {
             Output::ToServer(line) => format!("server< {}", text(line)),
-            Output::Answer { exchange, message } => format!("{}< {}", exchange.0, text(message)),
+            Output::Answer { exchange, message, .. } => format!("{}< {}", exchange.0, text(message)),
             Output::ToClient { to, message, .. } => format!("{to:?}< {}", text(message)),
             Output::Opened(opened) => format!("opened {}", opened.version()),
             other => format!("{other:?}"),

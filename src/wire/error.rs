@@ -21,6 +21,8 @@ pub enum Code {
     InvalidParams,
     /// -32603: something failed that has no code of its own.
     InternalError,
+    /// -32022: the revision that the request speaks is not served.
+    UnsupportedVersion,
     /// -32800: its client cancelled the request.
     RequestCancelled,
     /// -32001: no such server or session, to a legacy request.
@@ -47,12 +49,13 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ParseError,
         Self::InvalidRequest,
         Self::MethodNotFound,
         Self::InvalidParams,
         Self::InternalError,
+        Self::UnsupportedVersion,
         Self::RequestCancelled,
         Self::SessionNotFound,
         Self::ServerUnavailable,
@@ -74,6 +77,7 @@ impl Code {
             Self::MethodNotFound => -32601,
             Self::InvalidParams => -32602,
             Self::InternalError => -32603,
+            Self::UnsupportedVersion => -32022,
             Self::RequestCancelled => -32800,
             Self::SessionNotFound => -32001,
             Self::ServerUnavailable => -31001,
@@ -96,6 +100,7 @@ impl Code {
             Self::MethodNotFound => "method_not_found",
             Self::InvalidParams => "invalid_params",
             Self::InternalError => "internal_error",
+            Self::UnsupportedVersion => "unsupported_version",
             Self::RequestCancelled => "request_cancelled",
             Self::SessionNotFound => "session_not_found",
             Self::ServerUnavailable => "server_unavailable",

@@ -92,6 +92,25 @@ impl LineSplitter {
 }
 
 impl Skipped {
+    /// The id of the request that the line answered, as far as its two ends tell: None if it was no answer at all,
+    /// `Some(None)` if it may have been one, but to what cannot be told.
+    ///
+    /// The id is a field of the outermost object: at the beginning it stands before any other object, at the end
+    /// behind all of them.
+    pub fn answered_id(&self) -> Option<Option<Box<str>>> {
+        let head =
+            &self.head[..memchr2(b'{', b'[', self.head.get(1..)?).map_or(self.head.len(), |at| at + 1)];
+        let tail =
+            &self.tail[memchr::memrchr2(b'}', b']', self.tail.split_last()?.1).map_or(0, |at| at + 1)..];
+        if memchr::memmem::find(head, b"\"method\"")
+            .or_else(|| memchr::memmem::find(tail, b"\"method\""))
+            .is_some()
+        {
+            return None;
+        }
+        Some(id_in(head).or_else(|| id_in(tail)))
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let room = KEPT_END.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..room]);
@@ -101,6 +120,19 @@ impl Skipped {
         let excess = self.tail.len().saturating_sub(KEPT_END);
         self.tail.drain(..excess);
     }
+}
+
+/// The value of the field `"id"` in a piece of an object that holds no other container.
+fn id_in(piece: &[u8]) -> Option<Box<str>> {
+    let name = memchr::memmem::rfind(piece, b"\"id\"")?;
+    let value = piece[name + 4..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    let end = match value.first()? {
+        b'"' => 2 + memchr(b'"', &value[1..])?,
+        _ => memchr2(b',', b'}', value)?,
+    };
+    let text = std::str::from_utf8(value[..end].trim_ascii()).ok()?;
+    serde_json::from_str::<serde_json::Value>(text).ok().filter(|id| id.is_number() || id.is_string())?;
+    Some(text.into())
 }
 
 fn whole(line: &[u8]) -> Option<&[u8]> {
@@ -142,6 +174,27 @@ mod tests {
                 Line::Whole(Bytes::from_static(b"next")),
             ]
         );
+    }
+
+    #[test]
+    fn an_over_long_answer_is_still_known_by_its_id() {
+        let long = "x".repeat(3 * KEPT_END);
+        let id = |line: String| {
+            let mut splitter = LineSplitter::new(100);
+            match &lines(&mut splitter, format!("{line}\n").as_bytes())[..] {
+                [Line::TooLong(skipped)] => skipped.answered_id(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let first = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"id":8,"text":"{long}"}}}}"#);
+        let last =
+            format!(r#"{{"result":{{"content":[{{"id":8,"text":"{long}"}}]}},"jsonrpc":"2.0","id":"a b"}}"#);
+        let neither = format!(r#"{{"result":"{long}"}}"#);
+        let question = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"text":"{long}"}}}}"#);
+        assert_eq!(id(first), Some(Some("7".into())));
+        assert_eq!(id(last), Some(Some("\"a b\"".into())));
+        assert_eq!(id(neither), Some(None));
+        assert_eq!(id(question), None);
     }
 
     #[test]

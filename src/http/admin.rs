@@ -1,0 +1,112 @@
+//! What is true now: `/status` and the health of the process and of each mount.
+
+use super::front::Front;
+use super::refusal::Refusal;
+use super::reply;
+use crate::mount::{Mount, State};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+use warp::reply::Response;
+
+/// Mounts that are still starting after this no longer hold readiness back.
+const READY_AT_LAST: Duration = Duration::from_secs(30);
+
+/// `/status`: the three keys that older tools have, and the truth about every mount.
+pub fn status(front: &Front) -> Response {
+    let table = front.table.load();
+    let mut instances = Map::new();
+    let mut servers = Map::new();
+    let mut sse = 0;
+    for mount in table.all() {
+        let name = mount.name().to_string();
+        sse += mount.clients().1;
+        instances.insert(name.clone(), mount.state().as_str().into());
+        servers.insert(name, value(&mount.status(urls(front, mount))));
+    }
+    body(
+        StatusCode::OK,
+        &json!({
+            "api_last_activity": humantime::format_rfc3339_micros(front.last_activity()).to_string(),
+            "active_sse_connections": sse,
+            "server_instances": instances,
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_seconds": front.started.elapsed().as_secs(),
+            "servers": servers,
+        }),
+    )
+}
+
+/// `/health`: the process lives, in the shape that older tools document.
+pub fn health(front: &Front) -> Response {
+    let table = front.table.load();
+    let sessions: usize = table.all().map(|mount| mount.clients().0).sum();
+    let command = table.default_mount().or(table.all().next()).map(|mount| mount.command());
+    let (status, word) = if front.is_closing() {
+        (StatusCode::SERVICE_UNAVAILABLE, "shutting down")
+    } else {
+        (StatusCode::OK, "healthy")
+    };
+    body(status, &json!({ "status": word, "active_sessions": sessions, "server_command": command.flatten() }))
+}
+
+/// `/healthz`: the process lives.
+pub fn healthz() -> Response {
+    body(StatusCode::OK, &json!({ "status": "ok" }))
+}
+
+/// `/readyz`: every enabled mount has left `starting`, or had time enough; not while ending, nor when all have failed.
+pub fn readyz(front: &Front) -> Response {
+    let table = front.table.load();
+    let states: Vec<(String, State)> = table
+        .all()
+        .map(|mount| (mount.name().to_string(), mount.state()))
+        .filter(|(_, s)| *s != State::Disabled)
+        .collect();
+    let starting = states.iter().any(|(_, state)| *state == State::Starting);
+    let failed = !states.is_empty() && states.iter().all(|(_, state)| *state == State::Failed);
+    let why = if front.is_closing() {
+        Some("shutting down")
+    } else if failed {
+        Some("every server has failed")
+    } else if starting && front.started.elapsed() < READY_AT_LAST {
+        Some("starting")
+    } else {
+        None
+    };
+    let servers: Map<String, Value> =
+        states.into_iter().map(|(name, state)| (name, state.as_str().into())).collect();
+    let status = if why.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    body(status, &json!({ "status": why.unwrap_or("ready"), "servers": servers }))
+}
+
+/// `/servers/<name>/health`: that mount's part of `/status`; 200 if a client can be served.
+pub fn mount_health(front: &Front, name: &str) -> Result<Response, Refusal> {
+    let table = front.table.load();
+    let mount = table.find(name).ok_or_else(|| super::mcp::not_found(None))?;
+    let status = match mount.state() {
+        State::Ready | State::Idle => StatusCode::OK,
+        State::Starting | State::Failing | State::Failed | State::Disabled => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Ok(body(status, &value(&mount.status(urls(front, mount)))))
+}
+
+/// The paths at which a mount is served.
+pub fn urls(front: &Front, mount: &Mount) -> Vec<String> {
+    let table = front.table.load();
+    let is_default = table.default_mount().is_some_and(|default| std::ptr::eq(&raw const **default, mount));
+    let base = &front.base_path;
+    let place = if is_default { String::new() } else { format!("/servers/{}", mount.name()) };
+    ["mcp", "sse"].map(|last| format!("{base}{place}/{last}")).into()
+}
+
+fn value(part: &impl Serialize) -> Value {
+    serde_json::to_value(part).unwrap_or_default()
+}
+
+fn body(status: StatusCode, value: &Value) -> Response {
+    let mut response = reply::json(value.to_string().into());
+    *response.status_mut() = status;
+    response
+}

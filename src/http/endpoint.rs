@@ -1,0 +1,103 @@
+//! The URL space: which path means what.
+
+/// What a path means. Names are as they stand in the path; whether they exist is asked elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint<'a> {
+    /// Streamable HTTP.
+    Mcp(Place<'a>),
+    /// HTTP+SSE: the stream, and the one-shot POST.
+    Sse(Place<'a>),
+    /// HTTP+SSE: the messages.
+    Messages(Place<'a>),
+    /// The health of one mount.
+    MountHealth(&'a str),
+    /// Everything about all mounts.
+    Status,
+    /// The health of the process, in the shape that older tools have.
+    Health,
+    /// The process lives.
+    Healthz,
+    /// The process can serve.
+    Readyz,
+}
+
+/// Whose paths: of a named mount, or of the default server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// `/mcp` and the like.
+    Root,
+    /// `/servers/<name>/mcp` and the like.
+    Named(&'a str),
+}
+
+impl<'a> Endpoint<'a> {
+    /// Reads a path without its first slash; one more slash at the end changes nothing. No percent-encoding is
+    /// resolved: no path of ours has any.
+    pub fn parse(path: &'a str) -> Option<Self> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let (place, last) = match path.strip_prefix("servers/") {
+            Some(rest) => {
+                let (name, last) = rest.split_once('/')?;
+                if last == "health" {
+                    return Some(Self::MountHealth(name));
+                }
+                (Place::Named(name), last)
+            }
+            None => (Place::Root, path),
+        };
+        match (place, last) {
+            (place, "mcp") => Some(Self::Mcp(place)),
+            (place, "sse") => Some(Self::Sse(place)),
+            (place, "messages") => Some(Self::Messages(place)),
+            (Place::Root, "status") => Some(Self::Status),
+            (Place::Root, "health") => Some(Self::Health),
+            (Place::Root, "healthz") => Some(Self::Healthz),
+            (Place::Root, "readyz") => Some(Self::Readyz),
+            _ => None,
+        }
+    }
+
+    /// The methods that are served, as `Allow` lists them.
+    pub fn allow(self, stateless: bool) -> &'static str {
+        match self {
+            Self::Mcp(_) if stateless => "POST, OPTIONS",
+            Self::Mcp(_) => "GET, HEAD, POST, DELETE, OPTIONS",
+            Self::Sse(_) => "GET, HEAD, POST, OPTIONS",
+            Self::Messages(_) => "POST, OPTIONS",
+            Self::MountHealth(_) | Self::Status | Self::Health | Self::Healthz | Self::Readyz => {
+                "GET, HEAD, OPTIONS"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_with_and_without_a_slash_at_its_end() {
+        let table = [
+            ("mcp", Some(Endpoint::Mcp(Place::Root))),
+            ("servers/a/mcp", Some(Endpoint::Mcp(Place::Named("a")))),
+            ("servers/a/sse", Some(Endpoint::Sse(Place::Named("a")))),
+            ("servers/a/messages", Some(Endpoint::Messages(Place::Named("a")))),
+            ("servers/a/health", Some(Endpoint::MountHealth("a"))),
+            ("status", Some(Endpoint::Status)),
+            ("healthz", Some(Endpoint::Healthz)),
+            ("", None),
+            ("servers", None),
+            ("servers/a", None),
+            ("servers/a/mcp/x", None),
+            ("servers/a/status", None),
+            ("servers//mcp", Some(Endpoint::Mcp(Place::Named("")))),
+            ("/mcp", None),
+        ];
+        for (path, meaning) in table {
+            assert_eq!(Endpoint::parse(path), meaning, "{path}");
+            if !path.is_empty() {
+                assert_eq!(Endpoint::parse(&format!("{path}/")), meaning, "{path}/");
+            }
+        }
+    }
+}

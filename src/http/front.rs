@@ -1,0 +1,94 @@
+//! What every request is answered from: the mounts, the limits, the address.
+
+use super::cors::CorsPolicy;
+use super::guard::GuardPolicy;
+use crate::config::{Config, Limits};
+use crate::mount::{Mount, Table};
+use arc_swap::ArcSwap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::endpoint::Place;
+
+/// The state behind the routes.
+#[derive(Debug)]
+pub struct Front {
+    /// The mounts; a reload replaces the whole table.
+    pub table: ArcSwap<Table>,
+    /// Who may ask at all.
+    pub guard: GuardPolicy,
+    /// Which web pages may read the answers.
+    pub cors: Option<CorsPolicy>,
+    /// How much of everything.
+    pub limits: Limits,
+    /// What a reverse proxy puts before our paths.
+    pub base_path: String,
+    /// Proxies whose `X-Forwarded-Prefix` is believed.
+    pub trust_proxies: Vec<ipnet::IpNet>,
+    /// Streamable HTTP needs no session.
+    pub stateless: bool,
+    /// Since when it serves.
+    pub started: Instant,
+    /// Microseconds since 1970 of the last request to a server.
+    last_activity: AtomicU64,
+    closing: AtomicBool,
+}
+
+impl Front {
+    /// The front of a router with these mounts.
+    pub fn new(config: &Config, table: Table, bound_to_loopback: bool) -> Arc<Self> {
+        Arc::new(Self {
+            table: ArcSwap::from_pointee(table),
+            guard: GuardPolicy::new(&config.allow_hosts, &config.allow_origins, bound_to_loopback),
+            cors: CorsPolicy::new(&config.allow_origins, &config.expose_headers),
+            limits: config.limits.clone(),
+            base_path: config.base_path.clone(),
+            trust_proxies: config.trust_proxies.clone(),
+            stateless: config.stateless,
+            started: Instant::now(),
+            last_activity: AtomicU64::new(micros(SystemTime::now())),
+            closing: AtomicBool::new(false),
+        })
+    }
+
+    /// The mount of a place, if there is one and it is not disabled.
+    pub fn mount(&self, place: Place<'_>) -> Option<Arc<Mount>> {
+        let table = self.table.load();
+        match place {
+            Place::Root => table.default_mount().cloned(),
+            Place::Named(name) => table.find(name).cloned(),
+        }
+    }
+
+    /// Notes that a server was asked something.
+    pub fn touch(&self) {
+        self.last_activity.store(micros(SystemTime::now()), Ordering::Relaxed);
+    }
+
+    /// When a server was last asked something.
+    pub fn last_activity(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_micros(self.last_activity.load(Ordering::Relaxed))
+    }
+
+    /// The router is ending.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the router is ending.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer is a reverse proxy that may say where we are.
+    pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_some_and(|peer| self.trust_proxies.iter().any(|net| net.contains(&peer)))
+    }
+}
+
+fn micros(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

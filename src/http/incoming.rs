@@ -1,0 +1,139 @@
+//! Reading a request to an MCP path: its messages, its session, its revision, its era.
+
+use super::accept;
+use super::body::bounded_body;
+use super::front::Front;
+use super::refusal::Refusal;
+use crate::wire::{Kind, Malformed, Message, Payload, Revision, meta};
+use bytes::Buf;
+use futures::Stream;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use memchr::memmem;
+
+/// The key of a modern request's claim to its revision (2026-07-28, basic/index, "`_meta`").
+const CLAIM: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// Reads the messages of a POST.
+pub async fn payload<S, B>(front: &Front, headers: &HeaderMap, stream: S) -> Result<Payload, Refusal>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    accept::json_body(headers)?;
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = bounded_body(stream, announced, front.limits.body, front.limits.body_timeout).await?;
+    Payload::parse(body, front.limits.depth).map_err(refuse)
+}
+
+/// The session that the client names, if it names one.
+pub fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let mut values = headers.get_all("mcp-session-id").iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Refusal::invalid(
+            "there is more than one Mcp-Session-Id: send the one that `initialize` gave",
+        ));
+    }
+    // What is no visible ASCII is no id of ours: it is looked up, and not found.
+    Ok(first.map(|value| value.to_str().unwrap_or("?")))
+}
+
+/// The revision that the client says it speaks, if it says so.
+///
+/// 2025-06-18, basic/transports: "If the server receives a request with an invalid or unsupported
+/// `MCP-Protocol-Version`, it MUST respond with `400 Bad Request`."
+pub fn revision(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
+    let Some(value) = headers.get("mcp-protocol-version") else { return Ok(None) };
+    let revision = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    revision.map(Some).ok_or_else(|| {
+        let shown = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Refusal::invalid(format!(
+            "MCP-Protocol-Version {shown:?} is not supported: send the version that `initialize` agreed on"
+        ))
+    })
+}
+
+/// Refuses what only the modern era has. Clients of both eras then fall back to `initialize`.
+pub fn refuse_modern(payload: &Payload, header: Option<Revision>) -> Result<(), Refusal> {
+    for message in messages(payload) {
+        let requested = claim(message).or_else(|| {
+            let modern = message.method() == "server/discover"
+                || (header == Some(Revision::V2026_07_28)
+                    && message.method() != "initialize"
+                    && is_request(message));
+            modern.then(|| Revision::V2026_07_28.to_string())
+        });
+        if let Some(requested) = requested {
+            return Err(Refusal::UnsupportedVersion { id: message.id().map(Into::into), requested });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a message can only come from a modern client.
+pub fn is_modern(message: &Message) -> bool {
+    claim(message).is_some() || message.method() == "server/discover"
+}
+
+/// A batch came where there are none.
+///
+/// 2025-06-18, changelog: "Remove support for JSON-RPC batching".
+pub fn refuse_batch(payload: &Payload, revision: Option<Revision>) -> Result<(), Refusal> {
+    match payload {
+        Payload::Batch(_) if revision.is_some_and(|revision| revision > Revision::V2025_03_26) => {
+            Err(Refusal::invalid("a batch: this session's revision has none, send each message by itself"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The one `initialize` that a payload is, if it is one.
+pub fn as_initialize(payload: &Payload) -> Option<&Message> {
+    match payload {
+        Payload::One(message) if is_request(message) && message.method() == "initialize" => Some(message),
+        _ => None,
+    }
+}
+
+/// The messages of a payload.
+pub fn messages(payload: &Payload) -> &[Message] {
+    match payload {
+        Payload::One(message) => std::slice::from_ref(message),
+        Payload::Batch(messages) => messages,
+    }
+}
+
+/// The id to refuse a payload with.
+pub fn id_of(payload: &Payload) -> Option<Box<str>> {
+    match payload {
+        Payload::One(message) if is_request(message) => message.id().map(Into::into),
+        _ => None,
+    }
+}
+
+/// Whether something in it wants an answer.
+pub fn has_request(payload: &Payload) -> bool {
+    messages(payload).iter().any(is_request)
+}
+
+fn is_request(message: &Message) -> bool {
+    message.kind() == Kind::Request
+}
+
+fn claim(message: &Message) -> Option<String> {
+    let params = message.body();
+    memmem::find(params.as_bytes(), CLAIM.as_bytes())?;
+    let raw = meta::find(params, &["_meta", CLAIM])?;
+    // A claim that is no string is still a claim.
+    Some(serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned()))
+}
+
+fn refuse(malformed: Malformed) -> Refusal {
+    let reason = malformed.to_string().into();
+    match malformed {
+        Malformed::NotJson(why) => Refusal::Unreadable(why.into()),
+        Malformed::NotJsonRpc { id, .. } => Refusal::Invalid { reason, id },
+        Malformed::TooDeep { .. } => Refusal::Invalid { reason, id: None },
+    }
+}

@@ -1,0 +1,170 @@
+//! HTTP+SSE of 2024-11-05: a stream that names where to post, and the POSTs; besides, the one-shot POST.
+
+use super::accept::Accepted;
+use super::connection::ConnectionInfo;
+use super::endpoint::Place;
+use super::front::Front;
+use super::incoming::{as_initialize, has_request, id_of, is_modern, messages, payload, refuse_batch};
+use super::mcp::{not_found, unserved};
+use super::refusal::Refusal;
+use super::reply::{self, Manner, respond};
+use crate::mount::{Mount, Seat};
+use crate::session::{Posted, SessionId};
+use crate::wire::{Kind, Payload, Revision};
+use bytes::{Buf, Bytes};
+use futures::Stream;
+use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
+use warp::reply::{Reply, Response};
+
+/// GET: opens a session, whose life is the stream.
+pub async fn get(
+    front: &Front,
+    mount: &Arc<Mount>,
+    place: Place<'_>,
+    headers: &HeaderMap,
+    peer: Option<ConnectionInfo>,
+    head_only: bool,
+) -> Result<Response, Refusal> {
+    if !super::accept::accepted(headers).events {
+        return Err(Refusal::NotAcceptable { offered: "text/event-stream" });
+    }
+    if head_only {
+        let mut response = reply::empty(StatusCode::OK);
+        reply::set_event_headers(&mut response);
+        return Ok(response);
+    }
+    let prefix = prefix(front, headers, peer);
+    let (id, reader) = mount.open_sse().await.map_err(|error| unserved(error, None))?;
+    let held = Box::new(Leave { mount: mount.clone(), id: id.clone() });
+    let endpoint = endpoint_event(&prefix, place, &id);
+    Ok(reply::events(reader, false, Some(endpoint), Some(held)))
+}
+
+/// POST to `/messages`: a message of a session; the response comes on the stream.
+pub async fn messages_post<S, B>(
+    front: &Front,
+    mount: &Arc<Mount>,
+    headers: &HeaderMap,
+    query: &str,
+    body: S,
+) -> Result<Response, Refusal>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let payload = payload(front, headers, body).await?;
+    let id = session_of(query).ok_or_else(|| Refusal::Invalid {
+        id: id_of(&payload),
+        reason: "there is no session_id in the query: post to the path that the `endpoint` event names"
+            .into(),
+    })?;
+    let request = id_of(&payload);
+    let client = match mount.client(id) {
+        Some(Seat::Taken(client)) if client.is_sse() => client,
+        Some(Seat::Standing(id, stream)) => {
+            let initialize = as_initialize(&payload).ok_or_else(|| Refusal::Invalid {
+                id: request.clone(),
+                reason: "a session begins with `initialize`".into(),
+            })?;
+            mount
+                .seat_standing(id, stream, initialize)
+                .await
+                .map_err(|error| unserved(error, request.clone()))?
+        }
+        Some(Seat::Taken(_)) | None => return Err(not_found(request)),
+    };
+    refuse_batch(&payload, client.revision())?;
+    match client.post(payload, true).await {
+        Ok(Posted::Accepted | Posted::Response(_)) => {
+            Ok(warp::reply::with_status("Accepted", StatusCode::ACCEPTED).into_response())
+        }
+        Err(refused) => Err(unserved(refused.into(), request)),
+    }
+}
+
+/// POST to `/sse`: a single request without a session, answered as plain JSON.
+///
+/// What opens a conversation gets 405, so that clients that find out the transport fall back to GET (2025-03-26,
+/// basic/transports, "Backwards Compatibility").
+pub async fn one_shot<S, B>(
+    front: &Front,
+    mount: &Arc<Mount>,
+    headers: &HeaderMap,
+    body: S,
+) -> Result<Response, Refusal>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let payload = payload(front, headers, body).await?;
+    let opens =
+        |payload: &Payload| as_initialize(payload).is_some() || messages(payload).iter().any(is_modern);
+    if opens(&payload) {
+        return Err(Refusal::StreamFirst);
+    }
+    let Payload::One(message) = &payload else {
+        return Err(Refusal::invalid("a batch: without a session, post one request at a time"));
+    };
+    if !has_request(&payload) {
+        let nobody = matches!(message.kind(), Kind::Notification);
+        return if nobody {
+            Ok(reply::empty(StatusCode::ACCEPTED))
+        } else {
+            Err(Refusal::invalid("an answer: without a session nothing was asked"))
+        };
+    }
+    let id = id_of(&payload);
+    let client = mount.visit(Revision::NEWEST_LEGACY).await.map_err(|error| unserved(error, id.clone()))?;
+    match client.post(payload, false).await {
+        Ok(Posted::Response(reader)) => {
+            Ok(respond(reader, Accepted { json: true, events: false }, Manner::default()).await)
+        }
+        Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
+        Err(refused) => Err(unserved(refused.into(), id)),
+    }
+}
+
+/// Where to post, as the first event says it: absolute from the root, a slash before the query.
+fn endpoint_event(prefix: &str, place: Place<'_>, id: &SessionId) -> Bytes {
+    let id = id.as_str();
+    match place {
+        Place::Root => format!("event: endpoint\ndata: {prefix}/messages/?session_id={id}\n\n"),
+        Place::Named(name) => {
+            format!("event: endpoint\ndata: {prefix}/servers/{name}/messages/?session_id={id}\n\n")
+        }
+    }
+    .into()
+}
+
+/// What stands before our paths: as a trusted proxy says, else as configured.
+fn prefix(front: &Front, headers: &HeaderMap, peer: Option<ConnectionInfo>) -> String {
+    let said = headers.get("x-forwarded-prefix").filter(|_| front.trusts(peer.map(|info| info.peer.ip())));
+    let said = said.and_then(|value| value.to_str().ok()).map(|text| text.trim().trim_end_matches('/'));
+    // Only a plain path: the value goes into an event, and from there into a URL.
+    let plain = |text: &&str| {
+        text.starts_with('/')
+            && !text.starts_with("//")
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~%".contains(&byte))
+    };
+    said.filter(plain).map_or_else(|| front.base_path.clone(), str::to_owned)
+}
+
+fn session_of(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| match pair.split_once('=')? {
+        ("session_id" | "sessionId", id) => Some(id),
+        _ => None,
+    })
+}
+
+/// Ends the session with its stream.
+struct Leave {
+    mount: Arc<Mount>,
+    id: SessionId,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.mount.leave(self.id.as_str());
+    }
+}

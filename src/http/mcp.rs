@@ -1,0 +1,222 @@
+//! Streamable HTTP for legacy clients: sessions, one path for POST, GET and DELETE.
+
+use super::accept::{Accepted, accepted};
+use super::front::Front;
+use super::incoming::{
+    as_initialize, has_request, id_of, messages, payload, refuse_batch, refuse_modern, revision, session_id,
+};
+use super::refusal::Refusal;
+use super::reply::{self, Manner, respond};
+use crate::mount::{Mount, Seat, Unserved};
+use crate::session::{Client, Posted, Refused};
+use crate::wire::{Code, Era, Kind, Payload, Revision, RpcError};
+use bytes::{Buf, Bytes};
+use futures::Stream;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use std::sync::Arc;
+use warp::reply::Response;
+
+const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// POST: a message of a session, or the `initialize` that opens one.
+pub async fn post<S, B>(
+    front: &Front,
+    mount: &Arc<Mount>,
+    headers: &HeaderMap,
+    body: S,
+) -> Result<Response, Refusal>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let payload = payload(front, headers, body).await?;
+    let header = revision(headers)?;
+    refuse_modern(&payload, header)?;
+    let accepted = accepted(headers);
+    if has_request(&payload) && !accepted.json && !accepted.events {
+        return Err(Refusal::NotAcceptable { offered: "application/json or text/event-stream" });
+    }
+    match session_id(headers)? {
+        _ if mount.is_stateless() => once(mount, payload, accepted, header).await,
+        Some(id) => {
+            let client = find(mount, id).ok_or_else(|| not_found(id_of(&payload)))?;
+            in_session(mount, &client, payload, accepted).await
+        }
+        None if as_initialize(&payload).is_some() => open(mount, payload, accepted).await,
+        None => Err(Refusal::Invalid {
+            id: id_of(&payload),
+            reason: "there is no Mcp-Session-Id: send `initialize` first, and then the id that it gives"
+                .into(),
+        }),
+    }
+}
+
+/// GET: a stream for what the server says unasked, or the rest of one that broke.
+pub fn get(mount: &Mount, headers: &HeaderMap, head_only: bool) -> Result<Response, Refusal> {
+    let client = known(mount, headers)?;
+    if !accepted(headers).events {
+        return Err(Refusal::NotAcceptable { offered: "text/event-stream" });
+    }
+    if head_only {
+        let mut response = reply::empty(StatusCode::OK);
+        reply::set_event_headers(&mut response);
+        return Ok(response);
+    }
+    let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
+    let reader = client.listen(last).map_err(|_| not_found(None))?;
+    Ok(reply::events(reader, primes(&client), None, None))
+}
+
+/// DELETE: the end of a session.
+pub fn delete(mount: &Mount, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let client = known(mount, headers)?;
+    mount.leave(client.id().as_str());
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// A POST that stands alone.
+pub async fn once(
+    mount: &Arc<Mount>,
+    payload: Payload,
+    accepted: Accepted,
+    header: Option<Revision>,
+) -> Result<Response, Refusal> {
+    if !has_request(&payload) {
+        // There is nobody whom it could concern.
+        return Ok(reply::empty(StatusCode::ACCEPTED));
+    }
+    let asked = as_initialize(&payload).map(|message| crate::protocol::handshake::asked_for(message).0);
+    let revision =
+        header.filter(|revision| revision.era() == Era::Legacy).or(asked).unwrap_or(Revision::ASSUMED);
+    let id = id_of(&payload);
+    let client = mount.visit(revision).await.map_err(|error| unserved(error, id.clone()))?;
+    let batch = matches!(payload, Payload::Batch(_));
+    match client.post(payload, accepted.events).await {
+        Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
+        Ok(Posted::Response(reader)) => Ok(respond(reader, accepted, Manner { batch, prime: false }).await),
+        Err(refused) => Err(unserved(refused.into(), id)),
+    }
+}
+
+async fn open(mount: &Arc<Mount>, payload: Payload, accepted: Accepted) -> Result<Response, Refusal> {
+    let id = id_of(&payload);
+    let Some(initialize) = as_initialize(&payload) else { return Err(not_found(id)) };
+    let client = mount.open(initialize).await.map_err(|error| unserved(error, id.clone()))?;
+    // Who hangs up now never learns the session's id.
+    let opening = Opening { mount, client: &client, done: false };
+    let posted = client
+        .post(payload, accepted.events)
+        .await
+        .map_err(|refused| unserved(refused.into(), id.clone()))?;
+    let Posted::Response(reader) = posted else { return Err(not_found(id)) };
+    let mut response = respond(reader, accepted, Manner::default()).await;
+    match client.failure() {
+        Some(error) if error.code == Code::ServerUnavailable => {
+            let retry_after = std::time::Duration::from_secs(1);
+            return Err(Refusal::Unavailable { id, error, retry_after });
+        }
+        // The server itself has refused; what it said is the response.
+        Some(_) => return Ok(response),
+        None => {}
+    }
+    let value = HeaderValue::from_str(client.id().as_str()).map_err(|_| not_found(None))?;
+    response.headers_mut().insert(MCP_SESSION_ID, value);
+    opening.done();
+    Ok(response)
+}
+
+async fn in_session(
+    mount: &Mount,
+    client: &Client,
+    payload: Payload,
+    accepted: Accepted,
+) -> Result<Response, Refusal> {
+    if mount.is_closing() {
+        return refused_in_session(
+            &payload,
+            &RpcError::new(Code::ShuttingDown, "the router is shutting down"),
+        );
+    }
+    let revision = client.revision();
+    refuse_batch(&payload, revision)?;
+    let batch = matches!(payload, Payload::Batch(_));
+    let kept = payload.clone();
+    match client.post(payload, accepted.events).await {
+        Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
+        Ok(Posted::Response(reader)) => {
+            let prime = revision.is_some_and(|revision| revision >= Revision::V2025_11_25);
+            Ok(respond(reader, accepted, Manner { batch, prime }).await)
+        }
+        Err(Refused::Ended) => Err(not_found(id_of(&kept))),
+        Err(refused) => match Unserved::from(refused) {
+            Unserved::Unavailable { error, .. } => refused_in_session(&kept, &error),
+            Unserved::NoSession => Err(not_found(id_of(&kept))),
+        },
+    }
+}
+
+/// In a live session requests are refused in HTTP 200: some clients lose all that they have on any other status.
+fn refused_in_session(payload: &Payload, error: &RpcError) -> Result<Response, Refusal> {
+    let requests = messages(payload).iter().filter(|message| message.kind() == Kind::Request);
+    let answers: Vec<Bytes> = requests.map(|message| error.to_line(message.id())).collect();
+    match (payload, answers.first()) {
+        (_, None) => {
+            let retry_after = std::time::Duration::from_secs(1);
+            Err(Refusal::Unavailable { id: None, error: error.clone(), retry_after })
+        }
+        (Payload::One(_), Some(answer)) => Ok(reply::json(answer.clone())),
+        (Payload::Batch(_), Some(_)) => Ok(reply::json(reply::batch(&answers))),
+    }
+}
+
+fn known(mount: &Mount, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
+    revision(headers)?;
+    let missing = "there is no Mcp-Session-Id: send the one that `initialize` gave";
+    let id = session_id(headers)?.ok_or(Refusal::invalid(missing))?;
+    find(mount, id).ok_or_else(|| not_found(None))
+}
+
+fn find(mount: &Mount, id: &str) -> Option<Arc<Client>> {
+    match mount.client(id)? {
+        Seat::Taken(client) if !client.is_sse() => Some(client),
+        Seat::Taken(_) | Seat::Standing(..) => None,
+    }
+}
+
+fn primes(client: &Client) -> bool {
+    client.revision().is_some_and(|revision| revision >= Revision::V2025_11_25)
+}
+
+/// There is no such session, for a legacy client.
+pub fn not_found(id: Option<Box<str>>) -> Refusal {
+    Refusal::NotFound { id, era: Era::Legacy }
+}
+
+/// A mount that does not serve, as a response.
+pub fn unserved(unserved: Unserved, id: Option<Box<str>>) -> Refusal {
+    match unserved {
+        Unserved::Unavailable { error, retry_after } => Refusal::Unavailable { id, error, retry_after },
+        Unserved::NoSession => not_found(id),
+    }
+}
+
+/// A session whose client does not know of it yet.
+struct Opening<'a> {
+    mount: &'a Mount,
+    client: &'a Client,
+    done: bool,
+}
+
+impl Opening<'_> {
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.mount.leave(self.client.id().as_str());
+        }
+    }
+}

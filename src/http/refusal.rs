@@ -1,0 +1,343 @@
+//! Everything that is answered with an HTTP error status, and the one place where it becomes a response.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use warp::reply::Reply;
+
+use crate::wire::error::{Code, RpcError};
+use crate::wire::revision::{Era, Revision};
+
+/// The raw JSON text of a request's id, if it could be read.
+pub type RawId = Option<Box<str>>;
+
+/// A request that is answered with an HTTP error status.
+///
+/// Its text says what was wrong and what to do; it becomes the message of a JSON-RPC error. Text that
+/// came from outside is safe in it (JSON escapes it), but never a secret.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// 400: the body is not JSON.
+    #[error("the body is not readable JSON ({0}): send one JSON-RPC message, encoded in UTF-8")]
+    Unreadable(Cow<'static, str>),
+    /// 400: the client stopped in the middle of its body.
+    #[error("the body ended early: send as many bytes as Content-Length says, or a last chunk")]
+    BodyCutShort,
+    /// 400: JSON, but not what may be sent here and now.
+    #[error("{reason}")]
+    Invalid {
+        /// The id of the request.
+        id: RawId,
+        /// What is wrong and what to do.
+        reason: Cow<'static, str>,
+    },
+    /// 400: the revision that a request speaks is not served here.
+    #[error("this router serves the revisions that begin with `initialize`: open a session with it")]
+    UnsupportedVersion {
+        /// The id of the request.
+        id: RawId,
+        /// The revision that was asked for.
+        requested: String,
+    },
+    /// 400: there is no Host, more than one, or an unreadable one.
+    #[error("a request needs exactly one Host: {0}")]
+    BadHost(&'static str),
+    /// 403: the host is none that the router answers for.
+    #[error("the host {0:?} is not allowed: start the router with --allow-host {0} if this name is yours")]
+    ForeignHost(String),
+    /// 403: a web page of another origin.
+    #[error("the origin {0:?} is not allowed: start the router with --allow-origin {0} if it may call")]
+    ForeignOrigin(String),
+    /// 404: no such path, server, session or stream; all get the same answer.
+    #[error(
+        "no such server or session: send `initialize` without a session id to open one; /status lists the servers"
+    )]
+    NotFound {
+        /// The id of the request.
+        id: RawId,
+        /// The era of the request.
+        era: Era,
+    },
+    /// 405: the path exists, but not with this method.
+    #[error("this method is not served here: use {allow}")]
+    MethodNotAllowed {
+        /// The methods that are served, as `Allow` lists them.
+        allow: &'static str,
+    },
+    /// 405 in plain text: what opens a conversation was posted to `/sse`. Clients that find out the
+    /// transport this way then fall back to GET, as the specification says.
+    #[error(
+        "HTTP+SSE begins with GET: open the event stream, then post to the endpoint that its first event names"
+    )]
+    StreamFirst,
+    /// 406: none of the types that the answer could have is accepted.
+    #[error("the answer would be {offered}: add it to the Accept header")]
+    NotAcceptable {
+        /// What the answer would be.
+        offered: &'static str,
+    },
+    /// 408: the body came too slowly.
+    #[error("the body did not arrive within {} s: send it faster, or raise limits.bodyTimeout", .0.as_secs_f32())]
+    BodyTooSlow(Duration),
+    /// 408: the head came too slowly; said on the bare connection.
+    #[error("the head did not arrive within {} s: send it faster, or raise limits.headTimeout", .0.as_secs_f32())]
+    HeadTooSlow(Duration),
+    /// 413: the body is over the limit, in bytes.
+    #[error("the body is larger than {0} bytes: send less, or raise limits.body")]
+    BodyTooLarge(usize),
+    /// 414: the request target is over the limit, in bytes.
+    #[error("the URL is longer than {0} bytes: shorten it")]
+    UriTooLong(usize),
+    /// 415: the body is of another type than JSON.
+    #[error("the body must be JSON: send it with Content-Type: application/json")]
+    NotJson,
+    /// 415: the body is compressed.
+    #[error("compressed bodies are not read: send the body without Content-Encoding")]
+    Encoded,
+    /// 429: this client asks too often.
+    #[error("too many requests: try again in {} s", seconds(*.0))]
+    TooManyRequests(Duration),
+    /// 431: more headers than the limit.
+    #[error("the request has more than {0} headers: send fewer, or raise limits.headers")]
+    TooManyHeaders(usize),
+    /// 503: as many connections as allowed are open; said on the bare connection.
+    #[error("{0} connections are open, which is the limit: try again later, or raise limits.connections")]
+    TooManyConnections(usize),
+    /// 503: no process can be had, a queue is full, or the router is stopping.
+    #[error("{error}")]
+    Unavailable {
+        /// The id of the request.
+        id: RawId,
+        /// Which of these it is: [`Code::ServerUnavailable`], [`Code::Overloaded`] or [`Code::ShuttingDown`].
+        error: RpcError,
+        /// When trying again may help.
+        retry_after: Duration,
+    },
+}
+
+impl Refusal {
+    /// A message that cannot be taken, without an id that could be read.
+    pub fn invalid(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Invalid { id: None, reason: reason.into() }
+    }
+
+    /// The same refusal, naming the request that it answers, where it can name one.
+    #[must_use]
+    pub fn of(mut self, request: RawId) -> Self {
+        if let Self::Invalid { id, .. } | Self::NotFound { id, .. } | Self::Unavailable { id, .. } = &mut self
+        {
+            *id = request;
+        }
+        self
+    }
+
+    /// The status, headers and body of the refusal, for any kind of response body.
+    pub fn render<B: From<Bytes>>(&self) -> Response<B> {
+        let message = || Cow::Owned(self.to_string());
+        match self {
+            Self::Unreadable(_) | Self::BodyCutShort => {
+                answer(StatusCode::BAD_REQUEST, None, &RpcError::new(Code::ParseError, message()))
+            }
+            Self::Invalid { id, reason } => answer(
+                StatusCode::BAD_REQUEST,
+                id.as_deref(),
+                &RpcError::new(Code::InvalidRequest, reason.clone()),
+            ),
+            Self::UnsupportedVersion { id, requested } => {
+                let legacy = Revision::ALL.into_iter().filter(|revision| revision.era() == Era::Legacy);
+                let error = RpcError::new(Code::UnsupportedVersion, message())
+                    .with("supported", legacy.map(Revision::as_str).collect::<Vec<_>>())
+                    .with("requested", requested.as_str());
+                answer(StatusCode::BAD_REQUEST, id.as_deref(), &error)
+            }
+            Self::BadHost(_) => {
+                answer(StatusCode::BAD_REQUEST, None, &RpcError::new(Code::InvalidRequest, message()))
+            }
+            Self::ForeignHost(_) | Self::ForeignOrigin(_) => {
+                answer(StatusCode::FORBIDDEN, None, &RpcError::new(Code::NotAllowed, message()))
+            }
+            Self::NotFound { id, era } => {
+                let code = match era {
+                    Era::Legacy => Code::SessionNotFound,
+                    Era::Modern => Code::NotFound,
+                };
+                answer(StatusCode::NOT_FOUND, id.as_deref(), &RpcError::new(code, message()))
+            }
+            Self::MethodNotAllowed { allow } => with(
+                answer(StatusCode::METHOD_NOT_ALLOWED, None, &RpcError::new(Code::InvalidRequest, message())),
+                |headers| headers.insert(ALLOW, HeaderValue::from_static(allow)),
+            ),
+            Self::StreamFirst => with(
+                respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", self.to_string()),
+                |headers| headers.insert(ALLOW, HeaderValue::from_static("GET")),
+            ),
+            Self::NotAcceptable { .. } => {
+                answer(StatusCode::NOT_ACCEPTABLE, None, &RpcError::new(Code::InvalidRequest, message()))
+            }
+            Self::BodyTooSlow(_) | Self::HeadTooSlow(_) => hang_up(answer(
+                StatusCode::REQUEST_TIMEOUT,
+                None,
+                &RpcError::new(Code::InvalidRequest, message()),
+            )),
+            Self::BodyTooLarge(_) => hang_up(answer(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                None,
+                &RpcError::new(Code::TooLarge, message()),
+            )),
+            Self::UriTooLong(_) => {
+                answer(StatusCode::URI_TOO_LONG, None, &RpcError::new(Code::TooLarge, message()))
+            }
+            Self::NotJson | Self::Encoded => answer(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                None,
+                &RpcError::new(Code::InvalidRequest, message()),
+            ),
+            Self::TooManyRequests(wait) => with(
+                answer(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    None,
+                    &RpcError::new(Code::Overloaded, message()).retry_after(*wait),
+                ),
+                |headers| headers.insert(RETRY_AFTER, seconds(*wait).into()),
+            ),
+            Self::TooManyHeaders(_) => answer(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                None,
+                &RpcError::new(Code::TooLarge, message()),
+            ),
+            Self::TooManyConnections(_) => with(
+                answer(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    None,
+                    &RpcError::new(Code::Overloaded, message()).retry_after(A_MOMENT),
+                ),
+                |headers| headers.insert(RETRY_AFTER, seconds(A_MOMENT).into()),
+            ),
+            Self::Unavailable { id, error, retry_after } => with(
+                answer(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    id.as_deref(),
+                    &error.clone().retry_after(*retry_after),
+                ),
+                |headers| headers.insert(RETRY_AFTER, seconds(*retry_after).into()),
+            ),
+        }
+    }
+}
+
+impl Reply for Refusal {
+    fn into_response(self) -> warp::reply::Response {
+        self.render()
+    }
+}
+
+/// When a connection may be free.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// `Retry-After` knows only whole seconds: rounded up, so that nobody comes too early.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+fn answer<B: From<Bytes>>(status: StatusCode, id: Option<&str>, error: &RpcError) -> Response<B> {
+    respond(status, "application/json", error.to_line(id))
+}
+
+fn respond<B: From<Bytes>>(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<B> {
+    let mut response = Response::new(B::from(body.into()));
+    *response.status_mut() = status;
+    with(response, |headers| headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type)))
+}
+
+/// The rest of the body is still to come and nobody will read it.
+fn hang_up<B>(response: Response<B>) -> Response<B> {
+    with(response, |headers| headers.insert(CONNECTION, HeaderValue::from_static("close")))
+}
+
+fn with<B, T>(mut response: Response<B>, set: impl FnOnce(&mut HeaderMap) -> T) -> Response<B> {
+    set(response.headers_mut());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn shown(refusal: &Refusal) -> (u16, HeaderMap, Value) {
+        let response = refusal.render::<Bytes>();
+        let body = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
+        (response.status().as_u16(), response.headers().clone(), body)
+    }
+
+    #[test]
+    fn every_refusal_has_its_status_and_code() {
+        let id = || Some("7".into());
+        let unavailable = |code| Refusal::Unavailable {
+            id: id(),
+            error: RpcError::new(code, "try again"),
+            retry_after: Duration::from_millis(1200),
+        };
+        for (refusal, status, code) in [
+            (Refusal::Unreadable("expected value at line 1".into()), 400, -32700),
+            (Refusal::BodyCutShort, 400, -32700),
+            (Refusal::invalid("no"), 400, -32600),
+            (Refusal::BadHost("there is none"), 400, -32600),
+            (Refusal::ForeignHost("evil.com".into()), 403, -31007),
+            (Refusal::ForeignOrigin("null".into()), 403, -31007),
+            (Refusal::NotFound { id: id(), era: Era::Legacy }, 404, -32001),
+            (Refusal::NotFound { id: id(), era: Era::Modern }, 404, -31010),
+            (Refusal::MethodNotAllowed { allow: "GET, POST" }, 405, -32600),
+            (Refusal::NotAcceptable { offered: "application/json" }, 406, -32600),
+            (Refusal::BodyTooSlow(Duration::from_secs(30)), 408, -32600),
+            (Refusal::HeadTooSlow(Duration::from_secs(5)), 408, -32600),
+            (Refusal::BodyTooLarge(4), 413, -31005),
+            (Refusal::UriTooLong(4), 414, -31005),
+            (Refusal::NotJson, 415, -32600),
+            (Refusal::Encoded, 415, -32600),
+            (Refusal::TooManyRequests(Duration::from_secs(1)), 429, -31004),
+            (Refusal::TooManyHeaders(64), 431, -31005),
+            (Refusal::TooManyConnections(1), 503, -31004),
+            (unavailable(Code::ServerUnavailable), 503, -31001),
+            (unavailable(Code::Overloaded), 503, -31004),
+            (unavailable(Code::ShuttingDown), 503, -31009),
+        ] {
+            let (found, headers, body) = shown(&refusal);
+            assert_eq!((found, &body["error"]["code"]), (status, &json!(code)), "{refusal:?}");
+            assert_eq!(headers[CONTENT_TYPE], "application/json");
+            assert_eq!(headers.contains_key(RETRY_AFTER), matches!(status, 429 | 503), "{refusal:?}");
+            assert_eq!(body["jsonrpc"], "2.0");
+        }
+    }
+
+    #[test]
+    fn an_unavailable_server_names_the_request_and_when_to_come_back() {
+        let error = RpcError::new(Code::ServerUnavailable, "it exited").with("reason", "exit 1");
+        let refusal = Refusal::Unavailable { id: None, error, retry_after: Duration::from_millis(1200) };
+        let (_, headers, body) = shown(&refusal.of(Some("\"a\"".into())));
+        assert_eq!(headers[RETRY_AFTER], "2");
+        assert_eq!(body["id"], "a");
+        assert_eq!(body["error"]["data"], json!({ "reason": "exit 1", "retryAfterMs": 1200 }));
+    }
+
+    #[test]
+    fn clients_that_try_post_first_are_sent_to_get_in_plain_text() {
+        let response = Refusal::StreamFirst.render::<Bytes>();
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()[ALLOW], "GET");
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
+    }
+
+    #[test]
+    fn text_from_outside_stays_text() {
+        let (_, _, body) = shown(&Refusal::ForeignHost("a\"\n<b>".into()));
+        assert!(body["error"]["message"].as_str().is_some_and(|message| message.contains("<b>")));
+    }
+}

@@ -1,0 +1,102 @@
+//! How many processes may be starting at a time; clients go before spares.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Lets a bounded number of starts through, those that a client waits for first.
+#[derive(Debug)]
+pub(super) struct Gate(Mutex<State>);
+
+/// The right to start a process. Dropped when it has started; empty once it was handed on.
+#[derive(Debug)]
+pub(super) struct Pass(Option<Arc<Gate>>);
+
+/// Who waits for a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    Client,
+    Spare,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    clients: VecDeque<oneshot::Sender<Pass>>,
+    spares: VecDeque<oneshot::Sender<Pass>>,
+}
+
+impl Gate {
+    /// A gate for `width` starts at a time.
+    pub(super) fn new(width: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { free: width, clients: VecDeque::new(), spares: VecDeque::new() })))
+    }
+
+    /// Waits for the right to start a process.
+    pub(super) async fn enter(self: &Arc<Self>, urgency: Urgency) -> Pass {
+        let waiting = {
+            let mut state = self.lock();
+            if state.free > 0 {
+                state.free -= 1;
+                return Pass(Some(self.clone()));
+            }
+            let (sender, receiver) = oneshot::channel();
+            match urgency {
+                Urgency::Client => state.clients.push_back(sender),
+                Urgency::Spare => state.spares.push_back(sender),
+            }
+            receiver
+        };
+        // The sender is dropped only after it was used.
+        waiting.await.unwrap_or(Pass(None))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let Some(gate) = self.0.take() else { return };
+        loop {
+            let mut state = gate.lock();
+            let Some(next) = state.clients.pop_front().or_else(|| state.spares.pop_front()) else {
+                state.free += 1;
+                return;
+            };
+            drop(state);
+            match next.send(Self(Some(gate.clone()))) {
+                Ok(()) => return,
+                // Who waited has given up: the pass goes to the next.
+                Err(mut unwanted) => drop(unwanted.0.take()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[tokio::test]
+    async fn clients_go_first_and_who_gave_up_is_passed_over() {
+        let gate = Gate::new(1);
+        let first = gate.enter(Urgency::Spare).await;
+        let mut spare = Box::pin(gate.enter(Urgency::Spare));
+        let mut gone = Box::pin(gate.enter(Urgency::Client));
+        let mut client = Box::pin(gate.enter(Urgency::Client));
+        assert!((&mut spare).now_or_never().is_none());
+        assert!((&mut gone).now_or_never().is_none());
+        assert!((&mut client).now_or_never().is_none());
+        drop(gone);
+        drop(first);
+        assert!((&mut spare).now_or_never().is_none());
+        let client = client.now_or_never().unwrap();
+        drop(client);
+        drop(spare.now_or_never().unwrap());
+        drop(gate.enter(Urgency::Client).now_or_never().unwrap());
+        assert_eq!(gate.lock().free, 1);
+    }
+}

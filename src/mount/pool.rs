@@ -1,0 +1,290 @@
+//! The processes of a mount: how many there may be, and which are kept ready.
+
+use super::gate::{Gate, Pass, Urgency};
+use crate::config::{CommandSpec, ServerName};
+use crate::peer::{Exit, Launch, Peer, SpawnError, Witness};
+use crate::session::SessionId;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// After so many spares that exited unasked, the mount runs without spares.
+const SPARE_DEATHS: u32 = 3;
+
+/// The pause before a spare that exited is replaced, doubled for each further one.
+const SPARE_PAUSE: Duration = Duration::from_millis(500);
+
+/// A session whose process died waits this long for a place in a full pool: the dead one's is freed in a moment.
+const REPLACE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What all pools of a router share.
+#[derive(Clone, Debug)]
+pub struct House {
+    gate: Arc<Gate>,
+    processes: Arc<Semaphore>,
+    /// Children inherit the whole environment.
+    pub(super) pass_environment: bool,
+    /// Bytes of a line, at most.
+    pub(super) line_limit: usize,
+    /// Owns the tasks of all processes.
+    pub(super) tracker: TaskTracker,
+}
+
+/// The processes of one mount.
+#[derive(Debug)]
+pub(super) struct Pool {
+    name: ServerName,
+    command: CommandSpec,
+    house: House,
+    warm: usize,
+    slots: Arc<Semaphore>,
+    shelf: Mutex<Shelf>,
+    /// A spare was taken, or died.
+    taken: Notify,
+    stop: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    spares: VecDeque<Peer>,
+    deaths: u32,
+    running: BTreeMap<u32, Witness>,
+}
+
+/// Why no process can be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PoolError {
+    /// The mount runs as many as it may.
+    #[error("all processes that `pool.max` allows are in use")]
+    Full,
+    /// All mounts together run as many as they may.
+    #[error("all processes that `limits.processes` allows are in use")]
+    HouseFull,
+    /// It could not be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// Nothing new is started.
+    #[error("the router is shutting down")]
+    Closed,
+}
+
+impl House {
+    /// The house of a router with at most `processes` processes; at most 2 x cores of them start at a time.
+    pub fn new(processes: usize, pass_environment: bool, line_limit: usize, tracker: TaskTracker) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            gate: Gate::new(2 * cores),
+            processes: Arc::new(Semaphore::new(processes.min(Semaphore::MAX_PERMITS))),
+            pass_environment,
+            line_limit,
+            tracker,
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(
+        name: ServerName,
+        command: CommandSpec,
+        warm: usize,
+        max: usize,
+        house: House,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            command,
+            house,
+            // A spare must leave room for a client.
+            warm: warm.min(max),
+            slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
+            shelf: Mutex::default(),
+            taken: Notify::new(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// A process that was not spoken to: a spare, or a new one. The pass, if any, is held until it has started.
+    pub(super) async fn take(self: &Arc<Self>) -> Result<(Peer, Option<Pass>), PoolError> {
+        if let Some(spare) = self.take_spare() {
+            return Ok((spare, None));
+        }
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| self.full(PoolError::Full))?;
+        self.start(slot, Urgency::Client).await.map(|(peer, pass)| (peer, Some(pass)))
+    }
+
+    /// A process in place of one that died.
+    pub(super) async fn replace(self: &Arc<Self>) -> Result<Peer, PoolError> {
+        if let Some(spare) = self.take_spare() {
+            return Ok(spare);
+        }
+        let slot = tokio::time::timeout(REPLACE_WITHIN, self.slots.clone().acquire_owned()).await;
+        let slot = slot.map_err(|_| PoolError::Full)?.map_err(|_| PoolError::Closed)?;
+        self.start(slot, Urgency::Client).await.map(|(peer, _)| peer)
+    }
+
+    /// A process to be thrown away. Gives up a spare if there is no room otherwise.
+    pub(super) async fn throw_away(self: &Arc<Self>) -> Result<(Peer, Option<Pass>), PoolError> {
+        match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => self.start(slot, Urgency::Spare).await.map(|(peer, pass)| (peer, Some(pass))),
+            Err(_) => self.take_spare().map(|peer| (peer, None)).ok_or(PoolError::Full),
+        }
+    }
+
+    /// Keeps the spares ready until the pool is closed.
+    pub(super) async fn keep_warm(self: Arc<Self>) {
+        loop {
+            let taken = self.taken.notified();
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.fill() => {}
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = taken => {}
+            }
+        }
+    }
+
+    /// Starts nothing more, and stops the spares.
+    pub(super) fn close(&self) {
+        self.stop.cancel();
+        self.slots.close();
+        for spare in std::mem::take(&mut self.lock().spares) {
+            spare.stop();
+        }
+    }
+
+    /// The ids of the processes that run.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.lock().running.keys().copied().collect()
+    }
+
+    /// Processes that run.
+    pub(super) fn processes(&self) -> usize {
+        self.lock().running.len()
+    }
+
+    /// Whether the mount gave up on spares, because they exit.
+    pub(super) fn is_without_spares(&self) -> bool {
+        self.warm > 0 && self.lock().deaths >= SPARE_DEATHS
+    }
+
+    /// Whether spares are wanted.
+    pub(super) fn is_to_be_warm(&self) -> bool {
+        self.warm > 0
+    }
+
+    /// Ends every process at once.
+    pub(super) fn kill(&self) {
+        self.close();
+        for process in self.lock().running.values() {
+            process.kill();
+        }
+    }
+
+    fn take_spare(&self) -> Option<Peer> {
+        let spare = {
+            let mut shelf = self.lock();
+            std::iter::from_fn(|| shelf.spares.pop_front()).find(|spare| spare.exit().is_none())
+        };
+        if spare.is_some() {
+            self.taken.notify_one();
+        }
+        spare
+    }
+
+    async fn fill(self: &Arc<Self>) {
+        loop {
+            let (spares, deaths) = {
+                let mut shelf = self.lock();
+                shelf.spares.retain(|spare| spare.exit().is_none());
+                (shelf.spares.len(), shelf.deaths)
+            };
+            if spares >= self.warm || deaths >= SPARE_DEATHS {
+                return;
+            }
+            if deaths > 0 {
+                tokio::time::sleep(SPARE_PAUSE * 2u32.pow(deaths - 1)).await;
+            }
+            // A full mount has no spares; the next session that ends makes room for one.
+            let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
+            match self.start(slot, Urgency::Spare).await {
+                Ok((peer, _pass)) => self.shelve(peer),
+                Err(error) => {
+                    tracing::debug!(server = %self.name, "no spare process: {error}");
+                    self.lock().deaths += 1;
+                }
+            }
+        }
+    }
+
+    fn shelve(&self, peer: Peer) {
+        self.lock().spares.push_back(peer);
+        if self.stop.is_cancelled() {
+            self.close();
+        }
+    }
+
+    async fn start(
+        self: &Arc<Self>,
+        slot: OwnedSemaphorePermit,
+        urgency: Urgency,
+    ) -> Result<(Peer, Pass), PoolError> {
+        let place = self.house.processes.clone().try_acquire_owned();
+        let place = place.map_err(|_| self.full(PoolError::HouseFull))?;
+        let pass = self.house.gate.enter(urgency).await;
+        if self.stop.is_cancelled() {
+            return Err(PoolError::Closed);
+        }
+        // Not the id of the client's session: that is a credential, and a server is not told it.
+        let marker = SessionId::random().map_err(|_| PoolError::Closed)?;
+        let launch = Launch {
+            command: &self.command,
+            name: &self.name,
+            marker: marker.as_str().to_owned(),
+            pass_environment: self.house.pass_environment,
+            line_limit: self.house.line_limit,
+            tracker: self.house.tracker.clone(),
+        };
+        let peer = Peer::spawn(launch).await?;
+        self.watch(&peer, slot, place);
+        Ok((peer, pass))
+    }
+
+    /// The place of a process is free when nothing of it runs any more.
+    fn watch(self: &Arc<Self>, peer: &Peer, slot: OwnedSemaphorePermit, place: OwnedSemaphorePermit) {
+        let (pool, peer, pid) = (self.clone(), peer.witness(), peer.pid());
+        self.lock().running.insert(pid, peer.clone());
+        self.house.tracker.spawn(async move {
+            let exit = peer.exited().await;
+            pool.mourn(&exit);
+            peer.gone().await;
+            pool.lock().running.remove(&pid);
+            drop((slot, place));
+        });
+    }
+
+    /// A process has ended; perhaps it was a spare.
+    fn mourn(&self, exit: &Exit) {
+        let mut shelf = self.lock();
+        let before = shelf.spares.len();
+        shelf.spares.retain(|spare| spare.exit().is_none());
+        if shelf.spares.len() < before && !exit.asked {
+            shelf.deaths += 1;
+            drop(shelf);
+            tracing::warn!(server = %self.name, "a spare process {exit}");
+            self.taken.notify_one();
+        }
+    }
+
+    fn full(&self, error: PoolError) -> PoolError {
+        if self.stop.is_cancelled() { PoolError::Closed } else { error }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

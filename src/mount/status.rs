@@ -1,0 +1,151 @@
+//! What is true of a mount now.
+
+use super::health::Standing;
+use super::{Mount, Target};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// How a mount stands, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// A process was spawned; none has answered yet.
+    Starting,
+    /// A process runs, and the last handshake succeeded.
+    Ready,
+    /// No process runs; one is started when a client comes.
+    Idle,
+    /// The last starts failed; it is being tried again.
+    Failing,
+    /// It cannot be started, and answers 503.
+    Failed,
+    /// Switched off in the configuration; it answers 404.
+    Disabled,
+}
+
+/// What `/status` says of a mount. It never changes shape: what is not known is null.
+#[derive(Debug, Serialize)]
+pub struct MountStatus {
+    /// In one word.
+    pub state: State,
+    /// Why it does not work, or works only in part.
+    pub error: Option<String>,
+    /// What it was found to speak.
+    pub era: Option<&'static str>,
+    /// The revision that the last handshake agreed on.
+    pub protocol_version: Option<String>,
+    /// What the server calls itself.
+    pub server_info: Option<Box<RawValue>>,
+    /// The processes that run, spares included.
+    pub pids: Vec<u32>,
+    /// Clients with a session.
+    pub sessions: usize,
+    /// Requests in flight.
+    pub in_flight: usize,
+    /// Requests since the start.
+    pub requests: u64,
+    /// Error responses since the start.
+    pub errors: u64,
+    /// Processes replaced in sessions that went on.
+    pub restarts: u64,
+    /// How the last process ended that was not asked to.
+    pub last_exit: Option<String>,
+    /// Where it is served.
+    pub urls: Vec<String>,
+    /// When a handshake last succeeded (RFC 3339).
+    pub verified_at: Option<String>,
+}
+
+impl State {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Idle => "idle",
+            Self::Failing => "failing",
+            Self::Failed => "failed",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl Mount {
+    /// How it stands, in one word.
+    pub fn state(&self) -> State {
+        let pool = match (&self.spec.target, &self.pool) {
+            (Target::Disabled, _) => return State::Disabled,
+            (Target::Broken(_), _) | (Target::Stdio(_), None) => return State::Failed,
+            (Target::Stdio(_), Some(pool)) => pool,
+        };
+        let facts = self.facts();
+        match facts.health.standing(self.spec.restart.attempts) {
+            Standing::Failed => State::Failed,
+            Standing::Failing => State::Failing,
+            Standing::Well if facts.health.proven => {
+                if pool.processes() > 0 {
+                    State::Ready
+                } else {
+                    State::Idle
+                }
+            }
+            // With spares to come, a first handshake is on its way.
+            Standing::Well if pool.processes() > 0 || pool.is_to_be_warm() => State::Starting,
+            Standing::Well => State::Idle,
+        }
+    }
+
+    /// Why it does not work, or works only in part.
+    pub fn error(&self) -> Option<String> {
+        if let Target::Broken(reason) = &self.spec.target {
+            return Some(reason.clone());
+        }
+        let without_spares = self.pool.as_ref().is_some_and(|pool| pool.is_without_spares());
+        let reason = self.facts().health.reason().map(str::to_owned);
+        reason.or_else(|| {
+            without_spares.then(|| "runs without spares: they exit before they are used".to_owned())
+        })
+    }
+
+    /// What the server calls itself, and what it speaks.
+    pub fn greeting(&self) -> Option<String> {
+        let facts = self.facts();
+        let opened = facts.opened.as_ref()?;
+        let said = |key| crate::wire::meta::find_string(opened.server_info()?, &[key]);
+        Some(format!("{} {}, {}", said("name")?, said("version").unwrap_or_default(), opened.version()))
+    }
+
+    /// Clients with a session, and those of them that speak HTTP+SSE.
+    pub fn clients(&self) -> (usize, usize) {
+        let standing = self.seats().values().filter(|seat| matches!(seat, super::Seat::Standing(..))).count();
+        let sse: usize = self.living().iter().map(|session| session.sse_clients()).sum();
+        (self.seats().len(), sse + standing)
+    }
+
+    /// Everything, for `/status`. `urls`: where it is served.
+    pub fn status(&self, urls: Vec<String>) -> MountStatus {
+        let state = self.state();
+        let error = self.error();
+        let (sessions, _) = self.clients();
+        let in_flight = self.in_flight();
+        let facts = self.facts();
+        let opened = facts.opened.as_ref();
+        let info = opened.and_then(|opened| opened.server_info());
+        MountStatus {
+            state,
+            error,
+            era: opened.map(|_| "legacy"),
+            protocol_version: opened.map(|opened| opened.version()),
+            server_info: info.and_then(|info| RawValue::from_string(info.to_owned()).ok()),
+            pids: self.pool.as_ref().map_or_else(Vec::new, |pool| pool.pids()),
+            sessions,
+            in_flight,
+            requests: self.tally.requests.count(),
+            errors: self.tally.errors.count(),
+            restarts: self.tally.restarts.count(),
+            last_exit: facts.last_exit.clone(),
+            urls,
+            verified_at: facts.verified_at.map(|at| humantime::format_rfc3339_micros(at).to_string()),
+        }
+    }
+}

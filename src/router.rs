@@ -1,0 +1,236 @@
+//! The router: from a configuration to mounts and a listener; reload; the order of shutting down.
+
+use crate::config::{Config, ServerSpec};
+use crate::http::serve::{Stop, serve};
+use crate::http::{self, Front};
+use crate::mount::{House, Mount, State, Table};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+/// How often sessions look at the clock.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Calls in flight when the router is told to stop have this long to finish.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Sessions of a mount that a reload removed or changed have this long to finish what is in flight.
+const RELOAD_GRACE: Duration = Duration::from_secs(30);
+
+/// Connections that are still open after everything has ended are closed after this.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// A running router. Dropping it does not stop it; [`Router::stop`] does.
+#[derive(Debug)]
+pub struct Router {
+    front: Arc<Front>,
+    house: House,
+    config: Mutex<Config>,
+    /// Tasks of mounts, sessions and processes.
+    tracker: TaskTracker,
+    connections: TaskTracker,
+    stop: Stop,
+    clock: CancellationToken,
+    address: Option<SocketAddr>,
+}
+
+/// Why a router could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// How a mount stands, for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountLine {
+    /// Its name.
+    pub name: String,
+    /// How it stands, in one word.
+    pub state: &'static str,
+    /// Why, or what the server calls itself.
+    pub detail: Option<String>,
+    /// Where it is served.
+    pub url: String,
+}
+
+impl Router {
+    /// Binds, listens, and starts the mounts side by side; none of them can stop the others.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let asked = config.listen;
+        let bind =
+            async { TcpListener::bind(asked).await.and_then(|l| l.local_addr().map(|address| (l, address))) };
+        let (listener, address) = bind.await.map_err(|source| StartError::Bind { address: asked, source })?;
+        let mut router = Self::make(config, address.ip().is_loopback());
+        router.address = Some(address);
+        let settings = (&router.front.limits).into();
+        let service = http::service(router.front.clone());
+        let (stop, connections) = (router.stop.clone(), router.connections.clone());
+        router.connections.spawn(serve(listener, service, settings, stop, connections));
+        router.start_mounts();
+        Ok(router)
+    }
+
+    /// Starts the mounts without listening: [`filter`](Self::filter) or [`service`](Self::service) is to be mounted in
+    /// an application. Its guard takes web pages on the loopback interface for its own only with `on_loopback`.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn build(config: Config, on_loopback: bool) -> Self {
+        let router = Self::make(config, on_loopback);
+        router.start_mounts();
+        router
+    }
+
+    /// All paths as a warp filter. A path that is not the router's is rejected as not found.
+    pub fn filter(&self) -> BoxedFilter<(Response,)> {
+        http::filter(self.front.clone())
+    }
+
+    /// All paths as a tower service, which answers every request.
+    pub fn service<B>(&self) -> http::gate::Gate<impl http::Service<B>>
+    where
+        B: http_body::Body + Send + Sync + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        http::service(self.front.clone())
+    }
+
+    /// The address it listens on, if it listens.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// How each mount stands, the default server first.
+    pub fn mount_lines(&self) -> Vec<MountLine> {
+        let table = self.front.table.load();
+        let default = table.default_mount().map(|mount| self.line(mount, "/mcp".to_owned()));
+        let named = table.named().map(|mount| self.line(mount, format!("/servers/{}/mcp", mount.name())));
+        default.into_iter().chain(named).collect()
+    }
+
+    /// Serves `config` from now on. Mounts that are the same keep their sessions; a changed or removed one finishes what
+    /// is in flight, at most 30 s, and ends. New ones are started. Addresses and limits stay as they were.
+    pub fn reload(&self, config: Config) {
+        let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.front.table.load_full();
+        let keep = |spec: &ServerSpec, old: Option<&Arc<Mount>>| match old {
+            Some(mount) if mount.spec() == spec => mount.clone(),
+            _ => {
+                let mount = Mount::new(spec.clone(), &config, self.house.clone());
+                mount.start();
+                mount
+            }
+        };
+        let named =
+            config.servers.iter().map(|spec| keep(spec, table.find_any(spec.name.as_str()))).collect();
+        let default = config.default_server.as_ref().map(|spec| keep(spec, table.default_mount()));
+        let next = Arc::new(Table::new(named, default));
+        self.front.table.store(next.clone());
+        for mount in table.all().filter(|old| !next.all().any(|new| Arc::ptr_eq(old, new))) {
+            self.tracker.spawn(retire(mount.clone()));
+        }
+        *current = config;
+    }
+
+    /// Stops in peace: nothing new is taken, streams end, calls in flight have 10 s, then the processes are stopped.
+    /// Returns when nothing runs any more.
+    pub async fn stop(&self) {
+        self.front.close();
+        let mounts: Vec<Arc<Mount>> = self.front.table.load().all().cloned().collect();
+        mounts.iter().for_each(|mount| mount.drain());
+        self.stop.drain.cancel();
+        let idle = async {
+            while mounts.iter().any(|mount| mount.in_flight() > 0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(GRACE, idle).await;
+        mounts.iter().for_each(|mount| mount.close());
+        self.connections.close();
+        if tokio::time::timeout(LAST_BYTES, self.connections.wait()).await.is_err() {
+            self.stop.cut.cancel();
+        }
+        self.clock.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// Ends every process at once.
+    pub fn kill(&self) {
+        self.front.close();
+        self.front.table.load().all().for_each(|mount| mount.kill());
+        self.stop.drain.cancel();
+        self.stop.cut.cancel();
+    }
+
+    fn make(config: Config, on_loopback: bool) -> Self {
+        let tracker = TaskTracker::new();
+        let limits = &config.limits;
+        let house = House::new(limits.processes, config.pass_environment, limits.line, tracker.clone());
+        let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
+        let table =
+            Table::new(config.servers.iter().map(mount).collect(), config.default_server.as_ref().map(mount));
+        let front = Front::new(&config, table, on_loopback);
+        Self {
+            front,
+            house,
+            config: Mutex::new(config),
+            tracker,
+            connections: TaskTracker::new(),
+            stop: Stop::default(),
+            clock: CancellationToken::new(),
+            address: None,
+        }
+    }
+
+    fn start_mounts(&self) {
+        self.front.table.load().all().for_each(Mount::start);
+        let (front, stop) = (self.front.clone(), self.clock.clone());
+        self.tracker.spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = ticks.tick() => {}
+                }
+                let now = Instant::now();
+                front.table.load().all().for_each(|mount| mount.tick(now));
+            }
+        });
+    }
+
+    fn line(&self, mount: &Mount, path: String) -> MountLine {
+        let state = mount.state();
+        let detail = match state {
+            State::Failed | State::Failing => mount.error(),
+            _ => mount.error().or_else(|| mount.greeting()),
+        };
+        let at = self.address.map_or_else(String::new, |address| format!("http://{address}"));
+        let url = format!("{at}{}{path}", self.front.base_path);
+        MountLine { name: mount.name().to_string(), state: state.as_str(), detail, url }
+    }
+}
+
+/// Lets a mount finish that is no longer in the table.
+async fn retire(mount: Arc<Mount>) {
+    mount.drain();
+    let until = Instant::now() + RELOAD_GRACE;
+    while mount.in_flight() > 0 && Instant::now() < until {
+        mount.tick(Instant::now());
+        tokio::time::sleep(TICK).await;
+    }
+    mount.close();
+}

@@ -1,0 +1,190 @@
+//! A client's handle on its session.
+
+use super::stream::StreamReader;
+use super::{Link, Session, SessionId, State};
+use crate::peer::Peer;
+use crate::protocol::{ClientKey, ExchangeKey, Input, Opened};
+use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A notification or an answer waits this long for a server that does not read.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
+
+/// When a client may try again whose server does not read.
+const RETRY_FULL: Duration = Duration::from_secs(1);
+
+/// One client of a session. Dropping the handle does not end anything; [`Client::leave`] does.
+#[derive(Debug)]
+pub struct Client {
+    session: Arc<Session>,
+    key: ClientKey,
+    id: SessionId,
+}
+
+/// What a POST has led to.
+#[derive(Debug)]
+#[must_use]
+pub enum Posted {
+    /// There is nothing to answer.
+    Accepted,
+    /// The response will be read from here.
+    Response(StreamReader),
+}
+
+/// Why a POST was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The session is over, or there is no such stream.
+    #[error("the session has ended")]
+    Ended,
+    /// The server does not read, and nothing more fits.
+    #[error("the server does not read its input")]
+    Full,
+    /// Nothing came up in place of a dead process.
+    #[error("the server is being restarted")]
+    Restarting,
+}
+
+enum Attempt {
+    Done(Posted),
+    /// The process is being replaced.
+    NotNow,
+    /// So many bytes do not fit.
+    Full(Peer, usize),
+    Ended,
+}
+
+impl Client {
+    pub(super) fn new(session: Arc<Session>, key: ClientKey, id: SessionId) -> Self {
+        Self { session, key, id }
+    }
+
+    /// The id that the client shows with each request.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// Whether it speaks HTTP+SSE.
+    pub fn is_sse(&self) -> bool {
+        self.session.lock().clients.get(&self.key).is_some_and(|seat| seat.streams.is_sse())
+    }
+
+    /// Its session.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// The revision that the handshake agreed on, if it is over.
+    pub fn revision(&self) -> Option<Revision> {
+        self.session.lock().bridge.revision()
+    }
+
+    /// What the handshake agreed on, if it is over.
+    pub fn opened(&self) -> Option<Opened> {
+        self.session.lock().bridge.opened().cloned()
+    }
+
+    /// Why the session is over before it began, if it is.
+    pub fn failure(&self) -> Option<RpcError> {
+        match &self.session.lock().link {
+            Link::Ended(why) => why.clone(),
+            _ => None,
+        }
+    }
+
+    /// Passes the messages of a POST on. `events`: the response may be an event stream.
+    ///
+    /// Waits while the process is being replaced, and, if nothing needs an answer, up to 10 s for a server that does
+    /// not read. A request to such a server is answered with [`Code::Overloaded`] at once.
+    pub async fn post(&self, payload: Payload, events: bool) -> Result<Posted, Refused> {
+        let messages = match payload {
+            Payload::One(message) => vec![message],
+            Payload::Batch(messages) => messages,
+        };
+        let begun = tokio::time::Instant::now();
+        loop {
+            let changed = self.session.changed.notified();
+            match self.attempt(&messages, events) {
+                Attempt::Done(posted) => return Ok(posted),
+                Attempt::Ended => return Err(Refused::Ended),
+                Attempt::NotNow => {
+                    let until = begun + self.session.settings.start;
+                    tokio::time::timeout_at(until, changed).await.map_err(|_| Refused::Restarting)?;
+                }
+                Attempt::Full(peer, bytes) => {
+                    let until = begun + ROOM_WITHIN;
+                    tokio::time::timeout_at(until, peer.room(bytes)).await.map_err(|_| Refused::Full)?;
+                }
+            }
+        }
+    }
+
+    /// Opens a stream for what the server says unasked, or resumes the one of an event id.
+    pub fn listen(&self, last_event_id: Option<&str>) -> Result<StreamReader, Refused> {
+        let now = Instant::now();
+        let mut state = self.session.lock();
+        let seat = state.clients.get_mut(&self.key).ok_or(Refused::Ended)?;
+        seat.last_active = now;
+        match last_event_id {
+            Some(id) => seat.streams.resume(id, now).ok_or(Refused::Ended),
+            None => Ok(seat.streams.open_standalone(now)),
+        }
+    }
+
+    /// Ends the client's part in the session; a dedicated session ends with it.
+    pub fn leave(&self) {
+        self.session.leave(self.key);
+    }
+
+    fn attempt(&self, messages: &[Message], events: bool) -> Attempt {
+        let now = Instant::now();
+        let mut state = self.session.lock();
+        let state = &mut *state;
+        let peer = match &state.link {
+            Link::Opening(peer) | Link::Up(peer) => peer,
+            Link::Down | Link::Replaying(_) => return Attempt::NotNow,
+            Link::Ended(_) => return Attempt::Ended,
+        };
+        let requests = messages.iter().filter(|message| message.kind() == Kind::Request).count();
+        let bytes = messages.iter().map(|message| message.raw().len()).sum();
+        let full = !peer.has_room(bytes);
+        if full && requests == 0 {
+            return Attempt::Full(peer.clone(), bytes);
+        }
+        let Some(seat) = state.clients.get_mut(&self.key) else { return Attempt::Ended };
+        seat.last_active = now;
+        if requests == 0 {
+            messages.iter().for_each(|message| self.notice(state, message, now));
+            return Attempt::Done(Posted::Accepted);
+        }
+        let (stream, reader) = seat.streams.open_response(requests);
+        for message in messages {
+            if message.kind() != Kind::Request {
+                self.notice(state, message, now);
+                continue;
+            }
+            self.session.tally.requests.add_one();
+            let exchange = ExchangeKey(state.next_exchange);
+            state.next_exchange += 1;
+            let Some(seat) = state.clients.get_mut(&self.key) else { break };
+            seat.streams.add_exchange(exchange, &stream, events, now);
+            if full {
+                self.session.tally.errors.add_one();
+                let error =
+                    RpcError::new(Code::Overloaded, "the server does not read its input: try again later")
+                        .retry_after(RETRY_FULL);
+                let _ = seat.streams.answer(exchange, error.to_line(message.id()), now);
+            } else {
+                let input = Input::Request { client: self.key, exchange, message: message.clone() };
+                self.session.handle(state, input, now);
+            }
+        }
+        Attempt::Done(Posted::Response(reader))
+    }
+
+    fn notice(&self, state: &mut State, message: &Message, now: Instant) {
+        let input = Input::Notice { client: self.key, message: message.clone() };
+        self.session.handle(state, input, now);
+    }
+}

@@ -1,0 +1,200 @@
+//! The life of a session: the death of its process, a new one in its place, idleness, the end.
+
+use super::{Link, Session, State, lines};
+use crate::peer::{Exit, Peer};
+use crate::protocol::{Bridge, ClientKey, Input, OpeningError};
+use crate::wire::{Code, RpcError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Deaths count against a session for this long.
+const DEATHS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The pause before a process is replaced for the second time, doubled for each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+impl Session {
+    /// Ends the session and its process; what is in flight is answered.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        self.end(&mut state, None, Instant::now());
+    }
+
+    /// Ends the streams that would never end by themselves, so that the requests in flight can finish.
+    pub fn drain(&self) {
+        for seat in self.lock().clients.values_mut() {
+            seat.streams.end_standalone();
+        }
+    }
+
+    /// Lets the clock do its work: time-outs, idleness, a handshake that takes too long.
+    pub fn tick(&self, now: Instant) {
+        let mut state = self.lock();
+        if matches!(state.link, Link::Ended(_)) {
+            return;
+        }
+        self.handle(&mut state, Input::Tick, now);
+        if state.opening_until.is_some_and(|until| now >= until) {
+            return self.opening_timed_out(&mut state, now);
+        }
+        self.tick_clients(&mut state, now);
+        let over = |idle: Duration| now >= state.last_active + idle;
+        let empty = state.clients.is_empty() && matches!(state.bridge, Bridge::Shared(_));
+        if empty && self.settings.idle.is_some_and(over) {
+            tracing::info!(server = %self.settings.name, "an idle shared process is stopped");
+            self.end(&mut state, None, now);
+        }
+    }
+
+    fn tick_clients(&self, state: &mut State, now: Instant) {
+        let (mut given_up, mut idle) = (Vec::new(), Vec::new());
+        for (key, seat) in &mut state.clients {
+            given_up.append(&mut seat.streams.tick(now));
+            if seat.streams.is_open() || seat.streams.in_flight() > 0 {
+                seat.last_active = now;
+            } else if self.settings.idle.is_some_and(|idle| now >= seat.last_active + idle) {
+                idle.push(*key);
+            }
+        }
+        for delivered in given_up {
+            self.delivered(state, delivered, now);
+        }
+        for client in idle {
+            tracing::debug!(server = %self.settings.name, "an idle session has ended");
+            self.dismiss(state, client, now);
+        }
+    }
+
+    fn opening_timed_out(&self, state: &mut State, now: Instant) {
+        let seconds = self.settings.start.as_secs_f32();
+        let reason = format!(
+            "the server did not answer `initialize` within {seconds} s: raise `startTimeout`, or mend it"
+        );
+        tracing::warn!(server = %self.settings.name, "{reason}");
+        if matches!(state.link, Link::Opening(_)) {
+            self.home.not_opened();
+        }
+        self.end(state, Some(unavailable(reason)), now);
+    }
+
+    /// The process has died, or was stopped.
+    pub(super) fn died(&self, exit: &Exit) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        match &state.link {
+            Link::Ended(_) | Link::Down => {}
+            Link::Opening(_) => {
+                self.home.crashed(exit);
+                self.home.not_opened();
+                let error = unavailable(format!("the server {exit} before it answered `initialize`"))
+                    .with("exit", exit.to_string());
+                self.end(&mut state, Some(error), now);
+            }
+            Link::Up(_) | Link::Replaying(_) => {
+                self.home.crashed(exit);
+                tracing::warn!(server = %self.settings.name, in_flight = state.bridge.in_flight(), "the server {exit}");
+                state.link = Link::Down;
+                state.opening_until = None;
+                self.handle(&mut state, Input::Exited(server_exited(exit)), now);
+                state.deaths.retain(|death| now < *death + DEATHS_WITHIN);
+                state.deaths.push(now);
+                let deaths = u32::try_from(state.deaths.len()).unwrap_or(u32::MAX);
+                if !self.settings.restart || deaths >= self.settings.attempts {
+                    return self.end(&mut state, None, now);
+                }
+                drop(state);
+                self.changed.notify_waiters();
+                if let Some(session) = self.me.upgrade() {
+                    self.tracker.spawn(session.restart(deaths));
+                }
+            }
+        }
+    }
+
+    /// Gets a new process and repeats the handshake with it.
+    async fn restart(self: Arc<Self>, deaths: u32) {
+        let mut pause = match deaths {
+            0 | 1 => Duration::ZERO,
+            more => FIRST_PAUSE.saturating_mul(1 << (more - 2).min(8)).min(LONGEST_PAUSE),
+        };
+        for _ in 0..self.settings.attempts.max(1) {
+            tokio::time::sleep(pause).await;
+            if self.is_over() {
+                return;
+            }
+            match self.home.replace().await {
+                Ok(peer) => return self.go_on_with(peer),
+                Err(error) => {
+                    tracing::warn!(server = %self.settings.name, "no new process for a session whose process died: {error}");
+                    pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                }
+            }
+        }
+        self.close();
+    }
+
+    fn go_on_with(&self, peer: Peer) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if matches!(state.link, Link::Ended(_)) {
+            return peer.stop();
+        }
+        state.link = Link::Replaying(peer.clone());
+        let mut outputs = std::mem::take(&mut state.outputs);
+        state.bridge.resume(now, &mut outputs);
+        self.perform(&mut state, outputs, now);
+        drop(state);
+        peer.attach(Arc::new(lines::Ear::new(self.me.clone())));
+    }
+
+    /// Ends the session; `why` if it never opened, or could not go on.
+    pub(super) fn end(&self, state: &mut State, why: Option<RpcError>, now: Instant) {
+        if matches!(state.link, Link::Ended(_)) {
+            return;
+        }
+        let answer = why.clone().unwrap_or_else(ended);
+        let link = std::mem::replace(&mut state.link, Link::Ended(why));
+        state.opening_until = None;
+        self.handle(state, Input::Exited(answer), now);
+        for (_, mut seat) in std::mem::take(&mut state.clients) {
+            seat.streams.end();
+            if !seat.streams.is_once() {
+                self.home.left(&seat.id);
+            }
+        }
+        if let Some(peer) = link.peer() {
+            peer.stop();
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// A client leaves of its own accord.
+    pub(super) fn leave(&self, client: ClientKey) {
+        let mut state = self.lock();
+        self.dismiss(&mut state, client, Instant::now());
+    }
+}
+
+/// What requests are told that a session's end leaves without an answer.
+pub(super) fn ended() -> RpcError {
+    RpcError::new(Code::RequestCancelled, "the session has ended: send `initialize` to open another")
+}
+
+/// What the client is told whose server cannot be started.
+pub(super) fn unavailable(reason: String) -> RpcError {
+    RpcError::new(Code::ServerUnavailable, reason)
+}
+
+/// What the client is told whose server refused the handshake.
+pub(super) fn refused(error: &OpeningError) -> RpcError {
+    RpcError::new(Code::ProtocolError, error.to_string())
+}
+
+fn server_exited(exit: &Exit) -> RpcError {
+    RpcError::new(
+        Code::ServerExited,
+        format!("the server {exit} while the request was in flight; it may have been carried out: call again only if that does no harm"),
+    )
+    .with("exit", exit.to_string())
+}

@@ -1,0 +1,104 @@
+//! What a process says: each line becomes a message of the session, or is skipped.
+
+use super::{Session, State};
+use crate::peer::{Exit, Listener};
+use crate::protocol::Input;
+use crate::wire::line::{Line, Skipped};
+use crate::wire::{Code, Kind, Malformed, Message, Payload, RpcError, meta};
+use bytes::Bytes;
+use std::sync::Weak;
+use std::time::Instant;
+
+/// Listens to a process for a session, without keeping it alive.
+pub(super) struct Ear {
+    session: Weak<Session>,
+}
+
+/// A skipped line is shown in the log up to this length.
+const SHOWN: usize = 200;
+
+impl Ear {
+    pub(super) fn new(session: Weak<Session>) -> Self {
+        Self { session }
+    }
+}
+
+impl Listener for Ear {
+    fn line(&self, line: Line) {
+        let Some(session) = self.session.upgrade() else { return };
+        let now = Instant::now();
+        match line {
+            Line::Whole(line) => match Payload::parse(line.clone(), session.settings.depth) {
+                Ok(Payload::One(message)) => session.hear(message, now),
+                Ok(Payload::Batch(messages)) => {
+                    messages.into_iter().for_each(|message| session.hear(message, now))
+                }
+                Err(malformed) => session.hear_malformed(&line, &malformed, now),
+            },
+            Line::TooLong(skipped) => session.hear_too_long(&skipped, now),
+        }
+    }
+
+    fn exited(&self, exit: &Exit) {
+        if let Some(session) = self.session.upgrade() {
+            session.died(exit);
+        }
+    }
+}
+
+impl Session {
+    fn hear(&self, message: Message, now: Instant) {
+        if message.kind() == Kind::Error {
+            self.tally.errors.add_one();
+        }
+        self.with_living(|state| self.handle(state, Input::Server(message), now));
+    }
+
+    fn hear_malformed(&self, line: &Bytes, malformed: &Malformed, now: Instant) {
+        let error = match malformed {
+            Malformed::TooDeep { limit } => RpcError::new(
+                Code::ProtocolError,
+                format!("the server's answer is nested deeper than {limit} levels"),
+            ),
+            Malformed::NotJsonRpc { what, id: Some(_) } => RpcError::new(
+                Code::ProtocolError,
+                format!("the server's answer is no JSON-RPC message: {what}"),
+            ),
+            Malformed::NotJson(_) | Malformed::NotJsonRpc { .. } => return self.skip(line),
+        };
+        let id = std::str::from_utf8(line).ok().and_then(|text| meta::find(text, &["id"])).map(Into::into);
+        self.with_living(|state| self.handle(state, Input::Unreadable { id, error }, now));
+    }
+
+    fn hear_too_long(&self, skipped: &Skipped, now: Instant) {
+        tracing::warn!(server = %self.settings.name, bytes = skipped.length, "a line over the limit was skipped");
+        let error = RpcError::new(
+            Code::TooLarge,
+            format!(
+                "the server wrote a line of {} bytes: raise limits.line, or ask for less",
+                skipped.length
+            ),
+        );
+        // Only an answer ends an exchange; whatever else it was is lost.
+        let Some(id) = skipped.answered_id() else { return };
+        self.with_living(|state| self.handle(state, Input::Unreadable { id, error }, now));
+    }
+
+    fn skip(&self, line: &Bytes) {
+        self.tally.skipped_lines.add_one();
+        let count = self.tally.skipped_lines.count();
+        // A server that talks on stdout would fill the log: the first lines, then every power of two.
+        if count <= 10 || count.is_power_of_two() {
+            let text = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]);
+            let text = text.escape_debug();
+            tracing::warn!(server = %self.settings.name, %count, "skipped a line of stdout that is no message: {text}");
+        }
+    }
+
+    fn with_living(&self, act: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        if state.link.peer().is_some() {
+            act(&mut state);
+        }
+    }
+}

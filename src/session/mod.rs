@@ -1,0 +1,301 @@
+//! One conversation with one server process, and the clients that take part in it.
+//!
+//! A [`Session`] holds the bridge, the process and the streams of its clients behind one lock that is held for a few
+//! lines and one write. A *dedicated* session has one client, a *shared* one many. A client reaches it through its
+//! [`Client`]; the process reaches it on the task that reads its stdout. The session outlives its process where the
+//! mount wishes so: then the handshake is repeated with a new one, and the client keeps its id.
+
+mod client;
+mod id;
+mod life;
+mod lines;
+mod perform;
+mod stream;
+mod streams;
+mod tally;
+
+use crate::peer::{Exit, Peer};
+use crate::protocol::{Bridge, ClientKey, Input, Member, Opened, Output, Shared, Straight};
+use crate::wire::{Revision, RpcError};
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use streams::Streams;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+pub use client::{Client, Posted, Refused};
+pub use id::{NoEntropy, SessionId};
+pub use stream::{EventStream, First, StreamReader};
+pub use streams::{Transport, first};
+pub use tally::{Counter, Tally};
+
+/// One conversation with one server process.
+pub struct Session {
+    settings: Settings,
+    home: Arc<dyn Home>,
+    tally: Arc<Tally>,
+    tracker: TaskTracker,
+    state: Mutex<State>,
+    /// The link has changed.
+    changed: Notify,
+    me: Weak<Session>,
+}
+
+/// What a session must know of its mount.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The mount's name, for the log.
+    pub name: Arc<str>,
+    /// A client without request and without stream is gone after this; None: never.
+    pub idle: Option<Duration>,
+    /// Longest silence from the first message written to a process to the end of the handshake.
+    pub start: Duration,
+    /// Longest time that a request may take.
+    pub timeout: Option<Duration>,
+    /// The session goes on after the death of its process.
+    pub restart: bool,
+    /// Deaths within ten seconds that end the session.
+    pub attempts: u32,
+    /// Deepest nesting of a message.
+    pub depth: usize,
+}
+
+/// What a session asks of its mount. It is called under the session's lock, and must neither block nor call back.
+pub trait Home: Send + Sync + 'static {
+    /// A process in place of one that died.
+    fn replace(&self) -> BoxFuture<'static, Result<Peer, RpcError>>;
+    /// A handshake has succeeded.
+    fn opened(&self, opened: &Opened);
+    /// A process died that was not asked to.
+    fn crashed(&self, exit: &Exit);
+    /// A process died or was silent when a client spoke to it first.
+    fn not_opened(&self);
+    /// A client has left, or its session has ended.
+    fn left(&self, id: &SessionId);
+}
+
+struct State {
+    bridge: Bridge,
+    link: Link,
+    clients: BTreeMap<ClientKey, Seat>,
+    next_client: u64,
+    next_exchange: u64,
+    /// When the handshake in progress must be over.
+    opening_until: Option<Instant>,
+    last_active: Instant,
+    deaths: Vec<Instant>,
+    /// It serves one request, and ends.
+    once: bool,
+    outputs: Vec<Output>,
+}
+
+/// What a session knows of one of its clients.
+struct Seat {
+    id: SessionId,
+    streams: Streams,
+    last_active: Instant,
+}
+
+/// Where the process is.
+enum Link {
+    /// The handshake with the first process is not over.
+    Opening(Peer),
+    /// The session is open.
+    Up(Peer),
+    /// The process died; another is on its way.
+    Down,
+    /// The handshake is being repeated with a new process.
+    Replaying(Peer),
+    /// The session is over: why, if it never opened.
+    Ended(Option<RpcError>),
+}
+
+/// Why a session could not be opened.
+pub type OpeningFailure = RpcError;
+
+impl Session {
+    /// A session with one client, which makes the handshake itself.
+    ///
+    /// # Errors
+    /// [`Refused::Ended`] cannot happen here; it is the type's way to say that nobody holds the session.
+    pub fn dedicated(
+        peer: Peer,
+        id: SessionId,
+        transport: Transport,
+        make: Parts,
+    ) -> Result<Arc<Client>, Refused> {
+        let rules = make.rules(matches!(transport, Transport::Streamable));
+        let bridge = Bridge::Straight(Straight::new(ClientKey(0), rules));
+        let session = Self::new(peer, bridge, make);
+        let client = session.seat(id, transport, None).ok_or(Refused::Ended)?;
+        session.attach();
+        Ok(client)
+    }
+
+    /// A session for many clients; the router makes the handshake, declaring `capabilities` (raw JSON).
+    pub fn shared(
+        peer: Peer,
+        revision: Revision,
+        capabilities: Box<str>,
+        once: bool,
+        make: Parts,
+    ) -> Arc<Self> {
+        let bridge = Bridge::Shared(Shared::new(revision, capabilities, make.rules(true)));
+        let session = Self::new(peer, bridge, make);
+        session.attach();
+        let mut state = session.lock();
+        state.once = once;
+        let now = Instant::now();
+        let mut outputs = std::mem::take(&mut state.outputs);
+        state.bridge.resume(now, &mut outputs);
+        session.perform(&mut state, outputs, now);
+        drop(state);
+        session
+    }
+
+    /// Admits a client to a shared session.
+    ///
+    /// # Errors
+    /// [`Refused::Ended`] if the session is over.
+    pub fn join(&self, id: SessionId, transport: Transport, member: Member) -> Result<Arc<Client>, Refused> {
+        if self.is_over() {
+            return Err(Refused::Ended);
+        }
+        self.seat(id, transport, Some(member)).ok_or(Refused::Ended)
+    }
+
+    /// Waits until the session is open, or has failed to open.
+    pub async fn opened(&self) -> Result<Opened, OpeningFailure> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let state = self.lock();
+                match &state.link {
+                    Link::Ended(why) => return Err(why.clone().unwrap_or_else(life::ended)),
+                    _ => {
+                        if let Some(opened) = state.bridge.opened() {
+                            return Ok(opened.clone());
+                        }
+                    }
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// The process that serves it now.
+    pub fn pid(&self) -> Option<u32> {
+        self.lock().link.peer().map(Peer::pid)
+    }
+
+    /// Clients and requests in flight.
+    pub fn load(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.clients.len(), state.bridge.in_flight())
+    }
+
+    /// Clients that speak HTTP+SSE.
+    pub fn sse_clients(&self) -> usize {
+        self.lock().clients.values().filter(|seat| seat.streams.is_sse()).count()
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        matches!(self.lock().link, Link::Ended(_))
+    }
+
+    fn new(peer: Peer, bridge: Bridge, make: Parts) -> Arc<Self> {
+        let now = Instant::now();
+        let state = State {
+            bridge,
+            link: Link::Opening(peer),
+            clients: BTreeMap::new(),
+            next_client: 0,
+            next_exchange: 0,
+            opening_until: None,
+            last_active: now,
+            deaths: Vec::new(),
+            once: false,
+            outputs: Vec::new(),
+        };
+        let Parts { settings, home, tally, tracker } = make;
+        Arc::new_cyclic(|me| Self {
+            settings,
+            home,
+            tally,
+            tracker,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            me: me.clone(),
+        })
+    }
+
+    fn seat(&self, id: SessionId, transport: Transport, member: Option<Member>) -> Option<Arc<Client>> {
+        let session = self.me.upgrade()?;
+        let mut state = self.lock();
+        let key = ClientKey(state.next_client);
+        state.next_client += 1;
+        let seat = Seat { id: id.clone(), streams: Streams::new(transport), last_active: Instant::now() };
+        state.clients.insert(key, seat);
+        if let (Bridge::Shared(bridge), Some(member)) = (&mut state.bridge, member) {
+            bridge.join(key, member);
+        }
+        drop(state);
+        Some(Arc::new(Client::new(session, key, id)))
+    }
+
+    fn attach(&self) {
+        let ear = Arc::new(lines::Ear::new(self.me.clone()));
+        if let Some(peer) = self.lock().link.peer() {
+            peer.attach(ear);
+        }
+    }
+
+    /// Lets the bridge decide about `input`, and does what it decides.
+    fn handle(&self, state: &mut State, input: Input, now: Instant) {
+        let mut outputs = std::mem::take(&mut state.outputs);
+        state.bridge.handle(input, now, &mut outputs);
+        self.perform(state, outputs, now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock is our bug; the others in the process must still be served.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What every session of a mount is made with.
+#[derive(Clone)]
+pub struct Parts {
+    /// What it must know.
+    pub settings: Settings,
+    /// Whom it asks.
+    pub home: Arc<dyn Home>,
+    /// Where it counts.
+    pub tally: Arc<Tally>,
+    /// Owns its tasks.
+    pub tracker: TaskTracker,
+}
+
+impl Parts {
+    fn rules(&self, answer_cancelled: bool) -> crate::protocol::Rules {
+        crate::protocol::Rules { timeout: self.settings.timeout, answer_cancelled }
+    }
+}
+
+impl Link {
+    fn peer(&self) -> Option<&Peer> {
+        match self {
+            Self::Opening(peer) | Self::Up(peer) | Self::Replaying(peer) => Some(peer),
+            Self::Down | Self::Ended(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("mount", &self.settings.name).finish_non_exhaustive()
+    }
+}

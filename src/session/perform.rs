@@ -1,0 +1,120 @@
+//! Doing what the bridge decided.
+
+use super::streams::Delivered;
+use super::{Link, Session, State, life};
+use crate::peer::SendError;
+use crate::protocol::{Bridge, ClientKey, Input, Output};
+use crate::wire::{Code, Message, RpcError};
+use bytes::Bytes;
+use std::time::Instant;
+
+impl Session {
+    /// Does everything in `outputs`, and gives its memory back to the state.
+    pub(super) fn perform(&self, state: &mut State, mut outputs: Vec<Output>, now: Instant) {
+        let mut leaving: Vec<ClientKey> = Vec::new();
+        let mut failure = None;
+        for output in outputs.drain(..) {
+            match output {
+                Output::ToServer(line) => self.to_server(state, line, now),
+                Output::Answer { client, exchange, message } => {
+                    let Some(seat) = state.clients.get_mut(&client) else { continue };
+                    seat.last_active = now;
+                    let delivered = seat.streams.answer(exchange, message, now);
+                    let last = seat.streams.is_once() && seat.streams.in_flight() == 0;
+                    if last || delivered == Delivered::Broken {
+                        leaving.push(client);
+                    }
+                }
+                Output::Forget { client, exchange } => {
+                    if let Some(seat) = state.clients.get_mut(&client) {
+                        seat.streams.forget(exchange);
+                    }
+                }
+                Output::ToClient { client, to, message, class } => {
+                    let Some(seat) = state.clients.get_mut(&client) else { continue };
+                    let delivered = seat.streams.deliver(to, message, class, now);
+                    if delivered == Delivered::Broken {
+                        leaving.push(client);
+                    }
+                    self.delivered(state, delivered, now);
+                }
+                Output::Opened(opened) => {
+                    self.home.opened(&opened);
+                    if let Link::Opening(peer) = &state.link {
+                        state.link = Link::Up(peer.clone());
+                        state.opening_until = None;
+                        self.changed.notify_waiters();
+                    }
+                }
+                Output::Resumed => {
+                    if let Link::Replaying(peer) = &state.link {
+                        state.link = Link::Up(peer.clone());
+                        state.opening_until = None;
+                        self.tally.restarts.add_one();
+                        self.changed.notify_waiters();
+                        tracing::info!(server = %self.settings.name, "the session goes on with a new process");
+                    }
+                }
+                Output::Failed(error) => failure = Some(error),
+                Output::Dropped(why) => {
+                    self.tally.dropped.add_one();
+                    tracing::debug!(server = %self.settings.name, ?why, "a message of the server reached nobody");
+                }
+            }
+        }
+        state.outputs = outputs;
+        if let Some(error) = failure {
+            self.end(state, Some(life::refused(&error)), now);
+        }
+        for client in leaving {
+            self.dismiss(state, client, now);
+        }
+    }
+
+    /// What became of a message to a client.
+    pub(super) fn delivered(&self, state: &mut State, delivered: Delivered, now: Instant) {
+        match delivered {
+            Delivered::Taken | Delivered::Broken => {}
+            Delivered::Dropped => self.tally.dropped.add_one(),
+            Delivered::Undeliverable(question) => {
+                let error =
+                    RpcError::new(Code::InternalError, "the client has no open stream to be asked on");
+                let id = Message::own(question).ok().and_then(|message| message.id().map(str::to_owned));
+                self.to_server(state, error.to_line(id.as_deref()), now);
+            }
+        }
+    }
+
+    /// Removes a client; a dedicated session ends with it.
+    pub(super) fn dismiss(&self, state: &mut State, client: ClientKey, now: Instant) {
+        if !state.clients.contains_key(&client) {
+            return;
+        }
+        self.handle(state, Input::Gone(client), now);
+        if let Some(mut seat) = state.clients.remove(&client) {
+            seat.streams.end();
+            if !seat.streams.is_once() {
+                self.home.left(&seat.id);
+            }
+        }
+        state.last_active = now;
+        if matches!(state.bridge, Bridge::Straight(_)) || (state.once && state.clients.is_empty()) {
+            self.end(state, None, now);
+        }
+    }
+
+    fn to_server(&self, state: &mut State, line: Bytes, now: Instant) {
+        let Some(peer) = state.link.peer() else { return };
+        if matches!(state.link, Link::Opening(_) | Link::Replaying(_)) && state.opening_until.is_none() {
+            state.opening_until = Some(now + self.settings.start);
+        }
+        match peer.send(line) {
+            // A process that is ending says so itself, in a moment.
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(SendError::Full) => {
+                self.tally.dropped.add_one();
+                tracing::warn!(server = %self.settings.name, "the server does not read; a message to it was dropped");
+            }
+        }
+    }
+}
