@@ -33,9 +33,8 @@ mod unix {
         /// Whether a member carries the marker, so that the group's number cannot have become a stranger's.
         #[cfg(target_os = "linux")]
         pub(in crate::peer) fn is_ours(&self) -> bool {
-            use crate::peer::orphans::{all_processes, carries};
-            let is_member =
-                |pid: &Pid| rustix::process::getpgid(Some(*pid)).is_ok_and(|id| Some(id) == self.id);
+            use crate::peer::orphans::{all_processes, carries, group};
+            let is_member = |pid: &Pid| self.id.is_some() && group(*pid) == self.id;
             all_processes().filter(is_member).any(|pid| carries(pid, &self.marker))
         }
 

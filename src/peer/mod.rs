@@ -174,6 +174,12 @@ struct Shared {
 impl Shared {
     fn ask_to_stop(&self) {
         self.asked.store(true, Ordering::Relaxed);
+        self.begin_ladder();
+    }
+
+    fn begin_ladder(&self) {
+        // Here and not by the task that walks the ladder: what is sent after this is refused.
+        self.stdin.finish();
         self.stop.cancel();
     }
 

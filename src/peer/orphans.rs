@@ -7,7 +7,7 @@
 //! Children are waited for by their own process id only: waiting for any would take exits away from the runtime.
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{all_processes, carries, end, forget, reap, spawning};
+pub(super) use linux::{all_processes, carries, end, forget, group, reap, spawning};
 #[cfg(target_os = "linux")]
 pub use linux::{become_subreaper, reap_until};
 
@@ -205,10 +205,22 @@ mod linux {
     }
 
     fn parent(pid: Pid) -> Option<Pid> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        stat(pid).map(|[parent, _]| parent)?
+    }
+
+    /// The process group of a process; `None` also where it is one that cannot be seen from here.
+    pub(in crate::peer) fn group(pid: Pid) -> Option<Pid> {
+        stat(pid).map(|[_, group]| group)?
+    }
+
+    /// Parent and process group.
+    fn stat(pid: Pid) -> Option<[Option<Pid>; 2]> {
+        let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        let stat = String::from_utf8_lossy(&stat);
         // The program's name comes before, in parentheses, and may hold anything.
         let (_, rest) = stat.rsplit_once(')')?;
-        pid_from(rest.split_ascii_whitespace().nth(1)?)
+        let mut fields = rest.split_ascii_whitespace().skip(1).map(pid_from);
+        Some([fields.next()?, fields.next()?])
     }
 
     fn pid_from(text: &str) -> Option<Pid> {

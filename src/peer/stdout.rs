@@ -50,7 +50,7 @@ pub(super) async fn listen(
     if ended_first {
         // Nothing can be heard from it any more, so what still runs of it is to end. A process that exits closes its
         // stdout on the way: that is no other case.
-        shared.stop.cancel();
+        shared.begin_ladder();
         if timeout(CLOSED, shared.exited.cancelled()).await.is_err() {
             shared.ended(Cause::ClosedStdout);
         }
