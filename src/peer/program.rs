@@ -124,7 +124,8 @@ fn file_names(program: &str) -> Vec<String> {
     named.into_iter().chain(extensions.split(';').map(with)).collect()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
