@@ -1,0 +1,235 @@
+//! Everything that is answered with an HTTP error status, and the one place where it becomes a response.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use warp::reply::Reply;
+
+use crate::wire::error::{Code, RpcError};
+use crate::wire::revision::Era;
+
+/// The raw JSON text of a request's id, if it could be read.
+pub type RawId = Option<Box<str>>;
+
+/// A request that is answered with an HTTP error status.
+///
+/// Its text says what was wrong and what to do; it becomes the message of a JSON-RPC error. Text that
+/// came from outside is safe in it (JSON escapes it), but never a secret.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// 400: the body is not JSON.
+    #[error("the body is not readable JSON ({0}): send one JSON-RPC message, encoded in UTF-8")]
+    Unreadable(Cow<'static, str>),
+    /// 400: the client stopped in the middle of its body.
+    #[error("the body ended early: send as many bytes as Content-Length says, or a last chunk")]
+    BodyCutShort,
+    /// 400: JSON, but not what may be sent here and now.
+    #[error("{reason}")]
+    Invalid {
+        /// The id of the request.
+        id: RawId,
+        /// What is wrong and what to do.
+        reason: Cow<'static, str>,
+    },
+    /// 400: there is no Host, more than one, or an unreadable one.
+    #[error("a request needs exactly one Host: {0}")]
+    BadHost(&'static str),
+    /// 403: the host is none that the router answers for.
+    #[error("the host {0:?} is not allowed: start the router with --allow-host {0} if this name is yours")]
+    ForeignHost(String),
+    /// 403: a web page of another origin.
+    #[error("the origin {0:?} is not allowed: start the router with --allow-origin {0} if it may call")]
+    ForeignOrigin(String),
+    /// 404: no such path, server, session or stream; all get the same answer.
+    #[error(
+        "no such server or session: send `initialize` without a session id to open one; /status lists the servers"
+    )]
+    NotFound {
+        /// The id of the request.
+        id: RawId,
+        /// The era of the request.
+        era: Era,
+    },
+    /// 405: the path exists, but not with this method.
+    #[error("this method is not served here: use {allow}")]
+    MethodNotAllowed {
+        /// The methods that are served, as `Allow` lists them.
+        allow: &'static str,
+    },
+    /// 405 in plain text: what opens a conversation was posted to `/sse`. Clients that find out the
+    /// transport this way then fall back to GET, as the specification says.
+    #[error(
+        "HTTP+SSE begins with GET: open the event stream, then post to the endpoint that its first event names"
+    )]
+    StreamFirst,
+    /// 406: none of the types that the answer could have is accepted.
+    #[error("the answer would be {offered}: add it to the Accept header")]
+    NotAcceptable {
+        /// What the answer would be.
+        offered: &'static str,
+    },
+    /// 408: the body came too slowly.
+    #[error("the body did not arrive within {} s: send it faster, or raise limits.bodyTimeout", .0.as_secs_f32())]
+    BodyTooSlow(Duration),
+    /// 413: the body is over the limit, in bytes.
+    #[error("the body is larger than {0} bytes: send less, or raise limits.body")]
+    BodyTooLarge(usize),
+    /// 414: the request target is over the limit, in bytes.
+    #[error("the URL is longer than {0} bytes: shorten it")]
+    UriTooLong(usize),
+    /// 415: the body is of another type than JSON.
+    #[error("the body must be JSON: send it with Content-Type: application/json")]
+    NotJson,
+    /// 415: the body is compressed.
+    #[error("compressed bodies are not read: send the body without Content-Encoding")]
+    Encoded,
+    /// 429: this client asks too often.
+    #[error("too many requests: try again in {} s", seconds(*.0))]
+    TooManyRequests(Duration),
+    /// 431: more headers than the limit.
+    #[error("the request has more than {0} headers: send fewer, or raise limits.headers")]
+    TooManyHeaders(usize),
+    /// 503: no process can be had, a queue is full, or the router is stopping.
+    #[error("{error}")]
+    Unavailable {
+        /// The id of the request.
+        id: RawId,
+        /// Which of these it is: [`Code::ServerUnavailable`], [`Code::Overloaded`] or [`Code::ShuttingDown`].
+        error: RpcError,
+        /// When trying again may help.
+        retry_after: Duration,
+    },
+}
+
+impl Refusal {
+    /// A message that cannot be taken, without an id that could be read.
+    pub fn invalid(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Invalid { id: None, reason: reason.into() }
+    }
+
+    /// The same refusal, naming the request that it answers, where it can name one.
+    #[must_use]
+    pub fn of(mut self, request: RawId) -> Self {
+        if let Self::Invalid { id, .. } | Self::NotFound { id, .. } | Self::Unavailable { id, .. } = &mut self
+        {
+            *id = request;
+        }
+        self
+    }
+
+    /// The status, headers and body of the refusal, for any kind of response body.
+    pub fn render<B: From<Bytes>>(&self) -> Response<B> {
+        let message = || Cow::Owned(self.to_string());
+        match self {
+            Self::Unreadable(_) | Self::BodyCutShort => {
+                answer(StatusCode::BAD_REQUEST, None, &RpcError::new(Code::ParseError, message()))
+            }
+            Self::Invalid { id, reason } => answer(
+                StatusCode::BAD_REQUEST,
+                id.as_deref(),
+                &RpcError::new(Code::InvalidRequest, reason.clone()),
+            ),
+            Self::BadHost(_) => {
+                answer(StatusCode::BAD_REQUEST, None, &RpcError::new(Code::InvalidRequest, message()))
+            }
+            Self::ForeignHost(_) | Self::ForeignOrigin(_) => {
+                answer(StatusCode::FORBIDDEN, None, &RpcError::new(Code::NotAllowed, message()))
+            }
+            Self::NotFound { id, era } => {
+                let code = match era {
+                    Era::Legacy => Code::SessionNotFound,
+                    Era::Modern => Code::NotFound,
+                };
+                answer(StatusCode::NOT_FOUND, id.as_deref(), &RpcError::new(code, message()))
+            }
+            Self::MethodNotAllowed { allow } => with(
+                answer(StatusCode::METHOD_NOT_ALLOWED, None, &RpcError::new(Code::InvalidRequest, message())),
+                |headers| headers.insert(ALLOW, HeaderValue::from_static(allow)),
+            ),
+            Self::StreamFirst => with(
+                respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", self.to_string()),
+                |headers| headers.insert(ALLOW, HeaderValue::from_static("GET")),
+            ),
+            Self::NotAcceptable { .. } => {
+                answer(StatusCode::NOT_ACCEPTABLE, None, &RpcError::new(Code::InvalidRequest, message()))
+            }
+            Self::BodyTooSlow(_) => hang_up(answer(
+                StatusCode::REQUEST_TIMEOUT,
+                None,
+                &RpcError::new(Code::InvalidRequest, message()),
+            )),
+            Self::BodyTooLarge(_) => hang_up(answer(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                None,
+                &RpcError::new(Code::TooLarge, message()),
+            )),
+            Self::UriTooLong(_) => {
+                answer(StatusCode::URI_TOO_LONG, None, &RpcError::new(Code::TooLarge, message()))
+            }
+            Self::NotJson | Self::Encoded => answer(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                None,
+                &RpcError::new(Code::InvalidRequest, message()),
+            ),
+            Self::TooManyRequests(wait) => with(
+                answer(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    None,
+                    &RpcError::new(Code::Overloaded, message()).retry_after(*wait),
+                ),
+                |headers| headers.insert(RETRY_AFTER, seconds(*wait).into()),
+            ),
+            Self::TooManyHeaders(_) => answer(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                None,
+                &RpcError::new(Code::TooLarge, message()),
+            ),
+            Self::Unavailable { id, error, retry_after } => with(
+                answer(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    id.as_deref(),
+                    &error.clone().retry_after(*retry_after),
+                ),
+                |headers| headers.insert(RETRY_AFTER, seconds(*retry_after).into()),
+            ),
+        }
+    }
+}
+
+impl Reply for Refusal {
+    fn into_response(self) -> warp::reply::Response {
+        self.render()
+    }
+}
+
+/// `Retry-After` knows only whole seconds: rounded up, so that nobody comes too early.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+fn answer<B: From<Bytes>>(status: StatusCode, id: Option<&str>, error: &RpcError) -> Response<B> {
+    respond(status, "application/json", error.to_line(id))
+}
+
+fn respond<B: From<Bytes>>(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<B> {
+    let mut response = Response::new(B::from(body.into()));
+    *response.status_mut() = status;
+    with(response, |headers| headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type)))
+}
+
+/// The rest of the body is still to come and nobody will read it.
+fn hang_up<B>(response: Response<B>) -> Response<B> {
+    with(response, |headers| headers.insert(CONNECTION, HeaderValue::from_static("close")))
+}
+
+fn with<B, T>(mut response: Response<B>, set: impl FnOnce(&mut HeaderMap) -> T) -> Response<B> {
+    set(response.headers_mut());
+    response
+}
