@@ -27,18 +27,17 @@ impl<'a> Authority<'a> {
     pub fn parse(text: &'a str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix('[') {
             let (address, rest) = rest.split_once(']')?;
-            let port = match rest.strip_prefix(':') {
-                Some(port) => parse_port(port)?,
-                None if rest.is_empty() => None,
-                None => return None,
+            let host = Host::V6(address.parse().ok()?);
+            return if rest.is_empty() {
+                Some(Self { host, port: None })
+            } else {
+                host.at(rest.strip_prefix(':')?)
             };
-            return Some(Self { host: Host::V6(address.parse().ok()?), port });
         }
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, parse_port(port)?),
-            None => (text, None),
-        };
-        Some(Self { host: Host::parse(host)?, port })
+        match text.split_once(':') {
+            Some((host, port)) => Host::parse(host)?.at(port),
+            None => Some(Self { host: Host::parse(text)?, port: None }),
+        }
     }
 }
 
@@ -57,6 +56,17 @@ impl<'a> Host<'a> {
             && !name.ends_with('.')
             && !name.contains("..");
         valid.then_some(Self::Name(name))
+    }
+
+    /// The host at a port; RFC 3986 lets the port after the colon be empty.
+    fn at(self, port: &str) -> Option<Authority<'a>> {
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = match port {
+            "" => None,
+            // What parses as a number may also begin with a sign.
+            port => Some(port.parse().ok().filter(|_| digits)?),
+        };
+        Some(Authority { host: self, port })
     }
 
     /// The machine itself: `localhost`, 127.0.0.0/8 or `[::1]`.
@@ -99,15 +109,6 @@ const PRIVATE_SUFFIXES: [&str; 4] = [".localhost", ".local", ".internal", ".svc.
 fn under(name: &str, suffix: &str) -> bool {
     // Names are ASCII, so every index is a boundary.
     name.len() > suffix.len() && name[name.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
-}
-
-/// RFC 3986 lets the port after the colon be empty.
-fn parse_port(text: &str) -> Option<Option<u16>> {
-    match text {
-        "" => Some(None),
-        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().map(Some),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -17,14 +17,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::deadline::Deadline;
 use super::exchange::Exchanges;
+use super::farewell::{last_words, linger};
 use super::pulse::{Phase, Pulse, Socket};
+use super::refusal::Refusal;
 use super::stage::{Level, Stage, Watch};
 use crate::config::Limits;
 
@@ -117,11 +118,12 @@ pub(super) async fn serve_connection<S: Routes>(
             let ended = Served { http: &mut http, deadline, watch }.await;
             let (stream, hung_up) = http.into_parts().io.into_inner().into_parts();
             match ended {
-                Ended::Done if !hung_up => linger(stream, &shared).await,
+                Ended::Done if !hung_up => linger_within(stream, &shared).await,
                 Ended::Late(Phase::Head) => {
                     // Whoever is in the middle of a head learns why; what does not fit is not worth waiting for.
-                    let _ = stream.try_write(HEAD_TOO_SLOW);
-                    linger(stream, &shared).await;
+                    let _ =
+                        stream.try_write(&last_words(&Refusal::HeadTooSlow(shared.settings.head_timeout)));
+                    linger_within(stream, &shared).await;
                 }
                 Ended::Done | Ended::Late(_) | Ended::Cut => {}
             }
@@ -274,28 +276,10 @@ async fn version_of(stream: &TcpStream) -> io::Result<Option<HttpVersion>> {
     }
 }
 
-/// Ends our side and reads what is still coming, for a while: closing a socket with unread bytes makes
-/// the peer's system throw away the answer before its program sees it.
-pub(super) async fn linger_on(mut stream: TcpStream, patience: Duration) {
-    let drain = async {
-        stream.shutdown().await?;
-        loop {
-            stream.readable().await?;
-            match stream.try_read(&mut [0; 4096]) {
-                Ok(0) => return io::Result::Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    let _ = timeout(patience, drain).await;
-}
-
-async fn linger<S>(stream: TcpStream, shared: &Shared<S>) {
+async fn linger_within<S>(stream: TcpStream, shared: &Shared<S>) {
     tokio::select! {
         () = shared.stage.reached(Level::Closed) => {}
-        () = linger_on(stream, shared.settings.linger) => {}
+        () = linger(stream, shared.settings.linger) => {}
     }
 }
 
@@ -331,8 +315,3 @@ const STREAMS: u32 = 128;
 
 /// Pings on HTTP/2, and how long their answers may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-
-const HEAD_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
-    content-type: application/json\r\nconnection: close\r\ncontent-length: 146\r\n\r\n\
-    {\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\
-    \"message\":\"the head did not arrive in time: send it faster, or raise limits.headTimeout\"}}";

@@ -3,12 +3,12 @@
 //! Only with `--allow-origin`; otherwise nothing of this is ever sent. Credentials are never allowed: a
 //! page has to know what it sends.
 
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
-use warp::reply::Response;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::origin::{AllowedOrigins, Origin};
 
@@ -51,8 +51,8 @@ impl CorsPolicy {
 }
 
 /// The answer to a preflight, an OPTIONS request that the guard has let pass: 204.
-pub fn preflight(request: &HeaderMap, policy: &CorsPolicy) -> Response {
-    let mut response = Response::default();
+pub fn preflight<B: From<Bytes>>(request: &HeaderMap, policy: &CorsPolicy) -> Response<B> {
+    let mut response = Response::new(B::from(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     decorate(headers, request.get(ORIGIN), policy);
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_preflight_says_what_may_be_sent() {
         let policy = policy(&["*"]).unwrap();
-        let asked = preflight(
+        let asked = preflight::<Bytes>(
             &headers(&[(ORIGIN, "http://a.example"), (ACCESS_CONTROL_REQUEST_HEADERS, "x-one, x-two")]),
             &policy,
         );
@@ -133,9 +133,9 @@ mod tests {
         assert_eq!(asked.headers()[ACCESS_CONTROL_ALLOW_HEADERS], "x-one, x-two");
         assert_eq!(asked.headers()[ACCESS_CONTROL_ALLOW_METHODS], METHODS);
         assert!(!asked.headers().contains_key(http::header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
-        let plain = preflight(&headers(&[(ORIGIN, "http://a.example")]), &policy);
+        let plain = preflight::<Bytes>(&headers(&[(ORIGIN, "http://a.example")]), &policy);
         assert_eq!(plain.headers()[ACCESS_CONTROL_ALLOW_HEADERS], REQUEST_HEADERS);
-        let foreign = preflight(&HeaderMap::new(), &policy);
+        let foreign = preflight::<Bytes>(&HeaderMap::new(), &policy);
         assert!(!foreign.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS));
     }
 }

@@ -7,6 +7,8 @@ pub mod connection;
 pub mod cors;
 mod deadline;
 mod exchange;
+mod farewell;
+pub mod gate;
 pub mod guard;
 pub mod origin;
 mod pulse;

@@ -74,6 +74,9 @@ pub enum Refusal {
     /// 408: the body came too slowly.
     #[error("the body did not arrive within {} s: send it faster, or raise limits.bodyTimeout", .0.as_secs_f32())]
     BodyTooSlow(Duration),
+    /// 408: the head came too slowly; said on the bare connection.
+    #[error("the head did not arrive within {} s: send it faster, or raise limits.headTimeout", .0.as_secs_f32())]
+    HeadTooSlow(Duration),
     /// 413: the body is over the limit, in bytes.
     #[error("the body is larger than {0} bytes: send less, or raise limits.body")]
     BodyTooLarge(usize),
@@ -92,6 +95,9 @@ pub enum Refusal {
     /// 431: more headers than the limit.
     #[error("the request has more than {0} headers: send fewer, or raise limits.headers")]
     TooManyHeaders(usize),
+    /// 503: as many connections as allowed are open; said on the bare connection.
+    #[error("{0} connections are open, which is the limit: try again later, or raise limits.connections")]
+    TooManyConnections(usize),
     /// 503: no process can be had, a queue is full, or the router is stopping.
     #[error("{error}")]
     Unavailable {
@@ -156,7 +162,7 @@ impl Refusal {
             Self::NotAcceptable { .. } => {
                 answer(StatusCode::NOT_ACCEPTABLE, None, &RpcError::new(Code::InvalidRequest, message()))
             }
-            Self::BodyTooSlow(_) => hang_up(answer(
+            Self::BodyTooSlow(_) | Self::HeadTooSlow(_) => hang_up(answer(
                 StatusCode::REQUEST_TIMEOUT,
                 None,
                 &RpcError::new(Code::InvalidRequest, message()),
@@ -187,6 +193,14 @@ impl Refusal {
                 None,
                 &RpcError::new(Code::TooLarge, message()),
             ),
+            Self::TooManyConnections(_) => with(
+                answer(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    None,
+                    &RpcError::new(Code::Overloaded, message()).retry_after(A_MOMENT),
+                ),
+                |headers| headers.insert(RETRY_AFTER, seconds(A_MOMENT).into()),
+            ),
             Self::Unavailable { id, error, retry_after } => with(
                 answer(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -204,6 +218,9 @@ impl Reply for Refusal {
         self.render()
     }
 }
+
+/// When a connection may be free.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// `Retry-After` knows only whole seconds: rounded up, so that nobody comes too early.
 fn seconds(wait: Duration) -> u64 {
@@ -232,4 +249,80 @@ fn hang_up<B>(response: Response<B>) -> Response<B> {
 fn with<B, T>(mut response: Response<B>, set: impl FnOnce(&mut HeaderMap) -> T) -> Response<B> {
     set(response.headers_mut());
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn shown(refusal: &Refusal) -> (u16, HeaderMap, Value) {
+        let response = refusal.render::<Bytes>();
+        let body = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
+        (response.status().as_u16(), response.headers().clone(), body)
+    }
+
+    #[test]
+    fn every_refusal_has_its_status_and_code() {
+        let id = || Some("7".into());
+        let unavailable = |code| Refusal::Unavailable {
+            id: id(),
+            error: RpcError::new(code, "try again"),
+            retry_after: Duration::from_millis(1200),
+        };
+        for (refusal, status, code) in [
+            (Refusal::Unreadable("expected value at line 1".into()), 400, -32700),
+            (Refusal::BodyCutShort, 400, -32700),
+            (Refusal::invalid("no"), 400, -32600),
+            (Refusal::BadHost("there is none"), 400, -32600),
+            (Refusal::ForeignHost("evil.com".into()), 403, -31007),
+            (Refusal::ForeignOrigin("null".into()), 403, -31007),
+            (Refusal::NotFound { id: id(), era: Era::Legacy }, 404, -32001),
+            (Refusal::NotFound { id: id(), era: Era::Modern }, 404, -31010),
+            (Refusal::MethodNotAllowed { allow: "GET, POST" }, 405, -32600),
+            (Refusal::NotAcceptable { offered: "application/json" }, 406, -32600),
+            (Refusal::BodyTooSlow(Duration::from_secs(30)), 408, -32600),
+            (Refusal::HeadTooSlow(Duration::from_secs(5)), 408, -32600),
+            (Refusal::BodyTooLarge(4), 413, -31005),
+            (Refusal::UriTooLong(4), 414, -31005),
+            (Refusal::NotJson, 415, -32600),
+            (Refusal::Encoded, 415, -32600),
+            (Refusal::TooManyRequests(Duration::from_secs(1)), 429, -31004),
+            (Refusal::TooManyHeaders(64), 431, -31005),
+            (Refusal::TooManyConnections(1), 503, -31004),
+            (unavailable(Code::ServerUnavailable), 503, -31001),
+            (unavailable(Code::Overloaded), 503, -31004),
+            (unavailable(Code::ShuttingDown), 503, -31009),
+        ] {
+            let (found, headers, body) = shown(&refusal);
+            assert_eq!((found, &body["error"]["code"]), (status, &json!(code)), "{refusal:?}");
+            assert_eq!(headers[CONTENT_TYPE], "application/json");
+            assert_eq!(headers.contains_key(RETRY_AFTER), matches!(status, 429 | 503), "{refusal:?}");
+            assert_eq!(body["jsonrpc"], "2.0");
+        }
+    }
+
+    #[test]
+    fn an_unavailable_server_names_the_request_and_when_to_come_back() {
+        let error = RpcError::new(Code::ServerUnavailable, "it exited").with("reason", "exit 1");
+        let refusal = Refusal::Unavailable { id: None, error, retry_after: Duration::from_millis(1200) };
+        let (_, headers, body) = shown(&refusal.of(Some("\"a\"".into())));
+        assert_eq!(headers[RETRY_AFTER], "2");
+        assert_eq!(body["id"], "a");
+        assert_eq!(body["error"]["data"], json!({ "reason": "exit 1", "retryAfterMs": 1200 }));
+    }
+
+    #[test]
+    fn clients_that_try_post_first_are_sent_to_get_in_plain_text() {
+        let response = Refusal::StreamFirst.render::<Bytes>();
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()[ALLOW], "GET");
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
+    }
+
+    #[test]
+    fn text_from_outside_stays_text() {
+        let (_, _, body) = shown(&Refusal::ForeignHost("a\"\n<b>".into()));
+        assert!(body["error"]["message"].as_str().is_some_and(|message| message.contains("<b>")));
+    }
 }

@@ -10,9 +10,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{ConnectionInfo, ConnectionSettings, Routes, Shared, linger_on, serve_connection};
+use super::connection::{ConnectionInfo, ConnectionSettings, Routes, Shared, serve_connection};
+use super::farewell::{last_words, linger};
+use super::refusal::Refusal;
 use super::stage::Level;
-use crate::wire::error::{Code, RpcError};
 
 /// The two steps in which a listener stops.
 #[derive(Clone, Debug, Default)]
@@ -126,41 +127,27 @@ impl Pause {
 struct TurnedAway {
     room: Arc<Semaphore>,
     answer: Bytes,
-    linger: Duration,
+    patience: Duration,
 }
 
 impl TurnedAway {
     fn new(settings: &ConnectionSettings) -> Self {
-        let message = format!(
-            "the router has {} connections open: try again later, or raise limits.connections",
-            settings.connections
-        );
-        let body = RpcError::new(Code::Overloaded, message).retry_after(RETRY).to_line(None);
-        let head = format!(
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: {}\r\n\
-             connection: close\r\ncontent-length: {}\r\n\r\n",
-            RETRY.as_secs(),
-            body.len()
-        );
-        let answer = [head.as_bytes(), &body].concat().into();
-        Self { room: Arc::new(Semaphore::new(64)), answer, linger: settings.linger }
+        let answer = last_words(&Refusal::TooManyConnections(settings.connections));
+        Self { room: Arc::new(Semaphore::new(64)), answer, patience: settings.linger }
     }
 
     fn send(&self, stream: TcpStream, tracker: &TaskTracker) {
         let Ok(seat) = Arc::clone(&self.room).try_acquire_owned() else { return };
-        let (answer, linger) = (self.answer.clone(), self.linger);
+        let (answer, patience) = (self.answer.clone(), self.patience);
         tracker.spawn(async move {
             // A new socket's buffer is empty and takes a few hundred bytes at once, once it is known to be writable.
             if stream.writable().await.is_ok() && stream.try_write(&answer).is_ok() {
-                linger_on(stream, linger).await;
+                linger(stream, patience).await;
             }
             drop(seat);
         });
     }
 }
-
-/// When one who was turned away may try again.
-const RETRY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,110 @@
+//! The gate before the routes: guard first, then CORS. A tower service around a tower service, because
+//! warp's filters do not see a request's version and target as they came.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN};
+use http::{Method, Request, Response};
+use pin_project_lite::pin_project;
+
+use super::cors::{CorsPolicy, decorate, preflight};
+use super::guard::GuardPolicy;
+
+/// Lets pass what the guard lets pass, answers preflights, and makes answers readable for allowed pages.
+#[derive(Clone, Debug)]
+pub struct Gate<S> {
+    service: S,
+    guard: Arc<GuardPolicy>,
+    cors: Option<Arc<CorsPolicy>>,
+}
+
+impl<S> Gate<S> {
+    /// A gate before `service`; without `cors` nothing is ever said about origins.
+    pub fn new(service: S, guard: GuardPolicy, cors: Option<CorsPolicy>) -> Self {
+        Self { service, guard: Arc::new(guard), cors: cors.map(Arc::new) }
+    }
+}
+
+impl<S, R, B> tower_service::Service<Request<R>> for Gate<S>
+where
+    S: tower_service::Service<Request<R>, Response = Response<B>>,
+    B: From<Bytes>,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = Passage<S::Future, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<R>) -> Self::Future {
+        if let Err(refusal) = self.guard.check(request.version(), request.uri(), request.headers()) {
+            return Passage::answered(refusal.render());
+        }
+        let Some(cors) = &self.cors else {
+            return Passage::passed(self.service.call(request), None);
+        };
+        let asks = request.method() == Method::OPTIONS
+            && request.headers().contains_key(ORIGIN)
+            && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if asks {
+            return Passage::answered(preflight(request.headers(), cors));
+        }
+        let origin = request.headers().get(ORIGIN).cloned();
+        let cors = Some((Arc::clone(cors), origin));
+        Passage::passed(self.service.call(request), cors)
+    }
+}
+
+pin_project! {
+    /// A response on its way through the gate.
+    pub struct Passage<F, B> {
+        #[pin]
+        state: State<F, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, B> {
+        Answered { response: Option<Response<B>> },
+        Passed { #[pin] future: F, cors: Option<(Arc<CorsPolicy>, Option<HeaderValue>)> },
+    }
+}
+
+impl<F, B> Passage<F, B> {
+    /// The gate itself answers.
+    fn answered(response: Response<B>) -> Self {
+        Self { state: State::Answered { response: Some(response) } }
+    }
+
+    /// The routes answer, and perhaps something is added.
+    fn passed(future: F, cors: Option<(Arc<CorsPolicy>, Option<HeaderValue>)>) -> Self {
+        Self { state: State::Passed { future, cors } }
+    }
+}
+
+impl<F, B, E> Future for Passage<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Answered { response } => {
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
+            }
+            StateProjection::Passed { future, cors } => future.poll(cx).map_ok(|mut response| {
+                if let Some((policy, origin)) = cors.take() {
+                    decorate(response.headers_mut(), origin.as_ref(), &policy);
+                }
+                response
+            }),
+        }
+    }
+}
