@@ -115,7 +115,7 @@ pub(super) async fn serve_connection<S: Routes>(
     match version {
         HttpVersion::One => {
             let mut http = shared.http1.serve_connection(io, exchanges);
-            let ended = Served { http: &mut http, deadline, watch }.await;
+            let ended = Served { http: &mut http, deadline, watch, finishing: false }.await;
             let (stream, hung_up) = http.into_parts().io.into_inner().into_parts();
             match ended {
                 Ended::Done if !hung_up => linger_within(stream, &shared).await,
@@ -131,7 +131,7 @@ pub(super) async fn serve_connection<S: Routes>(
         HttpVersion::Two => {
             // Seldom and large: it must not make the task of every HTTP/1 connection as large.
             let mut http = Box::new(shared.http2.serve_connection(io, exchanges));
-            Box::pin(Served { http: &mut *http, deadline, watch }).await;
+            Box::pin(Served { http: &mut *http, deadline, watch, finishing: false }).await;
         }
     }
 }
@@ -216,6 +216,7 @@ pin_project! {
         deadline: Deadline,
         #[pin]
         watch: Watch,
+        finishing: bool,
     }
 }
 
@@ -230,11 +231,23 @@ impl<C: Http> Future for Served<'_, C> {
             }
             this.http.finish();
             this.deadline.as_mut().hasten();
+            *this.finishing = true;
         }
-        if Pin::new(&mut **this.http).poll(cx).is_ready() {
-            return Poll::Ready(Ended::Done);
+        loop {
+            if Pin::new(&mut **this.http).poll(cx).is_ready() {
+                return Poll::Ready(Ended::Done);
+            }
+            match this.deadline.as_mut().poll_overdue(cx) {
+                Poll::Pending => return Poll::Pending,
+                // HTTP/2 says goodbye before it closes.
+                Poll::Ready(Phase::Idle) if !*this.finishing => {
+                    this.http.finish();
+                    this.deadline.as_mut().hasten();
+                    *this.finishing = true;
+                }
+                Poll::Ready(phase) => return Poll::Ready(Ended::Late(phase)),
+            }
         }
-        this.deadline.poll_overdue(cx).map(Ended::Late)
     }
 }
 

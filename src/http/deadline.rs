@@ -49,6 +49,9 @@ impl Deadline {
     pub(super) fn hasten(self: Pin<&mut Self>) {
         let this = self.project();
         *this.idle = (*this.idle).min(*this.head_timeout);
+        if *this.phase != Phase::Head {
+            *this.since = Instant::now();
+        }
     }
 
     /// Ready with what it was that took too long. To be polled after every poll of the connection, by the
