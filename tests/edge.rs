@@ -1,5 +1,7 @@
 //! What the router's edge promises to good clients, slow ones and malicious ones, told over raw sockets.
 
+#![expect(clippy::unwrap_used, reason = "a story fails where it breaks")]
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -94,19 +96,25 @@ async fn an_open_event_stream_is_not_idle() {
 }
 
 #[tokio::test]
-async fn many_small_events_do_not_wait_for_each_other() {
+async fn small_events_do_not_wait_for_each_other() {
     let server = TestServer::start(patient()).await;
     let mut client = server.connect().await;
-    client.send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    client.until("\r\n\r\n").await;
-    let begun = Instant::now();
-    for number in 0..200 {
-        // Two writes of which the first is not answered: what Nagle's algorithm would hold back for 40 ms.
-        server.event("a").await;
-        server.event(&format!("<{number}>")).await;
-        client.until(&format!("<{number}>")).await;
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let begun = Instant::now();
+        client.send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        client.until("\r\n\r\n").await;
+        for event in ["one", "two"] {
+            server.event(event).await;
+            client.until(&format!("{event}\r\n")).await;
+        }
+        server.end_events();
+        client.until("0\r\n\r\n").await;
+        times.push(begun.elapsed());
     }
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    // Nagle's algorithm would hold each write back until the ACK of the one before, which is delayed by 40 ms.
+    times.sort_unstable();
+    assert!(times[10] < Duration::from_millis(30), "{times:?}");
 }
 
 #[tokio::test]
@@ -114,7 +122,8 @@ async fn too_many_headers_are_answered_431() {
     let server = TestServer::start(patient()).await;
     for (count, status) in [(63, "200"), (64, "431"), (90, "431"), (150, "431"), (1000, "431")] {
         let mut client = server.connect().await;
-        let headers: String = (0..count).map(|number| format!("X-{number}: 1\r\n")).collect();
+        let headers: Vec<String> = (0..count).map(|number| format!("X-{number}: 1\r\n")).collect();
+        let headers = headers.concat();
         let answer = client.ask(&format!("GET /hello HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{count}: {answer}");
     }
@@ -249,8 +258,8 @@ async fn http2_with_prior_knowledge_is_served() {
     let server = TestServer::start(patient()).await;
     let stream = TcpStream::connect(server.address).await.unwrap();
     let (client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    let driver = TaskTracker::new();
-    let driven = driver.spawn(connection);
+    let tasks = TaskTracker::new();
+    let ended = tasks.spawn(connection);
     let ask = |path: &str, host: &str, body: &'static str| {
         let request =
             http::Request::post(format!("http://{host}{path}")).header("content-type", "application/json");
@@ -267,7 +276,7 @@ async fn http2_with_prior_knowledge_is_served() {
     assert_eq!(ask(&format!("/{}", "x".repeat(9000)), "localhost", "").await.0, 414);
     assert_eq!(ask("/hello", "localhost", "").await, (200, Bytes::from("hello")));
     server.stop.drain.cancel();
-    driven.await.unwrap().unwrap();
+    ended.await.unwrap().unwrap();
     server.ended().await;
 }
 
@@ -309,7 +318,7 @@ async fn connections_over_the_limit_are_told_and_later_ones_are_served_again() {
     assert!(told > 900, "{told}");
     held.clear();
     // A seat is free again once the server has seen one of them go.
-    let served = async {
+    let back_to_service = async {
         loop {
             let mut client = server.connect().await;
             if client.try_ask("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n").await.ends_with("hello") {
@@ -317,7 +326,7 @@ async fn connections_over_the_limit_are_told_and_later_ones_are_served_again() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, served).await.unwrap();
+    tokio::time::timeout(PATIENCE, back_to_service).await.unwrap();
 }
 
 #[tokio::test]
