@@ -206,13 +206,7 @@ impl PoolSpec {
 impl CommandSpec {
     /// A command without arguments, environment or directory of its own.
     pub fn new(program: impl Into<String>) -> Self {
-        Self {
-            program: program.into(),
-            args: Vec::new(),
-            env: BTreeMap::new(),
-            cwd: None,
-            secrets: Vec::new(),
-        }
+        Self { program: program.into(), args: Vec::new(), env: BTreeMap::new(), cwd: None, secrets: Vec::new() }
     }
 }
 
@@ -237,13 +231,7 @@ impl Default for Config {
 
 impl Default for PoolSpec {
     fn default() -> Self {
-        Self {
-            mode: PoolMode::Session,
-            warm: 1,
-            max: 64,
-            idle_timeout: None,
-            isolation: Isolation::Principal,
-        }
+        Self { mode: PoolMode::Session, warm: 1, max: 64, idle_timeout: None, isolation: Isolation::Principal }
     }
 }
 

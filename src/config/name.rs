@@ -10,9 +10,7 @@ pub struct ServerName(Arc<str>);
 
 /// The text cannot be a server's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a name is 1 to 64 of the characters A-Z a-z 0-9 _ . - without \"__\", beginning with a letter or a digit"
-)]
+#[error("a name is 1 to 64 of the characters A-Z a-z 0-9 _ . - without \"__\", beginning with a letter or a digit")]
 pub struct InvalidName;
 
 impl ServerName {
