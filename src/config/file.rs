@@ -1,1 +1,251 @@
-//! The configuration file.
+//! The configuration file: servers under `mcpServers` or `servers`, and beside them what concerns them all.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+
+use super::error::{ConfigError, Problem};
+use super::expand::Variables;
+use super::json::{Json, JsonPath};
+use super::node::{Expansion, Members, Node};
+use super::{Limits, ServerName, ServerSpec, base_path, dotenv, entry, limits, origin};
+
+pub use super::target::NO_REMOTE;
+
+/// Keys of the top level that protect something and that this version does not have.
+const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader"];
+
+/// What a file says; `None` and empty lists where it says nothing.
+#[derive(Clone, Debug, Default)]
+pub struct FileConfig {
+    /// The servers, in the order in which they are written; at least one.
+    pub servers: Vec<ServerSpec>,
+    /// The name or address to listen on.
+    pub host: Option<String>,
+    /// The port to listen on; 0 takes a free one.
+    pub port: Option<u16>,
+    /// As [`Config::allow_origins`](super::Config::allow_origins).
+    pub allow_origins: Vec<String>,
+    /// As [`Config::allow_hosts`](super::Config::allow_hosts).
+    pub allow_hosts: Vec<String>,
+    /// As [`Config::base_path`](super::Config::base_path).
+    pub base_path: Option<String>,
+    /// As [`Config::trust_proxies`](super::Config::trust_proxies).
+    pub trust_proxies: Vec<IpNet>,
+    /// Every limit, where the file says nothing the default.
+    pub limits: Limits,
+    /// What was odd but not wrong, each with its place.
+    pub warnings: Vec<String>,
+}
+
+/// What the meaning of a file depends on beside its text.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The file's directory: relative working directories begin there.
+    pub directory: &'a Path,
+    /// The value of a variable for `${}`.
+    pub variables: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether there is a file of that path.
+    pub is_file: &'a dyn Fn(&Path) -> bool,
+}
+
+/// Reads the file at `path`, with variables from `environment` and, where it has none, from the `.env`
+/// beside the file.
+pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<FileConfig, ConfigError> {
+    let unreadable = |source| ConfigError::Read { file: path.to_owned(), source };
+    let text = std::fs::read(path).map_err(unreadable)?;
+    let text = String::from_utf8(text).map_err(|error| {
+        unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error()))
+    })?;
+    let directory = directory_of(path).map_err(unreadable)?;
+    let dotenv = dotenv::read(&directory);
+    let variables = |name: &str| environment(name).or_else(|| dotenv.variables.get(name).cloned());
+    let surroundings =
+        Surroundings { directory: &directory, variables: &variables, is_file: &|path| path.is_file() };
+    let mut config = parse(&text, &surroundings)
+        .map_err(|problem| ConfigError::Invalid { file: path.to_owned(), problem })?;
+    config.warnings.splice(0..0, dotenv.warning.map(str::to_owned));
+    for warning in &mut config.warnings {
+        *warning = format!("{}: {warning}", path.display());
+    }
+    Ok(config)
+}
+
+/// Reads the text of a file. It touches no disk but through `surroundings`.
+///
+/// # Errors
+///
+/// A problem in what concerns all servers, or in the shape of one of them, refuses the whole file; one
+/// that concerns what a single server needs makes that server [`Target::Broken`](super::Target::Broken).
+pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, Problem> {
+    let json = Json::parse(text)?;
+    let root = Node::root(&json);
+    let mut members = root.members("an object with `mcpServers`")?;
+    members.refuse(PROTECTING)?;
+    members.get("$schema");
+    let mut config = FileConfig::default();
+    config.servers = servers(&root, &mut members, surroundings, &mut config.warnings)?;
+    settings(&mut members, surroundings.variables, &mut config)?;
+    if let Some(node) = members.get("limits") {
+        config.limits = limits::read(&node)?;
+    }
+    if let Some(node) = members.get("aggregate")
+        && *node.json != Json::Bool(false)
+    {
+        if let Json::Object(_) = node.json {
+            node.members("an object")?.refuse(&["views"])?;
+        }
+        config.warnings.push(format!("{}: this version has no aggregate of all servers; ignored", node.path));
+    }
+    config.warnings.extend(members.unknown());
+    Ok(config)
+}
+
+/// What concerns all servers alike.
+fn settings(
+    members: &mut Members<'_>,
+    variables: Variables<'_>,
+    config: &mut FileConfig,
+) -> Result<(), Problem> {
+    let mut expansion = Expansion::new(variables);
+    if let Some(node) = members.get("host") {
+        config.host = Some(checked(&node, &mut expansion, "a name or an address", |host| {
+            (!host.is_empty() && !host.contains(char::is_whitespace)).then(|| host.to_owned())
+        })?);
+    }
+    if let Some(node) = members.get("port") {
+        config.port = u16::try_from(node.count(0..=u32::from(u16::MAX))?).ok();
+    }
+    if let Some(node) = members.get("allowOrigins") {
+        let wanted = "an origin like \"https://app.example.com\", or \"*\"";
+        config.allow_origins = list(&node, &mut expansion, wanted, |text| origin(text).ok())?;
+    }
+    if let Some(node) = members.get("allowHosts") {
+        let plain = |text: &str| !text.is_empty() && !text.contains(['/', ' ', '*', '@']);
+        let wanted = "a host name like \"mcp.example.com\"";
+        config.allow_hosts =
+            list(&node, &mut expansion, wanted, |text| plain(text).then(|| text.to_ascii_lowercase()))?;
+    }
+    if let Some(node) = members.get("basePath") {
+        let wanted = "a path like \"/mcp\"";
+        config.base_path = Some(checked(&node, &mut expansion, wanted, |text| base_path(text).ok())?);
+    }
+    if let Some(node) = members.get("trustProxies") {
+        let wanted = "an address or a network like \"10.0.0.0/8\"";
+        config.trust_proxies = list(&node, &mut expansion, wanted, network)?;
+    }
+    Ok(())
+}
+
+/// Reads a network, or an address, which is a network of one.
+pub(crate) fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+fn checked<T>(
+    node: &Node<'_>,
+    expansion: &mut Expansion<'_>,
+    wanted: &str,
+    check: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, Problem> {
+    let text = expansion.text(node)?;
+    if let Some((path, reason)) = expansion.failures.pop() {
+        return Err(Problem::Expansion { path, reason });
+    }
+    check(&text).ok_or_else(|| node.wanted(wanted))
+}
+
+fn list<T>(
+    node: &Node<'_>,
+    expansion: &mut Expansion<'_>,
+    wanted: &str,
+    check: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, Problem> {
+    node.items("a list of strings")?.map(|item| checked(&item, expansion, wanted, &check)).collect()
+}
+
+/// The servers, in whichever of the three spellings.
+fn servers(
+    root: &Node<'_>,
+    members: &mut Members<'_>,
+    surroundings: &Surroundings<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<ServerSpec>, Problem> {
+    let node = match (members.get("mcpServers"), members.get("servers")) {
+        (Some(node), None) | (None, Some(node)) => node,
+        (Some(_), Some(node)) => {
+            let found = "`servers` beside `mcpServers`".to_owned();
+            return Err(Problem::Value { path: node.path, found, wanted: "one of them".to_owned() });
+        }
+        (None, None) => {
+            let (path, found) = (root.path.clone(), "no servers".to_owned());
+            return Err(Problem::Value { path, found, wanted: "`mcpServers` with at least one".to_owned() });
+        }
+    };
+    let entries = entries(&node)?;
+    if entries.is_empty() {
+        let (path, found) = (node.path, "no servers".to_owned());
+        return Err(Problem::Value { path, found, wanted: "at least one".to_owned() });
+    }
+    let mut taken: HashMap<ServerName, &str> = HashMap::with_capacity(entries.len());
+    let mut servers = Vec::with_capacity(entries.len());
+    for (written, node) in entries {
+        let name = mount_name(written, &node.path, &taken)?;
+        if name.as_str() != written {
+            warnings.push(renamed(&node.path, written, &name));
+        }
+        servers.push(entry::read(name.clone(), &node, surroundings, warnings)?);
+        taken.insert(name, written);
+    }
+    Ok(servers)
+}
+
+fn entries<'a>(node: &Node<'a>) -> Result<Vec<(&'a str, Node<'a>)>, Problem> {
+    let wanted = "an object of servers";
+    if node.path != JsonPath::default().key("servers") || !matches!(node.json, Json::List(_)) {
+        return Ok(node.members(wanted)?.iter().collect());
+    }
+    let named = |item: Node<'a>| {
+        let mut members = item.members("an object that describes a server")?;
+        let name = members.get("name").ok_or_else(|| Problem::Value {
+            path: item.path.key("name"),
+            found: "nothing".to_owned(),
+            wanted: "the server's name".to_owned(),
+        })?;
+        Ok((name.text()?, item))
+    };
+    node.items(wanted)?.map(named).collect()
+}
+
+fn mount_name(
+    written: &str,
+    path: &JsonPath,
+    taken: &HashMap<ServerName, &str>,
+) -> Result<ServerName, Problem> {
+    let name = ServerName::derive(written);
+    match taken.get(&name) {
+        None => Ok(name),
+        Some(first) => Err(Problem::SameName {
+            path: path.clone(),
+            first: (*first).to_owned(),
+            second: written.to_owned(),
+            name: name.to_string(),
+        }),
+    }
+}
+
+/// The warning that a server's name is not the one that was written.
+pub(crate) fn renamed(place: &dyn std::fmt::Display, written: &str, name: &ServerName) -> String {
+    format!(
+        "{place}: the name {written:?} cannot stand in a URL; mounted as `{name}`, at /servers/{name}/mcp"
+    )
+}
+
+fn directory_of(path: &Path) -> std::io::Result<PathBuf> {
+    Ok(std::path::absolute(path)?.parent().map_or_else(PathBuf::new, Path::to_owned))
+}
+
+#[cfg(test)]
+mod tests;

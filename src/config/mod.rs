@@ -2,8 +2,18 @@
 //!
 //! [`Config`] comes from the command line and, where one is named, from a [`file`](mod@file).
 
+mod base_path;
+mod dotenv;
+mod entry;
+mod error;
+mod expand;
 pub mod file;
+mod json;
+mod limits;
 mod name;
+mod node;
+mod origin;
+mod target;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +21,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use base_path::{InvalidBasePath, base_path};
+pub use error::{ConfigError, Problem};
 pub use name::{InvalidName, ServerName};
+pub use origin::{InvalidOrigin, origin};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
@@ -270,13 +283,18 @@ impl Default for Limits {
     }
 }
 
-/// A command is shown as its program and the number of its arguments: they may hold secrets.
+/// A command is shown as its program and the number of its arguments: they may hold secrets. So may the
+/// program, if a `${}` produced a part of it: that part is hidden.
 impl fmt::Display for CommandSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut program = self.program.clone();
+        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+            program = program.replace(secret.as_str(), "***");
+        }
         match self.args.len() {
-            0 => write!(f, "{}", self.program),
-            1 => write!(f, "{} (1 argument)", self.program),
-            n => write!(f, "{} ({n} arguments)", self.program),
+            0 => f.write_str(&program),
+            1 => write!(f, "{program} (1 argument)"),
+            n => write!(f, "{program} ({n} arguments)"),
         }
     }
 }

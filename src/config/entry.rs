@@ -1,0 +1,112 @@
+//! One server of the file.
+
+use std::time::Duration;
+
+use super::error::Problem;
+use super::file::Surroundings;
+use super::json::JsonPath;
+use super::node::Node;
+use super::{
+    EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RestartSpec, ServerName, ServerSpec, Target, target,
+};
+
+/// Keys of an entry that protect something and that this version does not have.
+const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader", "limits"];
+
+/// A request may hardly take longer than this many seconds: whoever writes more means milliseconds.
+const SUSPICIOUS_TIMEOUT: Duration = Duration::from_secs(10_000);
+
+/// Reads the entry at `node`, which is mounted as `name`.
+pub(super) fn read(
+    name: ServerName,
+    node: &Node<'_>,
+    surroundings: &Surroundings<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<ServerSpec, Problem> {
+    let mut members = node.members("an object that describes a server")?;
+    members.refuse(PROTECTING)?;
+    // An entry of a list has its name inside.
+    members.get("name");
+    let enabled = members.get("enabled").map(|node| node.flag()).transpose()?.unwrap_or(true);
+    let disabled = members.get("disabled").map(|node| node.flag()).transpose()?.unwrap_or(false);
+    let target = target::read(&mut members, &node.path, surroundings, warnings)?;
+    let target = if enabled && !disabled { target } else { Target::Disabled };
+
+    let mut spec = ServerSpec::new(name, target);
+    if let Some(node) = members.get("timeout") {
+        spec.timeout = node.seconds()?;
+        warnings.extend(spec.timeout.and_then(|timeout| in_milliseconds(timeout, &node.path)));
+    }
+    if let Some(node) = members.get("startTimeout") {
+        spec.start_timeout = node.positive_seconds()?;
+        warnings.extend(in_milliseconds(spec.start_timeout, &node.path));
+    }
+    if let Some(node) = members.get("pool") {
+        spec.pool = pool(&node, warnings)?;
+    }
+    if let Some(node) = members.get("era") {
+        let words =
+            [("auto", EraSetting::Auto), ("legacy", EraSetting::Legacy), ("modern", EraSetting::Modern)];
+        spec.era = node.word(&words)?;
+    }
+    if let Some(node) = members.get("restart") {
+        spec.restart = restart(&node, warnings)?;
+    }
+    warnings.extend(members.unknown());
+    Ok(spec)
+}
+
+fn pool(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<PoolSpec, Problem> {
+    let mut members = node.members("an object")?;
+    let mut pool = PoolSpec::default();
+    if let Some(node) = members.get("mode") {
+        pool.mode = node.word(&[("session", PoolMode::Session), ("shared", PoolMode::Shared)])?;
+    }
+    if let Some(node) = members.get("max") {
+        pool.max = node.count(1..=100_000)?;
+    }
+    let warm = members.get("warm").map(|node| Ok((node.count(0..=100_000)?, node.path))).transpose()?;
+    if let Some((warm, path)) = warm {
+        pool.warm = warm;
+        if warm > pool.max {
+            warnings.push(format!("{path}: {warm} is more than `pool.max`, which is {}", pool.max));
+        }
+    }
+    pool.warm = pool.warm.min(pool.max);
+    if let Some(node) = members.get("idleTimeout") {
+        pool.idle_timeout = Some(node.seconds()?);
+    }
+    if let Some(node) = members.get("isolation") {
+        pool.isolation = node.word(&[
+            ("shared", Isolation::Shared),
+            ("principal", Isolation::Principal),
+            ("request", Isolation::Request),
+        ])?;
+    }
+    warnings.extend(members.unknown());
+    Ok(pool)
+}
+
+fn restart(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<RestartSpec, Problem> {
+    let mut members = node.members("an object")?;
+    let mut restart = RestartSpec::default();
+    if let Some(node) = members.get("onCrash") {
+        restart.on_crash = node.word(&[("restart", OnCrash::Restart), ("end", OnCrash::End)])?;
+    }
+    if let Some(node) = members.get("attempts") {
+        let attempts = node.count(1..=1000)?;
+        restart.attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+    }
+    warnings.extend(members.unknown());
+    Ok(restart)
+}
+
+fn in_milliseconds(time: Duration, path: &JsonPath) -> Option<String> {
+    (time >= SUSPICIOUS_TIMEOUT).then(|| {
+        format!(
+            "{path}: {} seconds are more than {} hours; milliseconds are not meant here",
+            time.as_secs(),
+            time.as_secs() / 3600
+        )
+    })
+}

@@ -1,0 +1,156 @@
+//! What stands behind an entry: the keys `command`, `args`, `env`, `cwd`, `url`, `headers` and `type`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::error::Problem;
+use super::file::Surroundings;
+use super::json::{Json, JsonPath};
+use super::node::{Expansion, Members, Node};
+use super::{CommandSpec, Target};
+
+/// What a remote server is answered with until this version can reach one.
+pub const NO_REMOTE: &str = "remote servers are not supported by this version";
+
+/// How the entry says that its server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Stdio,
+    Remote,
+}
+
+/// Reads those keys, whichever of them count in the end: a wrong type refuses the file in any case.
+pub(super) fn read(
+    members: &mut Members<'_>,
+    path: &JsonPath,
+    surroundings: &Surroundings<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Target, Problem> {
+    let mut expansion = Expansion::new(surroundings.variables);
+    let transport = transport(members, &mut expansion)?;
+    let command = members.get("command");
+    let program = command.as_ref().map(|node| expansion.text(node)).transpose()?;
+    let args = members.get("args").map(|node| expansion.texts(&node)).transpose()?;
+    let env = members.get("env").map(|node| map(&node, &mut expansion)).transpose()?.unwrap_or_default();
+    let cwd = members.get("cwd").map(|node| expansion.text(&node)).transpose()?;
+    let url = members.get("url").map(|node| expansion.text(&node)).transpose()?;
+    members.get("headers").map(|node| map(&node, &mut expansion)).transpose()?;
+
+    if !expansion.failures.is_empty() {
+        let reasons = expansion.failures.iter().map(|(path, reason)| format!("{path}: {reason}"));
+        return Ok(Target::Broken(reasons.collect::<Vec<_>>().join("; ")));
+    }
+    Ok(match (transport, program, url) {
+        (Err(reason), ..) => Target::Broken(reason),
+        (Ok(Some(Transport::Stdio) | None), Some(program), None)
+        | (Ok(Some(Transport::Stdio)), Some(program), Some(_)) => {
+            if let (Some(node), None) = (command, &args) {
+                warnings.extend(whole_line(&node, &program, surroundings.is_file));
+            }
+            let cwd = cwd.filter(|cwd| !cwd.is_empty()).map(|cwd| surroundings.directory.join(cwd));
+            stdio(CommandSpec {
+                program,
+                args: args.unwrap_or_default(),
+                env,
+                cwd,
+                secrets: expansion.produced,
+            })
+        }
+        (Ok(Some(Transport::Remote) | None), None, Some(url))
+        | (Ok(Some(Transport::Remote)), Some(_), Some(url)) => remote(&url, path),
+        (Ok(Some(Transport::Stdio)), None, _) => {
+            Target::Broken("a stdio server wants a `command`".to_owned())
+        }
+        (Ok(Some(Transport::Remote)), _, None) => Target::Broken("a remote server wants a `url`".to_owned()),
+        (Ok(None), Some(_), Some(_)) => Target::Broken(
+            "the entry has both `command` and `url`; a `type` must say which counts".to_owned(),
+        ),
+        (Ok(None), None, None) => Target::Broken("the entry has neither `command` nor `url`".to_owned()),
+    })
+}
+
+fn stdio(command: CommandSpec) -> Target {
+    if command.program.trim().is_empty() {
+        return Target::Broken("the command is empty".to_owned());
+    }
+    let words = command.args.iter().chain(command.env.iter().flat_map(|(name, value)| [name, value]));
+    if words.chain([&command.program]).any(|word| word.contains('\0')) {
+        return Target::Broken("the command holds a NUL character".to_owned());
+    }
+    Target::Stdio(command)
+}
+
+fn remote(url: &str, path: &JsonPath) -> Target {
+    let is_http = ["http://", "https://"].iter().any(|scheme| {
+        url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            && url.len() > scheme.len()
+    });
+    if is_http {
+        Target::Broken(NO_REMOTE.to_owned())
+    } else {
+        Target::Broken(format!("{}: not an http:// or https:// URL", path.key("url")))
+    }
+}
+
+/// The transport that the entry names, in the outer result a wrong type, in the inner one a word that is
+/// not known, which concerns this mount alone.
+fn transport(
+    members: &mut Members<'_>,
+    expansion: &mut Expansion<'_>,
+) -> Result<Result<Option<Transport>, String>, Problem> {
+    let mut named: Option<(&str, Transport)> = None;
+    for key in ["type", "transport", "transportType"] {
+        let Some(node) = members.get(key) else { continue };
+        let written = expansion.text(&node)?;
+        let plain: String = written.chars().filter(|letter| !matches!(letter, '-' | '_')).collect();
+        let transport = match plain.to_ascii_lowercase().as_str() {
+            "stdio" | "local" => Transport::Stdio,
+            "http" | "streamablehttp" | "remote" | "sse" => Transport::Remote,
+            _ => {
+                return Ok(Err(format!(
+                    "{}: not one of stdio, local, http, streamable-http, remote, sse",
+                    node.path
+                )));
+            }
+        };
+        match named {
+            Some((other, earlier)) if earlier != transport => {
+                return Ok(Err(format!("`{other}` and `{key}` contradict each other")));
+            }
+            _ => named = Some((key, transport)),
+        }
+    }
+    Ok(Ok(named.map(|(_, transport)| transport)))
+}
+
+/// An object whose values are strings.
+fn map(node: &Node<'_>, expansion: &mut Expansion<'_>) -> Result<BTreeMap<String, String>, Problem> {
+    let members = node.members("an object of strings")?;
+    let mut map = BTreeMap::new();
+    for (key, value) in members.iter() {
+        if key.is_empty() || key.contains(['=', '\0']) {
+            return Err(Problem::Value {
+                path: value.path,
+                found: "a name that is empty or holds = or NUL".to_owned(),
+                wanted: "a name".to_owned(),
+            });
+        }
+        if matches!(value.json, Json::Number(_) | Json::Bool(_)) {
+            return Err(value.wanted("a string: write it in quotes"));
+        }
+        map.insert(key.to_owned(), expansion.text(&value)?);
+    }
+    Ok(map)
+}
+
+/// A warning if `command` seems to hold a whole command line: it is one program's name, no shell splits it.
+fn whole_line(node: &Node<'_>, program: &str, is_file: &dyn Fn(&Path) -> bool) -> Option<String> {
+    if !program.trim().contains(char::is_whitespace) || is_file(Path::new(program)) {
+        return None;
+    }
+    Some(format!(
+        "{}: taken as the name of one program, spaces included, since no shell splits it; \
+         if it is a command line, write its first word here and the others as `args`",
+        node.path
+    ))
+}
