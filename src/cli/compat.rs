@@ -199,6 +199,8 @@ impl<'a> Scan<'a> {
             (Arity::None | Arity::Optional | Arity::One, Some(value)) => {
                 self.options.push(format!("--{name}={value}"));
             }
+            // The long form would only put empty lines between the options.
+            (Arity::None, None) if name == "help" => self.options.push("-h".to_owned()),
             (Arity::None, None) => self.options.push(format!("--{name}")),
             (Arity::Optional, None) => {
                 // mcp-proxy takes the URL that follows for the value; here it stays the URL.

@@ -1,7 +1,7 @@
 //! The mounts while they come up: a small live table on a terminal, elsewhere one log line each.
 
 use std::collections::HashSet;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -49,6 +49,7 @@ impl MountProgress {
                 }
                 std::thread::sleep(PAUSE);
             }
+            display.finish();
         })?;
         Ok(Self { stopped })
     }
@@ -60,9 +61,11 @@ impl Drop for MountProgress {
     }
 }
 
-/// A way to show the mounts again and again.
+/// A way to show the mounts again and again, until there is nothing new to expect.
 trait Display {
     fn show(&mut self, lines: &[MountLine]);
+
+    fn finish(&mut self) {}
 }
 
 /// One row of the terminal for each mount.
@@ -93,6 +96,17 @@ impl Display for Table {
                 row.finish_with_message(text);
             }
         }
+    }
+
+    /// Leaves the rows behind as plain lines: what is logged from now on comes below them.
+    fn finish(&mut self) {
+        let text: String = self.rows.iter().flat_map(|row| [row.message(), "\n".to_owned()]).collect();
+        for row in self.rows.drain(..) {
+            self.screen.remove(&row);
+        }
+        // A terminal that is gone has nobody to tell.
+        let _ = self.screen.clear();
+        let _ = self.screen.suspend(|| std::io::stderr().write_all(text.as_bytes()));
     }
 }
 

@@ -58,7 +58,7 @@ fn the_command_lines_of_mcp_proxys_documentation_mean_what_they_meant() {
 #[test]
 fn every_option_of_mcp_proxy_is_taken_in_both_forms() {
     for flag in MCP_PROXY.iter().filter(|long| {
-        matches!(**long, "help" | "version" | "digest" | "debug" | "stateless" | "pass-environment")
+        matches!(**long, "version" | "digest" | "debug" | "stateless" | "pass-environment")
             || long.starts_with("no-")
     }) {
         means(&format!("--{flag} x"), &format!("--{flag} -- x"));
@@ -84,7 +84,8 @@ fn every_option_of_mcp_proxy_is_taken_in_both_forms() {
         means(&format!("--{one}=v x"), &format!("--{one}=v -- x"));
         means(&format!("--{one}= x"), &format!("--{one}= -- x"));
     }
-    means("-H K V -e A 1 -h", "--headers K V --env A 1 --help");
+    means("-H K V -e A 1 -h", "--headers K V --env A 1 -h");
+    means("--help x", "-h -- x");
 }
 
 #[test]
