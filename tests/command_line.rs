@@ -1,5 +1,7 @@
 //! The program from outside, where no router has to run: its texts, its exit statuses, its streams.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+
 use std::process::{Command, Output};
 
 /// Runs the program in an environment of its own, and waits for its end.
