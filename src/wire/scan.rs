@@ -9,7 +9,7 @@ use std::ops::Range;
 pub const MAX_DEPTH: usize = 1024;
 
 /// Bytes of a string that are looked at together; the compiler turns the loop into vector instructions.
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 
 /// Why a text was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -156,14 +156,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         self.at += 1;
         loop {
-            while let Some(block) = self.json.get(self.at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
-                if block.iter().fold(false, |found, &byte| found | is_special(byte)) {
-                    break;
-                }
-                self.at += BLOCK;
-            }
-            let rest = self.json.get(self.at..).unwrap_or_default();
-            self.at += rest.iter().position(|&byte| is_special(byte)).ok_or(Fault::Cut)?;
+            self.at += self.json.get(self.at..).and_then(plain_run).ok_or(Fault::Cut)?;
             match self.json[self.at] {
                 b'"' => {
                     self.at += 1;
@@ -271,9 +264,32 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// What ends a run of plain characters inside a string.
-fn is_special(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+/// The number of bytes before the first that ends a run of plain characters inside a string: a quote, a backslash or a
+/// control character. None if there is no such byte.
+fn plain_run(text: &[u8]) -> Option<usize> {
+    let is_special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    let (blocks, _) = text.as_chunks::<BLOCK>();
+    let is_plain = |block: &&[u8; BLOCK]| !block.iter().fold(false, |found, &byte| found | is_special(byte));
+    // Short strings, which are nearly all of a small message, end in the first block.
+    let long = if text.len() > BLOCK { blocks.iter().take_while(is_plain).count() * BLOCK } else { 0 };
+    let (words, rest) = text[long..].as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let found = specials(u64::from_le_bytes(*word));
+        if found != 0 {
+            return Some(long + n * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|&byte| is_special(byte))?;
+    Some(text.len() - rest.len() + at)
+}
+
+/// The highest bit of each byte that is special, exact up to the first of them.
+fn specials(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
+    let zero = |word: u64| below(word, 1);
+    below(word, 0x20) | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c))
 }
 
 #[cfg(test)]
