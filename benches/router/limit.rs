@@ -52,8 +52,8 @@ struct Pipe {
 enum Waiting {
     /// For one line.
     Line(oneshot::Sender<Bytes>),
-    /// For every line up to the response.
-    Lines(mpsc::Sender<Bytes>),
+    /// For every line up to the response, which is marked.
+    Lines(mpsc::Sender<(Bytes, bool)>),
 }
 
 fn routes(pipes: Arc<[Arc<Pipe>]>) -> impl Filter<Extract = (impl Reply,), Error = warp::Rejection> + Clone {
@@ -69,10 +69,13 @@ fn routes(pipes: Arc<[Arc<Pipe>]>) -> impl Filter<Extract = (impl Reply,), Error
         );
     let events = warp::path!("events" / usize).and(warp::post()).and(warp::body::bytes()).and(pipes).then(
         async |child: usize, body: Bytes, pipes: Arc<[Arc<Pipe>]>| {
-            let (sender, mut receiver) = mpsc::channel(64);
+            let (sender, receiver) = mpsc::channel(64);
             pipes[child].write(&body, Waiting::Lines(sender)).await;
-            let lines = stream::poll_fn(move |context| {
-                receiver.poll_recv(context).map(|line| line.map(|line| Ok::<_, Infallible>(event(&line))))
+            let lines = stream::unfold(Some(receiver), async |receiver| {
+                let mut receiver = receiver?;
+                let (line, last) = receiver.recv().await?;
+                // Ends with the response itself, or the end of the body would be a wake-up and a write of its own.
+                Some((Ok::<_, Infallible>(event(&line)), (!last).then_some(receiver)))
             });
             warp::reply::with_header(warp::reply::stream(lines), "content-type", "text/event-stream")
         },
@@ -106,7 +109,7 @@ async fn read(pipe: Arc<Pipe>, stdout: ChildStdout) {
                 let mut next = Some(line);
                 while let Some(line) = next.take() {
                     let last = line.starts_with(br#"{"jsonrpc":"2.0","id":"#);
-                    if sender.send(line).await.is_err() || last {
+                    if sender.send((line, last)).await.is_err() || last {
                         break;
                     }
                     next = self::line(&mut stdout).await;
