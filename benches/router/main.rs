@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
+use tokio::time::timeout;
 
 use crate::fleet::Pace;
 use crate::lab::Lab;
@@ -104,7 +105,10 @@ async fn run(options: &Options) -> ExitCode {
     for round in 1..=options.rounds {
         for measure in &options.only {
             eprintln!("round {round} of {}: {measure}, {:.0?}", options.rounds, begun.elapsed());
-            if let Err(error) = measure.take(&mut lab).await {
+            // A router that falls silent must not keep the table from being printed.
+            let taken =
+                timeout(PATIENCE, measure.take(&mut lab)).await.map_err(anyhow::Error::from).flatten();
+            if let Err(error) = taken {
                 eprintln!("{measure} failed: {error:#}");
                 failures += 1;
             }
@@ -141,3 +145,6 @@ fn raise_descriptors() {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
 }
+
+/// Longest time that one measure may take in one round.
+const PATIENCE: Duration = Duration::from_mins(3);

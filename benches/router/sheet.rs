@@ -145,7 +145,7 @@ impl Target {
 /// A Markdown table: the median over the rounds of each figure, and of the ratios inside each round.
 impl Display for Sheet {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| what | router | beside | ratio | floor | goal | verdict |")?;
+        writeln!(f, "| what | router | limit | ratio | floor | goal | verdict |")?;
         writeln!(f, "|---|---:|---:|---:|---:|---:|---|")?;
         for (line, readings) in &self.lines {
             writeln!(f, "{}", row(line, readings))?;
@@ -166,11 +166,14 @@ fn row(line: &Line, readings: &[Reading]) -> String {
     };
     let floor = show(line.target.map(|target| target.floor), judged_unit);
     let goal = show(line.target.map(|target| target.goal), judged_unit);
-    let verdict = line.target.zip(judged).map_or("-", |(target, figure)| target.verdict(figure));
     let errors: usize = readings.iter().map(|reading| reading.errors).sum();
-    let errors = if errors > 0 { format!(", {errors} ERRORS") } else { String::new() };
+    let verdict = match line.target.zip(judged) {
+        _ if errors > 0 => format!("void: {errors} errors"),
+        None => "-".to_owned(),
+        Some((target, figure)) => target.verdict(figure).to_owned(),
+    };
     format!(
-        "| {} | {} | {} | {} | {floor} | {goal} | {verdict}{errors} |",
+        "| {} | {} | {} | {} | {floor} | {goal} | {verdict} |",
         line.name,
         show(router, unit),
         show(reference, unit),

@@ -29,7 +29,8 @@ pub(super) async fn take(lab: &mut Lab) -> Result<()> {
             work(workers, time, &mut direct, |_| Box::pin(spawned(lab))).await;
         }
         router.stop().await?;
-        let line = Line::new(format!("sessions/s, workers: {workers}"), Unit::PerSecond);
+        let line =
+            Line::new(format!("sessions/s beside direct spawning, workers: {workers}"), Unit::PerSecond);
         lab.compare(&line.part_of_reference(0.80, 0.95), &ours, &direct, Tally::rate);
     }
     Ok(())
