@@ -54,10 +54,10 @@ struct Options {
     #[arg(long, value_delimiter = ',', default_values_t = Measure::value_variants().to_vec())]
     only: Vec<Measure>,
     /// Milliseconds that one side calls before it is the other one's turn
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = 125)]
     slice: u64,
-    /// Turns of each side in a round
-    #[arg(long, default_value_t = 5)]
+    /// Turns of each side in a round; an even number lets both begin equally often
+    #[arg(long, default_value_t = 6)]
     turns: u32,
     /// Another binary of the router than the one built beside this benchmark
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_mcp-switchboard"))]
