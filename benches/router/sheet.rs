@@ -159,6 +159,8 @@ fn row(line: &Line, readings: &[Reading]) -> String {
     let router = median(readings.iter().map(|reading| reading.router));
     let reference = median(readings.iter().filter_map(|reading| reading.reference));
     let ratio = median(readings.iter().filter_map(|reading| Some(reading.router / reading.reference?)));
+    // Growth may be nothing, or less: its ratios mean nothing.
+    let ratio = ratio.filter(|_| unit != Unit::Growth);
     let show = |figure: Option<f64>, unit: Unit| figure.map_or("-".to_owned(), |figure| unit.show(figure));
     let (judged, judged_unit) = match line.target {
         Some(Target { of: Judged::Ratio, .. }) => (ratio, Unit::Times),
