@@ -105,6 +105,18 @@ async fn a_client_that_asks_for_the_newest_revision_first_falls_back_to_initiali
 }
 
 #[tokio::test]
+async fn every_older_revision_is_spoken_over_both_transports() {
+    let Some(stage) = Stage::mounting(&["everything", "odd-jobs"], &[]).await else { return };
+    for revision in ["2024-11-05", "2025-03-26", "2025-06-18"] {
+        for transport in ["http", "sse"] {
+            let scenarios = ["tools", "logging", "progress", "cancellation", "sampling", "list_changed"];
+            stage.play(PythonV1, &format!("{transport}@{revision}"), &scenarios).await;
+        }
+    }
+    stage.close().await;
+}
+
+#[tokio::test]
 async fn the_official_servers_run_errands_over_streamable_http() {
     let Some(stage) = Stage::mounting(&["time", "fetch", "filesystem"], &[]).await else { return };
     for client in [PythonV1, PythonV2, TypescriptV1, TypescriptV2] {

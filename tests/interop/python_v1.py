@@ -1,4 +1,7 @@
-"""The Python SDK 1.x as a client. Usage: python_v1.py http|sse BASE SCENARIO..."""
+"""The Python SDK 1.x as a client. Usage: python_v1.py http|sse[@REVISION] BASE SCENARIO...
+
+With a revision the client asks for that one instead of the newest that it knows.
+"""
 
 from contextlib import asynccontextmanager
 
@@ -14,6 +17,9 @@ from python_scenarios import ELICITED, ROOTS, Inbox, main, sampled, wire
 @asynccontextmanager
 async def connect(transport: str, url: str):
     inbox = Inbox()
+    transport, _, revision = transport.partition("@")
+    if revision:
+        types.LATEST_PROTOCOL_VERSION = revision
 
     async def on_message(message) -> None:
         if isinstance(message, types.ServerNotification):
@@ -40,7 +46,8 @@ async def connect(transport: str, url: str):
             elicitation_callback=on_elicitation,
             list_roots_callback=on_roots,
         ) as session:
-            await session.initialize()
+            result = await session.initialize()
+            assert result.protocolVersion == types.LATEST_PROTOCOL_VERSION, result
             yield Connection(session, inbox)
 
 
