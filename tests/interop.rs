@@ -8,6 +8,10 @@
 #![allow(missing_docs, reason = "a test says what it promises in its name")]
 #![allow(clippy::print_stdout, reason = "what the clients print is what a failing story shows")]
 
+#[path = "interop/router.rs"]
+mod router;
+#[path = "interop/rust.rs"]
+mod rust;
 #[path = "interop/stage.rs"]
 mod stage;
 #[path = "support/toolbox.rs"]
