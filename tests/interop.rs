@@ -98,12 +98,19 @@ async fn uses_every_feature(client: stage::Client, transport: &str) {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_for_the_newest_revision_first_falls_back_to_initialize() {
+async fn a_client_that_asks_for_the_newest_revision_first_falls_back_over_streamable_http() {
+    falls_back("http-auto").await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_the_newest_revision_first_falls_back_over_sse() {
+    falls_back("sse-auto").await;
+}
+
+async fn falls_back(transport: &str) {
     let Some(stage) = Stage::mounting(&["everything", "odd-jobs", "time"], &[]).await else { return };
     for client in [PythonV2, TypescriptV2] {
-        for transport in ["http-auto", "sse-auto"] {
-            stage.play(client, transport, &["tools", "sampling", "progress", "time"]).await;
-        }
+        stage.play(client, transport, &["tools", "sampling", "progress", "ping", "time"]).await;
     }
     stage.close().await;
 }

@@ -15,7 +15,7 @@ from python_scenarios import ELICITED, ROOTS, Inbox, main, sampled, wire
 
 
 @asynccontextmanager
-async def connect(transport: str, url: str):
+async def connect(transport: str, url: str, roots: bool):
     inbox = Inbox()
     transport, _, revision = transport.partition("@")
     if revision:
@@ -44,7 +44,7 @@ async def connect(transport: str, url: str):
             message_handler=on_message,
             sampling_callback=on_sampling,
             elicitation_callback=on_elicitation,
-            list_roots_callback=on_roots,
+            list_roots_callback=on_roots if roots else None,
         ) as session:
             result = await session.initialize()
             assert result.protocolVersion == types.LATEST_PROTOCOL_VERSION, result

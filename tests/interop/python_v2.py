@@ -15,7 +15,7 @@ from python_scenarios import ELICITED, ROOTS, Inbox, main, sampled, wire
 
 
 @asynccontextmanager
-async def connect(transport: str, target: str | dict):
+async def connect(transport: str, target: str | dict, roots: bool):
     inbox = Inbox()
 
     async def on_message(message) -> None:
@@ -44,7 +44,7 @@ async def connect(transport: str, target: str | dict):
         message_handler=on_message,
         sampling_callback=on_sampling,
         elicitation_callback=on_elicitation,
-        list_roots_callback=on_roots,
+        list_roots_callback=on_roots if roots else None,
     ) as client:
         assert client.protocol_version <= "2025-11-25", client.protocol_version
         yield Connection(client, inbox)
