@@ -41,14 +41,14 @@ pub(super) struct Pool {
     house: House,
     warm: usize,
     slots: Arc<Semaphore>,
-    shelf: Mutex<Shelf>,
+    stock: Mutex<Stock>,
     /// A spare was taken, or died.
     taken: Notify,
     stop: CancellationToken,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Stock {
     spares: VecDeque<Peer>,
     deaths: u32,
     running: BTreeMap<u32, Witness>,
@@ -100,7 +100,7 @@ impl Pool {
             // A spare must leave room for a client.
             warm: warm.min(max),
             slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
-            shelf: Mutex::default(),
+            stock: Mutex::default(),
             taken: Notify::new(),
             stop: CancellationToken::new(),
         })
@@ -187,8 +187,8 @@ impl Pool {
 
     fn take_spare(&self) -> Option<Peer> {
         let spare = {
-            let mut shelf = self.lock();
-            std::iter::from_fn(|| shelf.spares.pop_front()).find(|spare| spare.exit().is_none())
+            let mut stock = self.lock();
+            std::iter::from_fn(|| stock.spares.pop_front()).find(|spare| spare.exit().is_none())
         };
         if spare.is_some() {
             self.taken.notify_one();
@@ -199,9 +199,9 @@ impl Pool {
     async fn fill(self: &Arc<Self>) {
         loop {
             let (spares, deaths) = {
-                let mut shelf = self.lock();
-                shelf.spares.retain(|spare| spare.exit().is_none());
-                (shelf.spares.len(), shelf.deaths)
+                let mut stock = self.lock();
+                stock.spares.retain(|spare| spare.exit().is_none());
+                (stock.spares.len(), stock.deaths)
             };
             if spares >= self.warm || deaths >= SPARE_DEATHS {
                 return;
@@ -212,7 +212,7 @@ impl Pool {
             // A full mount has no spares; the next session that ends makes room for one.
             let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
             match self.start(slot, Urgency::Spare).await {
-                Ok((peer, _pass)) => self.shelve(peer),
+                Ok((peer, _pass)) => self.keep(peer),
                 Err(error) => {
                     tracing::debug!(server = %self.name, "no spare process: {error}");
                     self.lock().deaths += 1;
@@ -221,7 +221,7 @@ impl Pool {
         }
     }
 
-    fn shelve(&self, peer: Peer) {
+    fn keep(&self, peer: Peer) {
         self.lock().spares.push_back(peer);
         if self.stop.is_cancelled() {
             self.close();
@@ -269,12 +269,12 @@ impl Pool {
 
     /// A process has ended; perhaps it was a spare.
     fn mourn(&self, exit: &Exit) {
-        let mut shelf = self.lock();
-        let before = shelf.spares.len();
-        shelf.spares.retain(|spare| spare.exit().is_none());
-        if shelf.spares.len() < before && !exit.asked {
-            shelf.deaths += 1;
-            drop(shelf);
+        let mut stock = self.lock();
+        let before = stock.spares.len();
+        stock.spares.retain(|spare| spare.exit().is_none());
+        if stock.spares.len() < before && !exit.asked {
+            stock.deaths += 1;
+            drop(stock);
             tracing::warn!(server = %self.name, "a spare process {exit}");
             self.taken.notify_one();
         }
@@ -284,7 +284,7 @@ impl Pool {
         if self.stop.is_cancelled() { PoolError::Closed } else { error }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
