@@ -20,7 +20,7 @@ pub(super) struct Node<'a> {
 /// An object that is read key by key, and knows afterwards which keys nobody asked for.
 #[derive(Debug)]
 pub(super) struct Members<'a> {
-    members: &'a [(String, Json)],
+    pairs: &'a [(String, Json)],
     path: JsonPath,
     known: Vec<&'static str>,
 }
@@ -49,7 +49,9 @@ impl<'a> Node<'a> {
     /// The value as an object.
     pub(super) fn members(&self, wanted: &str) -> Result<Members<'a>, Problem> {
         match self.json {
-            Json::Object(members) => Ok(Members { members, path: self.path.clone(), known: Vec::new() }),
+            Json::Object(members) => {
+                Ok(Members { pairs: members, path: self.path.clone(), known: Vec::new() })
+            }
             _ => Err(self.wanted(wanted)),
         }
     }
@@ -131,13 +133,13 @@ impl<'a> Members<'a> {
     /// The member `key`. Null counts as not given: other tools write it so.
     pub(super) fn get(&mut self, key: &'static str) -> Option<Node<'a>> {
         self.known.push(key);
-        let json = self.members.iter().find(|(written, _)| written == key).map(|(_, json)| json)?;
+        let json = self.pairs.iter().find(|(written, _)| written == key).map(|(_, json)| json)?;
         (*json != Json::Null).then(|| Node { json, path: self.path.key(key) })
     }
 
     /// Every member in its order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + use<'a, '_> {
-        self.members.iter().map(|(key, json)| (key.as_str(), Node { json, path: self.path.key(key) }))
+        self.pairs.iter().map(|(key, json)| (key.as_str(), Node { json, path: self.path.key(key) }))
     }
 
     /// Refuses the file if one of `keys` is there, in whatever case and with `_` or `-` in it.

@@ -1,0 +1,224 @@
+//! Where log lines go: to stderr or to the system's log, through a bounded queue that never makes anybody wait.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::MultiProgress;
+use tracing::Metadata;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+use super::arguments::{Format, Level};
+
+/// The target of warnings that no level silences.
+pub const ALWAYS: &str = "mcp_switchboard::always";
+
+/// Lines that wait to be written; what comes beyond them is dropped and counted.
+const QUEUE: usize = 8192;
+
+/// How to log.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The least severe level of our own lines; libraries are heard from `warning` on.
+    pub level: Level,
+    /// How a line is written.
+    pub format: Format,
+    /// To the system's log instead of stderr.
+    pub syslog: bool,
+}
+
+/// The log while it is open; dropping it writes what waits, for at most a second.
+#[derive(Debug)]
+pub struct Log {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Log {
+    /// Opens the log of the process. On a terminal, its lines do not tear what `screen` shows.
+    ///
+    /// # Errors
+    /// The system's log was asked for and cannot be reached, or the process has a log already.
+    pub fn open(options: Options, screen: MultiProgress) -> io::Result<Self> {
+        let (sink, colours): (Box<dyn Write + Send>, _) = if options.syslog {
+            (system_log()?, false)
+        } else {
+            (Box::new(Screen(screen)), options.format == Format::Text && takes_colours())
+        };
+        let builder =
+            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("log");
+        let (queue, writer) = builder.finish(sink);
+        let dropped = queue.error_counter();
+        let lines = Lines { queue, syslog: options.syslog, colours };
+        let layer = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(lines);
+        let layer: Box<dyn Layer<Registry> + Send + Sync> = match (options.format, options.syslog) {
+            (Format::Json, _) => layer.json().flatten_event(true).boxed(),
+            (Format::Text, true) => layer.without_time().boxed(),
+            (Format::Text, false) => layer.boxed(),
+        };
+        let registry = tracing_subscriber::registry().with(layer.with_filter(filter(options.level)));
+        registry.try_init().map_err(io::Error::other)?;
+        Ok(Self { dropped, _writer: writer })
+    }
+
+    /// How many lines were dropped so far because they could not be written fast enough.
+    pub fn dropped(&self) -> usize {
+        self.dropped.dropped_lines()
+    }
+}
+
+fn takes_colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+}
+
+fn filter(level: Level) -> Targets {
+    let own = match level {
+        Level::Trace => LevelFilter::TRACE,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Warning => LevelFilter::WARN,
+        Level::Error | Level::Critical => LevelFilter::ERROR,
+    };
+    Targets::new()
+        .with_default(own.min(LevelFilter::WARN))
+        .with_target("mcp_switchboard", own)
+        .with_target(ALWAYS, own.max(LevelFilter::WARN))
+}
+
+#[cfg(unix)]
+fn system_log() -> io::Result<Box<dyn Write + Send>> {
+    Ok(Box::new(super::syslog::Syslog::open()?))
+}
+
+#[cfg(not(unix))]
+fn system_log() -> io::Result<Box<dyn Write + Send>> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has none"))
+}
+
+/// stderr, on which the table of mounts may be shown.
+struct Screen(MultiProgress);
+
+impl Write for Screen {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write_all(line)).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Makes the writer of each line.
+struct Lines {
+    queue: NonBlocking,
+    syslog: bool,
+    colours: bool,
+}
+
+/// The writer of one line, which the formatter hands over in one piece.
+struct Line {
+    queue: NonBlocking,
+    prefix: String,
+    colours: bool,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { queue: self.queue.clone(), prefix: String::new(), colours: self.colours }
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line {
+        #[cfg(unix)]
+        if self.syslog {
+            return Line { prefix: super::syslog::prefix(*meta.level()), ..self.make_writer() };
+        }
+        let _ = (meta, self.syslog);
+        self.make_writer()
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = one_line(&String::from_utf8_lossy(line), self.colours);
+        self.queue.write_all(format!("{}{text}", self.prefix).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes one line of whatever a server put into it: control characters are escaped, but for the end, and for
+/// the colours where the formatter writes them (it escapes those of others itself).
+fn one_line(text: &str, colours: bool) -> String {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let mut line = String::with_capacity(text.len() + 1);
+    for character in text.chars() {
+        if !character.is_control() || (colours && character == '\u{1b}') {
+            line.push(character);
+        } else {
+            line.extend(character.escape_default());
+        }
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level as Severity;
+
+    /// Takes nothing until the sender is gone, as a stopped terminal does.
+    struct Stalled(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Stalled {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_stays_one_line_whatever_is_in_it() {
+        assert_eq!(one_line("a\nb\r\x1b[31m\u{9b}c\t\n", false), "a\\nb\\r\\u{1b}[31m\\u{9b}c\\t\n");
+        assert_eq!(one_line("\x1b[2mx\x1b[0m\n", true), "\x1b[2mx\x1b[0m\n");
+    }
+
+    #[test]
+    fn libraries_are_heard_from_warnings_on_and_some_warnings_always() {
+        let debug = filter(Level::Debug);
+        assert!(debug.would_enable("mcp_switchboard::peer", &Severity::DEBUG));
+        assert!(!debug.would_enable("hyper::proto", &Severity::INFO));
+        assert!(debug.would_enable("hyper::proto", &Severity::WARN));
+        let critical = filter(Level::Critical);
+        assert!(!critical.would_enable("mcp_switchboard::peer", &Severity::WARN));
+        assert!(!critical.would_enable("hyper", &Severity::WARN));
+        assert!(critical.would_enable(ALWAYS, &Severity::WARN));
+    }
+
+    #[test]
+    fn a_line_that_finds_no_room_is_dropped_and_counted() {
+        let (release, stalled) = std::sync::mpsc::channel::<()>();
+        let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(2);
+        let (queue, guard) = builder.finish(Stalled(stalled));
+        let dropped = queue.error_counter();
+        let mut line = Line { queue, prefix: String::new(), colours: false };
+        for _ in 0..10 {
+            line.write_all(b"x\n").unwrap();
+        }
+        assert!(dropped.dropped_lines() >= 7, "{}", dropped.dropped_lines());
+        drop(release);
+        drop(guard);
+    }
+}

@@ -1,0 +1,130 @@
+//! The command line: what its words mean, and what comes of them.
+//!
+//! [`run`] is all of the program. The words go through [`compat`], which settles what users of mcp-proxy
+//! mean by them, then through clap into [`arguments`], and with the environment and the file into a
+//! [`Config`](crate::config::Config) by [`settings`].
+
+pub mod arguments;
+pub mod check;
+pub mod compat;
+pub mod logging;
+pub mod progress;
+mod serve;
+pub mod settings;
+mod signals;
+#[cfg(unix)]
+mod syslog;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::ToSocketAddrs;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
+
+use arguments::{Arguments, Task};
+use settings::{Outside, Unusable};
+
+use crate::config::{ConfigError, file};
+
+/// Does what the words after the program's name ask for, and says how that ended: 0 well, 1 badly, 2 not understood.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words = words.into_iter().map(OsString::into_string).collect::<Result<Vec<_>, _>>();
+    let Ok(words) = words else { return misused("an argument is not text in UTF-8") };
+    let arguments = match parse(&words) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed stdout or stderr leaves nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match &arguments.task {
+        Some(Task::Completions { shell }) => completions(*shell),
+        Some(Task::DemoServer) => match crate::demo_server::run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
+        None => route(&arguments),
+    }
+}
+
+/// Reads the words after the program's name.
+pub fn parse(words: &[String]) -> Result<Arguments, clap::Error> {
+    let mut command = Arguments::command();
+    command.build();
+    let words = compat::canonical(words, &command)
+        .map_err(|refused| Arguments::command().error(refused.kind, refused.message))?;
+    let program = [Arguments::command().get_name().to_owned()];
+    let matches = Arguments::command().try_get_matches_from(program.into_iter().chain(words))?;
+    Arguments::from_arg_matches(&matches)
+}
+
+fn route(arguments: &Arguments) -> ExitCode {
+    let environment = |name: &str| std::env::var(name).ok();
+    let resolve = |host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect());
+    let outside = Outside { environment: &environment, resolve: &resolve };
+    let file = match &arguments.named_server_config {
+        Some(path) => match file::load(path, &environment) {
+            Ok(file) => Some(file),
+            Err(error @ ConfigError::Read { .. }) => return failed(&anyhow::Error::new(error)),
+            Err(error) => return failed(&error),
+        },
+        None => None,
+    };
+    let settings = settings::config(arguments, file, &outside)
+        .and_then(|config| Ok((config, settings::level(arguments, &outside)?)));
+    let (config, level) = match settings {
+        Ok(settings) => settings,
+        Err(Unusable::Arguments(message)) => return misused(&message),
+        Err(Unusable::File(message)) => return failed(&message),
+        Err(Unusable::Nothing) => return help(),
+    };
+    if arguments.check {
+        for warning in &config.warnings {
+            tell(&format!("warning: {warning}"));
+        }
+        let report = check::report(&config);
+        print(report.text.as_bytes());
+        return if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let options = logging::Options { level, format: arguments.log_format, syslog: arguments.syslog };
+    serve::serve(config, options)
+}
+
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "mcp-switchboard", &mut script);
+    print(&script);
+    ExitCode::SUCCESS
+}
+
+fn help() -> ExitCode {
+    tell(&Arguments::command().render_help().to_string());
+    tell("error: nothing to serve: give a COMMAND, `--named-server` or `--named-server-config`");
+    ExitCode::from(2)
+}
+
+fn misused(message: &str) -> ExitCode {
+    let _ = Arguments::command().error(ErrorKind::InvalidValue, message).print();
+    ExitCode::from(2)
+}
+
+fn failed(error: &dyn Display) -> ExitCode {
+    tell(&format!("error: {error:#}"));
+    ExitCode::FAILURE
+}
+
+/// Writes to stdout. Whoever closed it does not want to know.
+fn print(text: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
+}
+
+/// Writes a line to stderr, before there is a log or beside it.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}

@@ -1,0 +1,115 @@
+//! The router at work: from the first line on stdout to the last signal.
+
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::MultiProgress;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::logging::{ALWAYS, Log, Options};
+use super::progress::MountProgress;
+use super::signals::Signals;
+use super::{failed, print, tell};
+use crate::config::Config;
+use crate::peer::orphans;
+use crate::router::Router;
+
+/// How long the runtime is waited for once everything has stopped.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Serves until a signal ends it: 0 after an orderly stop, 1 where it could not start or was told twice.
+pub(super) fn serve(config: Config, options: Options) -> ExitCode {
+    let screen = MultiProgress::new();
+    let log = match Log::open(options, screen.clone()) {
+        Ok(log) => log,
+        Err(error) => return failed(&format!("failed to open the log: {error}")),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("failed to start: {error}")),
+    };
+    let outcome = runtime.block_on(route(config, screen));
+    runtime.shutdown_timeout(PATIENCE);
+    let dropped = log.dropped();
+    drop(log);
+    if dropped > 0 {
+        tell(&format!("{dropped} log lines were dropped: they could not be written fast enough"));
+    }
+    outcome.unwrap_or_else(|error| failed(&error))
+}
+
+async fn route(config: Config, screen: MultiProgress) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    adopt_orphans();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    warn_if_exposed(&config);
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    tasks.spawn(orphans::reap_until(stop.clone()));
+    let router = tokio::select! {
+        router = Router::start(config) => Arc::new(router?),
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped before the start was over");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    announce(&router);
+    let progress = follow(screen, &router);
+    let signal = signals.next().await;
+    drop(progress);
+    tracing::info!(signal, "stopping; a second signal stops at once");
+    let outcome = tokio::select! {
+        () = router.stop() => ExitCode::SUCCESS,
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopping at once");
+            router.kill();
+            ExitCode::FAILURE
+        }
+    };
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    Ok(outcome)
+}
+
+/// Only the program does this, never the library: it changes whose children orphans become.
+fn adopt_orphans() {
+    if let Err(error) = orphans::become_subreaper() {
+        tracing::warn!(%error, "processes that leave their group cannot be followed");
+    }
+}
+
+/// The first line says where, then comes a line for each mount; nothing else is ever written to stdout.
+fn announce(router: &Router) {
+    let mut text = String::new();
+    if let Some(address) = router.local_addr() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "listening on http://{address}");
+    }
+    for mount in router.mount_lines() {
+        let _ = writeln!(text, "{}", mount.url);
+    }
+    print(text.as_bytes());
+}
+
+fn follow(screen: MultiProgress, router: &Arc<Router>) -> Option<MountProgress> {
+    let router = Arc::clone(router);
+    let following: io::Result<_> = MountProgress::follow(screen, move || router.mount_lines());
+    following.inspect_err(|error| tracing::warn!(%error, "the start of the mounts is not shown")).ok()
+}
+
+fn warn_if_exposed(config: &Config) {
+    if !config.listen.ip().is_loopback() {
+        tracing::warn!(
+            target: ALWAYS,
+            address = %config.listen,
+            "ANYONE who reaches this address can use every server: it is not a loopback address, and this \
+             version has no authentication; keep it behind a firewall or a proxy that has"
+        );
+    }
+}

@@ -1,0 +1,290 @@
+//! From the command line, the environment and the file to one configuration: option, environment, file, default.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::arguments::{Arguments, Level};
+use super::compat::is_url;
+use crate::config::file::{FileConfig, NO_REMOTE, renamed};
+use crate::config::{CommandSpec, Config, ServerName, ServerSpec, Target};
+
+/// What the meaning of a command line depends on beside its words.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// The value of an environment variable.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// The addresses of a host.
+    pub resolve: &'a dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// The command line, or the environment in its place, makes no sense.
+    #[error("{0}")]
+    Arguments(String),
+    /// The file does not go together with the rest.
+    #[error("{0}")]
+    File(String),
+    /// Neither a command nor a named server.
+    #[error("nothing to serve")]
+    Nothing,
+}
+
+/// The configuration that `arguments` ask for, beside the file that they name, if they do.
+pub fn config(
+    arguments: &Arguments,
+    file: Option<FileConfig>,
+    outside: &Outside<'_>,
+) -> Result<Config, Unusable> {
+    let mut warnings = Vec::new();
+    let named_file = file.is_some();
+    let mut file = file.unwrap_or_default();
+    warnings.append(&mut file.warnings);
+
+    let default_server = default_server(arguments, outside, named_file, &mut warnings)?;
+    let servers = if named_file {
+        if !arguments.named_server.is_empty() {
+            warnings
+                .push("`--named-server` is ignored: the file is the only source of named servers".to_owned());
+        }
+        std::mem::take(&mut file.servers)
+    } else {
+        named_servers(&arguments.named_server, &mut warnings)?
+    };
+    if servers.is_empty() && default_server.is_none() {
+        return Err(Unusable::Nothing);
+    }
+    refuse_the_default_name_twice(default_server.as_ref(), &servers, named_file)?;
+    warnings.extend(
+        ignored(arguments, default_server.is_some())
+            .map(|option| format!("`{option}` is ignored: there is nothing here that it concerns")),
+    );
+
+    Ok(Config {
+        listen: listen(arguments, &file, outside)?,
+        servers,
+        default_server,
+        pass_environment: arguments.pass_environment,
+        stateless: arguments.stateless,
+        idle_timeout: idle_timeout(arguments, outside)?,
+        allow_origins: first(&arguments.allow_origin, file.allow_origins),
+        expose_headers: arguments.expose_header.clone(),
+        allow_hosts: first(&arguments.allow_host, file.allow_hosts),
+        base_path: arguments.base_path.clone().or(file.base_path).unwrap_or_default(),
+        trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
+        limits: file.limits,
+        warnings,
+    })
+}
+
+/// The least severe level that is logged: `--debug`, `--log-level`, the environment, `info`.
+pub fn level(arguments: &Arguments, outside: &Outside<'_>) -> Result<Level, Unusable> {
+    if arguments.debug {
+        return Ok(Level::Debug);
+    }
+    let from_environment = || {
+        variable(outside, "MCP_PROXY_LOG_LEVEL", "a level like info", |text| Level::from_str(text, true).ok())
+    };
+    let level = arguments.log_level.map_or_else(from_environment, |level| Ok(Some(level)))?;
+    Ok(level.unwrap_or(Level::Info))
+}
+
+/// How often the file is looked at for changes; `None`: never.
+pub fn reload_interval(arguments: &Arguments) -> Option<Duration> {
+    let interval = Duration::from_secs_f64(arguments.reload_interval.unwrap_or(1.0));
+    (!arguments.no_reload && arguments.named_server_config.is_some() && !interval.is_zero())
+        .then_some(interval)
+}
+
+fn default_server(
+    arguments: &Arguments,
+    outside: &Outside<'_>,
+    named_file: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Option<ServerSpec>, Unusable> {
+    let nothing_else = arguments.named_server.is_empty() && !named_file;
+    let Some(program) = arguments.command_or_url.clone() else {
+        // What was set for another tool must not choose what this one does.
+        return match (outside.environment)("SSE_URL").filter(|url| nothing_else && !url.is_empty()) {
+            Some(_) => Err(unusable(format!("SSE_URL: {NO_REMOTE}"))),
+            None => Ok(None),
+        };
+    };
+    if is_url(&program) {
+        return Err(unusable(NO_REMOTE));
+    }
+    if program.trim().is_empty() {
+        return Err(unusable("the command is empty"));
+    }
+    let name = arguments.name.as_deref().unwrap_or("default");
+    let name = name.parse().map_err(|invalid| unusable(format!("`--name`: {invalid}")))?;
+    if arguments.args.is_empty()
+        && program.trim().contains(char::is_whitespace)
+        && !Path::new(&program).is_file()
+    {
+        warnings.push(
+            "the command is one word with spaces in it, and no shell splits it: leave the quotes out, \
+             with `--` before it"
+                .to_owned(),
+        );
+    }
+    let mut command = CommandSpec::new(program);
+    command.args.clone_from(&arguments.args);
+    command.cwd = arguments.cwd.clone().filter(|cwd| !cwd.as_os_str().is_empty());
+    for (key, value) in pairs(&arguments.env) {
+        if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
+            return Err(unusable("`--env` wants KEY and VALUE as two words; a KEY has no ="));
+        }
+        command.env.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(Some(ServerSpec::stdio(name, command)))
+}
+
+/// The named servers of the command line, in the order in which their names came first.
+fn named_servers(words: &[String], warnings: &mut Vec<String>) -> Result<Vec<ServerSpec>, Unusable> {
+    let mut written: Vec<&str> = Vec::new();
+    let mut servers: Vec<ServerSpec> = Vec::new();
+    let mut places: HashMap<ServerName, usize> = HashMap::new();
+    for (name, line) in pairs(words) {
+        let mount = ServerName::derive(name);
+        let server = ServerSpec::new(mount.clone(), split(line));
+        if let Some(&place) = places.get(&mount) {
+            if written[place] != name {
+                return Err(unusable(format!(
+                    "{:?} and {name:?} would both be mounted as `{mount}`; rename one",
+                    written[place]
+                )));
+            }
+            warnings.push(format!("`--named-server {mount}` is given more than once: the last one counts"));
+            servers[place] = server;
+            continue;
+        }
+        if mount.as_str() != name {
+            warnings.push(renamed(&"--named-server", name, &mount));
+        }
+        places.insert(mount, servers.len());
+        written.push(name);
+        servers.push(server);
+    }
+    Ok(servers)
+}
+
+/// Splits a command as a shell splits words; no shell is run.
+fn split(line: &str) -> Target {
+    let Some(mut words) = shlex::split(line) else {
+        return Target::Broken("the command has a quote without its end".to_owned());
+    };
+    if words.is_empty() || words[0].trim().is_empty() {
+        return Target::Broken("the command is empty".to_owned());
+    }
+    if words.iter().any(|word| word.contains('\0')) {
+        return Target::Broken("the command holds a NUL character".to_owned());
+    }
+    if is_url(&words[0]) {
+        return Target::Broken(NO_REMOTE.to_owned());
+    }
+    let args = words.split_off(1);
+    Target::Stdio(CommandSpec { args, ..CommandSpec::new(words.swap_remove(0)) })
+}
+
+fn refuse_the_default_name_twice(
+    default: Option<&ServerSpec>,
+    servers: &[ServerSpec],
+    named_file: bool,
+) -> Result<(), Unusable> {
+    let Some(name) = default.map(|server| &server.name) else { return Ok(()) };
+    if !servers.iter().any(|server| server.name == *name) {
+        return Ok(());
+    }
+    let message =
+        format!("a named server has the default server's name, `{name}`; give that another by `--name`");
+    Err(if named_file { Unusable::File(message) } else { Unusable::Arguments(message) })
+}
+
+fn listen(arguments: &Arguments, file: &FileConfig, outside: &Outside<'_>) -> Result<SocketAddr, Unusable> {
+    let port = match arguments.port.or(arguments.sse_port) {
+        Some(port) => Some(port),
+        None => variable(outside, "MCP_PROXY_PORT", "a port from 0 to 65535", |text| text.parse().ok())?,
+    };
+    let port = port.or(file.port).unwrap_or(0);
+    let option = arguments.host.clone().or_else(|| arguments.sse_host.clone());
+    let given = option.or_else(|| (outside.environment)("MCP_PROXY_HOST").filter(|host| !host.is_empty()));
+    let in_file = given.is_none() && file.host.is_some();
+    let host = given.or_else(|| file.host.clone()).unwrap_or_else(|| "127.0.0.1".to_owned());
+    let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+    let failed = |reason: &dyn Display| {
+        let message = format!("the host {host:?} has no address: {reason}");
+        if in_file { Unusable::File(message) } else { Unusable::Arguments(message) }
+    };
+    let addresses = (outside.resolve)(plain, port).map_err(|error| failed(&error))?;
+    // Where a name has addresses of both kinds, every client knows how to reach the IPv4 one.
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    first.copied().ok_or_else(|| failed(&"none is known"))
+}
+
+fn idle_timeout(arguments: &Arguments, outside: &Outside<'_>) -> Result<Option<Duration>, Unusable> {
+    let seconds = match arguments.timeout {
+        Some(seconds) => Some(seconds),
+        None => variable(outside, "MCP_PROXY_TIMEOUT", "a number of seconds", |text| {
+            super::arguments::seconds(text).ok()
+        })?,
+    };
+    let seconds = seconds.unwrap_or(300.0);
+    Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
+}
+
+/// A variable of the environment that stands for an option; an empty one counts as not set.
+fn variable<T>(
+    outside: &Outside<'_>,
+    name: &str,
+    wanted: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Unusable> {
+    let Some(text) = (outside.environment)(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    read(text.trim()).map(Some).ok_or_else(|| unusable(format!("{name} is {text:?}, wanted {wanted}")))
+}
+
+/// Options that were given in vain: what concerns remote servers, and a default server that is not there.
+fn ignored(arguments: &Arguments, has_default: bool) -> impl Iterator<Item = &'static str> {
+    let remote = [
+        ("--headers", !arguments.headers.is_empty()),
+        ("--transport", arguments.transport.is_some()),
+        ("--transport-type", arguments.transport_type.is_some()),
+        ("--client-id", arguments.client_id.is_some()),
+        ("--client-secret", arguments.client_secret.is_some()),
+        ("--token-url", arguments.token_url.is_some()),
+        ("--username", arguments.username.is_some()),
+        ("--password", arguments.password.is_some()),
+        ("--digest", arguments.digest),
+        ("--verify-ssl", arguments.verify_ssl.is_some()),
+        ("--no-verify-ssl", arguments.no_verify_ssl),
+    ];
+    let default = [
+        ("--env", !has_default && !arguments.env.is_empty()),
+        ("--cwd", !has_default && arguments.cwd.is_some()),
+        ("--name", !has_default && arguments.name.is_some()),
+    ];
+    remote.into_iter().chain(default).filter(|(_, given)| *given).map(|(option, _)| option)
+}
+
+fn pairs(words: &[String]) -> impl Iterator<Item = (&str, &str)> {
+    words.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str()))
+}
+
+fn first<T: Clone>(options: &[T], file: Vec<T>) -> Vec<T> {
+    if options.is_empty() { file } else { options.to_vec() }
+}
+
+fn unusable(message: impl Into<String>) -> Unusable {
+    Unusable::Arguments(message.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use super::*;
+use crate::cli::parse;
+use crate::config::Limits;
+
+const NOWHERE: Outside<'static> = Outside { environment: &|_| None, resolve: &resolve };
+
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match host {
+        "localhost" => Ok(vec![
+            SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port),
+            SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+        ]),
+        "nowhere" => Ok(Vec::new()),
+        _ => {
+            let address: IpAddr = host.parse().map_err(|_| io::Error::other("unknown name"))?;
+            Ok(vec![SocketAddr::new(address, port)])
+        }
+    }
+}
+
+fn arguments(line: &str) -> Arguments {
+    parse(&shlex::split(line).unwrap()).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+fn settled(line: &str) -> Config {
+    config(&arguments(line), None, &NOWHERE).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+fn refusal(line: &str) -> String {
+    match config(&arguments(line), None, &NOWHERE) {
+        Err(Unusable::Arguments(message)) => message,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn command(server: &ServerSpec) -> &CommandSpec {
+    match &server.target {
+        Target::Stdio(command) => command,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn file() -> FileConfig {
+    let server = ServerSpec::stdio("a".parse().unwrap(), CommandSpec::new("x"));
+    FileConfig { servers: vec![server], ..FileConfig::default() }
+}
+
+#[test]
+fn the_words_are_the_default_server() {
+    let config = settled(
+        "--port 8080 -e A 1 -e A 2 -e B -x --cwd /srv --name n --pass-environment --stateless -- uvx 'x y' --flag",
+    );
+    let server = config.default_server.unwrap();
+    assert_eq!(server.name.as_str(), "n");
+    let command = command(&server);
+    assert_eq!(command.program, "uvx");
+    assert_eq!(command.args, ["x y", "--flag"], "no shell splits these");
+    assert_eq!(
+        command.env,
+        [("A", "2"), ("B", "-x")].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    );
+    assert_eq!(command.cwd, Some(PathBuf::from("/srv")));
+    assert!(config.pass_environment && config.stateless);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.warnings, [] as [&str; 0]);
+}
+
+#[test]
+fn a_switch_and_its_opposite_follow_the_last_one() {
+    let config = settled("--stateless --no-stateless --no-pass-environment --pass-environment x");
+    assert!(!config.stateless && config.pass_environment);
+    assert_eq!(level(&arguments("--debug --no-debug"), &NOWHERE), Ok(Level::Info));
+    assert_eq!(level(&arguments("--no-debug --debug"), &NOWHERE), Ok(Level::Debug));
+}
+
+#[test]
+fn named_servers_are_split_as_a_shell_splits() {
+    let config = settled(r#"--named-server a "uvx 'x y' --flag" --named-server b '' --named-server c 'x "'"#);
+    assert_eq!(command(&config.servers[0]).program, "uvx");
+    assert_eq!(command(&config.servers[0]).args, ["x y", "--flag"]);
+    let reasons: Vec<_> = config.servers[1..]
+        .iter()
+        .map(|server| match &server.target {
+            Target::Broken(reason) => reason.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(reasons, ["the command is empty", "the command has a quote without its end"]);
+}
+
+#[test]
+fn of_a_repeated_name_the_last_counts() {
+    let config = settled("--named-server a x --named-server b y --named-server a z");
+    let programs: Vec<_> = config.servers.iter().map(|server| command(server).program.as_str()).collect();
+    assert_eq!(programs, ["z", "y"]);
+    assert_eq!(config.warnings, ["`--named-server a` is given more than once: the last one counts"]);
+}
+
+#[test]
+fn a_name_that_cannot_stand_in_a_url_is_derived() {
+    let config = settled("--named-server 'b c' x");
+    assert_eq!(config.servers[0].name.as_str(), "b-c");
+    assert_eq!(
+        config.warnings,
+        ["--named-server: the name \"b c\" cannot stand in a URL; mounted as `b-c`, at /servers/b-c/mcp"]
+    );
+    assert_eq!(
+        refusal("--named-server 'b c' x --named-server b-c y"),
+        "\"b c\" and \"b-c\" would both be mounted as `b-c`; rename one"
+    );
+}
+
+#[test]
+fn a_file_is_the_only_source_of_named_servers() {
+    let config = config(&arguments("--config f --named-server b y"), Some(file()), &NOWHERE).unwrap();
+    assert_eq!(config.servers.len(), 1);
+    assert_eq!(
+        config.warnings,
+        ["`--named-server` is ignored: the file is the only source of named servers"]
+    );
+}
+
+#[test]
+fn the_default_servers_name_is_taken_once() {
+    let message = "a named server has the default server's name, `default`; give that another by `--name`";
+    assert_eq!(refusal("--named-server default x y"), message);
+    let refused = config(&arguments("--config f --name a y"), Some(file()), &NOWHERE).unwrap_err();
+    assert!(matches!(refused, Unusable::File(_)), "{refused:?}");
+    assert_eq!(settled("--named-server default x --name other y").servers.len(), 1);
+}
+
+#[test]
+fn an_option_wins_over_the_environment_and_that_over_the_file() {
+    let environment = |name: &str| match name {
+        "MCP_PROXY_HOST" => Some("0.0.0.0".to_owned()),
+        "MCP_PROXY_PORT" => Some("7".to_owned()),
+        "MCP_PROXY_TIMEOUT" => Some("0.5".to_owned()),
+        "MCP_PROXY_LOG_LEVEL" => Some("WARNING".to_owned()),
+        _ => None,
+    };
+    let outside = Outside { environment: &environment, resolve: &resolve };
+    let nothing = |name: &str| environment(name).map(|_| String::new());
+    let with = |line: &str, outside: &Outside<'_>| {
+        let file = FileConfig { host: Some("10.0.0.1".to_owned()), port: Some(9), ..file() };
+        config(&arguments(line), Some(file), outside).unwrap()
+    };
+    let listens = |line: &str, outside: &Outside<'_>| with(line, outside).listen.to_string();
+    assert_eq!(listens("--config f --host ::1 --port 1", &outside), "[::1]:1");
+    assert_eq!(listens("--config f --sse-host [::1] --sse-port 1", &outside), "[::1]:1");
+    assert_eq!(listens("--config f --sse-port 1 --port 2", &outside), "0.0.0.0:2");
+    assert_eq!(listens("--config f --port 0", &outside), "0.0.0.0:0");
+    assert_eq!(listens("--config f", &outside), "0.0.0.0:7");
+    assert_eq!(listens("--config f", &Outside { environment: &nothing, ..outside }), "10.0.0.1:9");
+    assert_eq!(listens("--config f", &NOWHERE), "10.0.0.1:9");
+    assert_eq!(settled("x").listen.to_string(), "127.0.0.1:0");
+
+    let idle = |line: &str, outside: &Outside<'_>| with(line, outside).idle_timeout;
+    assert_eq!(idle("--config f --timeout 0", &outside), None);
+    assert_eq!(idle("--config f --timeout 1.5", &outside), Some(Duration::from_millis(1500)));
+    assert_eq!(idle("--config f", &outside), Some(Duration::from_millis(500)));
+    assert_eq!(idle("--config f", &NOWHERE), Some(Duration::from_mins(5)));
+
+    assert_eq!(level(&arguments("--log-level eRRor"), &outside), Ok(Level::Error));
+    assert_eq!(level(&arguments("--log-level error --debug"), &outside), Ok(Level::Debug));
+    assert_eq!(level(&arguments(""), &outside), Ok(Level::Warning));
+    assert_eq!(level(&arguments(""), &NOWHERE), Ok(Level::Info));
+}
+
+#[test]
+fn every_level_of_mcp_proxy_is_known_in_any_case() {
+    for (word, meant) in [
+        ("DEBUG", Level::Debug),
+        ("Info", Level::Info),
+        ("WARNING", Level::Warning),
+        ("warn", Level::Warning),
+        ("error", Level::Error),
+        ("CRITICAL", Level::Critical),
+    ] {
+        assert_eq!(arguments(&format!("--log-level {word}")).log_level, Some(meant));
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    for (name, wanted) in [
+        ("MCP_PROXY_PORT", "a port from 0 to 65535"),
+        ("MCP_PROXY_TIMEOUT", "a number of seconds"),
+        ("MCP_PROXY_LOG_LEVEL", "a level like info"),
+    ] {
+        let environment = |asked: &str| (asked == name).then(|| "many".to_owned());
+        let outside = Outside { environment: &environment, resolve: &resolve };
+        let arguments = arguments("x");
+        let refused =
+            config(&arguments, None, &outside).map(|_| ()).and(level(&arguments, &outside).map(|_| ()));
+        assert_eq!(refused, Err(Unusable::Arguments(format!("{name} is \"many\", wanted {wanted}"))));
+    }
+}
+
+#[test]
+fn a_host_is_resolved_and_ipv4_preferred() {
+    assert_eq!(settled("--host localhost --port 5 x").listen.to_string(), "127.0.0.1:5");
+    assert_eq!(refusal("--host nope x"), "the host \"nope\" has no address: unknown name");
+    assert_eq!(refusal("--host nowhere x"), "the host \"nowhere\" has no address: none is known");
+    let in_file = FileConfig { host: Some("nope".to_owned()), ..file() };
+    let refused = config(&arguments("--config f"), Some(in_file), &NOWHERE).unwrap_err();
+    assert!(matches!(refused, Unusable::File(_)), "{refused:?}");
+}
+
+#[test]
+fn origins_accumulate_and_win_over_the_file() {
+    let config = settled(
+        "--allow-origin https://a https://B:1/ --allow-origin '*' --expose-header X --expose-header Y x",
+    );
+    assert_eq!(config.allow_origins, ["https://a", "https://b:1", "*"]);
+    assert_eq!(config.expose_headers, ["X", "Y"]);
+    let in_file = || FileConfig {
+        allow_origins: vec!["https://f".to_owned()],
+        allow_hosts: vec!["f".to_owned()],
+        base_path: Some("/f".to_owned()),
+        trust_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        limits: Limits { body: 1, ..Limits::default() },
+        ..file()
+    };
+    let from_file = super::config(&arguments("--config f"), Some(in_file()), &NOWHERE).unwrap();
+    assert_eq!(from_file.allow_origins, ["https://f"]);
+    assert_eq!(from_file.allow_hosts, ["f"]);
+    assert_eq!(from_file.base_path, "/f");
+    assert_eq!(from_file.trust_proxies.len(), 1);
+    assert_eq!(from_file.limits.body, 1);
+    let line = "--config f --allow-origin https://o --allow-host o,p --allow-host q --base-path o/ --trust-proxy ::1";
+    let from_options = super::config(&arguments(line), Some(in_file()), &NOWHERE).unwrap();
+    assert_eq!(from_options.allow_origins, ["https://o"]);
+    assert_eq!(from_options.allow_hosts, ["o", "p", "q"]);
+    assert_eq!(from_options.base_path, "/o");
+    assert_eq!(from_options.trust_proxies, ["::1/128".parse().unwrap()]);
+}
+
+#[test]
+fn nothing_to_serve_is_no_configuration() {
+    for line in ["", "--port 80", "-e A 1"] {
+        let refused = config(&arguments(line), None, &NOWHERE).unwrap_err();
+        assert_eq!(refused, Unusable::Nothing, "{line}");
+    }
+}
+
+#[test]
+fn a_url_is_a_remote_server_which_this_version_has_not() {
+    for line in
+        ["https://h/mcp", "HTTP://h", "--port 80 http://h/sse", "--verify-ssl http://h", "-H A b http://h"]
+    {
+        assert_eq!(refusal(line), NO_REMOTE, "{line}");
+    }
+    let config = settled("--named-server a http://h");
+    assert!(matches!(&config.servers[0].target, Target::Broken(reason) if reason == NO_REMOTE));
+}
+
+#[test]
+fn sse_url_counts_only_when_nothing_else_is_given() {
+    let environment = |name: &str| (name == "SSE_URL").then(|| "http://h".to_owned());
+    let outside = Outside { environment: &environment, resolve: &resolve };
+    let refused = config(&arguments(""), None, &outside).unwrap_err();
+    assert_eq!(refused, Unusable::Arguments(format!("SSE_URL: {NO_REMOTE}")));
+    assert!(config(&arguments("uvx x"), None, &outside).is_ok());
+    assert!(config(&arguments("--named-server a x"), None, &outside).is_ok());
+    assert!(config(&arguments("--config f"), Some(file()), &outside).is_ok());
+}
+
+#[test]
+fn what_is_given_in_vain_is_warned_about() {
+    let config = settled(
+        "--named-server a x -e A s3cret --cwd d --name n -H Authorization s3cret --password s3cret --digest",
+    );
+    assert_eq!(
+        config.warnings,
+        ["--headers", "--password", "--digest", "--env", "--cwd", "--name"]
+            .map(|option| format!("`{option}` is ignored: there is nothing here that it concerns"))
+    );
+    assert_eq!(settled("'uvx x'").warnings.len(), 1);
+}
+
+#[test]
+fn wrong_words_are_refused() {
+    assert_eq!(refusal("-e A=1 2 x"), "`--env` wants KEY and VALUE as two words; a KEY has no =");
+    assert_eq!(refusal("''"), "the command is empty");
+    assert!(refusal("--name 'a b' x").starts_with("`--name`: a name is 1 to 64 of the characters"));
+    for line in [
+        "--port many x",
+        "--port 65536 x",
+        "--timeout -1 x",
+        "--timeout NaN x",
+        "--log-level loud x",
+        "--transport pigeon x",
+        "--allow-origin=x y",
+        "--base-path //evil x",
+        "--trust-proxy x y",
+        "--debug=yes x",
+        "--reload-interval soon x",
+    ] {
+        let error = parse(&shlex::split(line).unwrap()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
+fn reloading_can_be_slowed_and_switched_off() {
+    let interval = |line: &str| reload_interval(&arguments(line));
+    assert_eq!(interval("--config f"), Some(Duration::from_secs(1)));
+    assert_eq!(interval("--config f --reload-interval 0.5"), Some(Duration::from_millis(500)));
+    assert_eq!(interval("--config f --no-reload"), None);
+    assert_eq!(interval("x"), None);
+}
