@@ -115,6 +115,19 @@ impl Router {
         answer.json::<Value>().await.unwrap()["servers"][mount].take()
     }
 
+    /// Waits until `/status` says about a mount what is wanted. It has no events to wait for.
+    pub async fn until(&self, mount: &str, wanted: impl Fn(&Value) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let status = self.status(mount).await;
+            if wanted(&status) {
+                return;
+            }
+            assert!(Instant::now() < until, "{status}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Everything that it has logged.
     pub fn log(&self) -> String {
         read(&self.log)
