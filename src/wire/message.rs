@@ -1,12 +1,9 @@
 //! JSON-RPC messages: the envelope is read, params and results stay the bytes they were.
 
-use super::depth;
 use super::line::flatten;
 use super::meta::span;
+use super::scan::{Fault, MAX_DEPTH, Scanner};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use std::fmt;
 use std::ops::Range;
 
@@ -73,23 +70,25 @@ enum Method {
 }
 
 impl Payload {
-    /// Reads the body of a POST, or a line.
+    /// Reads the body of a POST, or a line. Containers may be nested `depth_limit` deep.
     pub fn parse(raw: Bytes, depth_limit: usize) -> Result<Self, Malformed> {
-        if depth::exceeds(&raw, depth_limit) {
-            return Err(Malformed::TooDeep { limit: depth_limit });
-        }
         let raw = flatten(raw);
-        let text = text(&raw)?;
-        if !text.trim_ascii_start().starts_with('[') {
-            return envelope(&raw, text).map(Self::One);
+        check_text(&raw)?;
+        let mut scanner = Scanner::new(&raw, depth_limit);
+        let told = |fault| tell(fault, depth_limit);
+        if scanner.next().map_err(told)? != b'[' {
+            return envelope(&raw, scanner, depth_limit).map(Self::One);
         }
-        let items: Vec<&RawValue> =
-            serde_json::from_str(text).map_err(|e| Malformed::NotJson(e.to_string()))?;
+        let mut items = Vec::new();
+        scanner.array(|item| items.push(item)).and_then(|()| scanner.end()).map_err(told)?;
         if items.is_empty() {
             return Err(Malformed::NotJsonRpc { what: "the batch is empty", id: None });
         }
-        let item = |item: &&RawValue| envelope(&raw.slice_ref(item.get().as_bytes()), item.get());
-        items.iter().map(item).collect::<Result<_, _>>().map(Self::Batch)
+        let message = |item| {
+            let raw = raw.slice(item);
+            envelope(&raw, Scanner::new(&raw, depth_limit), depth_limit)
+        };
+        items.into_iter().map(message).collect::<Result<_, _>>().map(Self::Batch)
     }
 }
 
@@ -110,7 +109,8 @@ impl Message {
     /// Only if `line` is no message, which is an error of the router's own.
     pub fn own(line: impl Into<Bytes>) -> Result<Self, Malformed> {
         let raw = line.into();
-        envelope(&raw, text(&raw)?)
+        check_text(&raw)?;
+        envelope(&raw, Scanner::new(&raw, MAX_DEPTH), MAX_DEPTH)
     }
 
     /// The whole message; it has no line break.
@@ -184,134 +184,128 @@ impl PartialEq for Message {
     }
 }
 
-fn text(raw: &Bytes) -> Result<&str, Malformed> {
-    std::str::from_utf8(raw).map_err(|_| Malformed::NotJson("it is not UTF-8".into()))
-}
-
-fn envelope(raw: &Bytes, text: &str) -> Result<Message, Malformed> {
-    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => not_json_rpc(text),
-        _ => Malformed::NotJson(error.to_string()),
-    })?;
-    let id = fields.id.map(RawValue::get);
-    let fault = |what| Malformed::NotJsonRpc { what, id: id.filter(|id| *id != "null").map(Into::into) };
-    if fields.twice {
-        return Err(fault("a field of the envelope stands twice"));
-    }
-    if fields.jsonrpc.map(RawValue::get) != Some("\"2.0\"") {
-        return Err(fault("\"jsonrpc\" must be \"2.0\""));
-    }
-    if id.is_some_and(|id| matches!(id.as_bytes()[0], b'{' | b'[' | b't' | b'f')) {
-        return Err(Malformed::NotJsonRpc { what: "\"id\" must be a string or a number", id: None });
-    }
-    let at = |part: &str| {
-        let span = span(text, part);
-        // Limits keep messages far below 4 GiB; one beyond is refused here rather than cut.
-        Some(u32::try_from(span.start).ok()?..u32::try_from(span.end).ok()?)
-    };
-    let place =
-        |part: Option<&str>| part.map_or(Some(0..0), at).ok_or_else(|| fault("it is larger than 4 GiB"));
-    let (kind, body) = match (fields.method, id, fields.result, fields.error) {
-        (Some(_), Some("null"), None, None) => return Err(fault("the id of a request must not be null")),
-        (Some(_), Some(_), None, None) => (Kind::Request, fields.params),
-        (Some(_), None, None, None) => (Kind::Notification, fields.params),
-        (None, Some(_), Some(result), None) => (Kind::Result, Some(result)),
-        (None, Some(_), None, Some(error)) => (Kind::Error, Some(error)),
-        (None, None, None, Some(error)) => (Kind::Error, Some(error)),
-        (None, Some(_), None, None) => {
-            return Err(fault("it has neither \"method\" nor \"result\" nor \"error\""));
-        }
-        _ => return Err(fault("it must be a request, a notification or a response")),
-    };
-    let body = body.map(RawValue::get);
-    if matches!(kind, Kind::Request | Kind::Notification)
-        && body.is_some_and(|body| !body.starts_with(['{', '[']))
-    {
-        return Err(fault("\"params\" must be an object"));
-    }
-    Ok(Message {
-        raw: raw.clone(),
-        kind,
-        id: place(id)?,
-        method: method(fields.method, &at).ok_or_else(|| fault("\"method\" must be a string"))?,
-        body: place(body)?,
-    })
-}
-
-fn method(raw: Option<&RawValue>, at: &impl Fn(&str) -> Option<Range<u32>>) -> Option<Method> {
-    let Some(raw) = raw.map(RawValue::get) else { return Some(Method::None) };
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inside.contains('\\') {
-        return serde_json::from_str(raw).ok().map(Method::Decoded);
-    }
-    at(inside).map(Method::Plain)
-}
-
-fn not_json_rpc(text: &str) -> Malformed {
-    // The whole text must still be valid JSON for the client to be told the right thing.
-    match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(_) => Malformed::NotJsonRpc { what: "it must be an object", id: None },
-        Err(error) => Malformed::NotJson(error.to_string()),
+fn check_text(raw: &[u8]) -> Result<(), Malformed> {
+    match std::str::from_utf8(raw) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Malformed::NotJson("it is not UTF-8".into())),
     }
 }
 
-/// The fields of an envelope. Written by hand, for `Option<&RawValue>` reads `"result": null` as absent.
+fn tell(fault: Fault, limit: usize) -> Malformed {
+    match fault {
+        Fault::TooDeep => Malformed::TooDeep { limit },
+        Fault::Unexpected(_) | Fault::Cut => Malformed::NotJson(fault.to_string()),
+    }
+}
+
+/// The fields of an envelope, as they stand in the text; what is absent is empty.
 #[derive(Default)]
-struct Fields<'a> {
-    jsonrpc: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    method: Option<&'a RawValue>,
-    params: Option<&'a RawValue>,
-    result: Option<&'a RawValue>,
-    error: Option<&'a RawValue>,
+struct Fields {
+    jsonrpc: Range<usize>,
+    id: Range<usize>,
+    method: Range<usize>,
+    params: Range<usize>,
+    result: Range<usize>,
+    error: Range<usize>,
     twice: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
-enum Field {
-    Jsonrpc,
-    Id,
-    Method,
-    Params,
-    Result,
-    Error,
-    #[serde(other)]
-    Other,
+impl Fields {
+    fn read(raw: &[u8], scanner: &mut Scanner<'_>) -> Result<Self, Fault> {
+        let mut fields = Self::default();
+        scanner.object(|key, value| {
+            let place = match &raw[key.start + 1..key.end - 1] {
+                name if name.contains(&b'\\') => match serde_json::from_slice::<String>(&raw[key]) {
+                    Ok(name) => fields.place(name.as_bytes()),
+                    Err(_) => None,
+                },
+                name => fields.place(name),
+            };
+            if let Some(place) = place {
+                let twice = !place.is_empty();
+                *place = value;
+                fields.twice |= twice;
+            }
+        })?;
+        scanner.end()?;
+        Ok(fields)
+    }
+
+    fn place(&mut self, name: &[u8]) -> Option<&mut Range<usize>> {
+        match name {
+            b"jsonrpc" => Some(&mut self.jsonrpc),
+            b"id" => Some(&mut self.id),
+            b"method" => Some(&mut self.method),
+            b"params" => Some(&mut self.params),
+            b"result" => Some(&mut self.result),
+            b"error" => Some(&mut self.error),
+            _ => None,
+        }
+    }
+
+    /// What kind of message it is, and where its params, result or error stand.
+    fn kind(&self, raw: &[u8]) -> Result<(Kind, Range<usize>), &'static str> {
+        let has = |place: &Range<usize>| !place.is_empty();
+        let null_id = &raw[self.id.clone()] == b"null";
+        match (has(&self.method), has(&self.id), has(&self.result), has(&self.error)) {
+            (true, true, false, false) if null_id => Err("the id of a request must not be null"),
+            (true, true, false, false) => Ok((Kind::Request, self.params.clone())),
+            (true, false, false, false) => Ok((Kind::Notification, self.params.clone())),
+            (false, true, true, false) => Ok((Kind::Result, self.result.clone())),
+            (false, _, false, true) => Ok((Kind::Error, self.error.clone())),
+            (false, true, false, false) => Err("it has neither \"method\" nor \"result\" nor \"error\""),
+            _ => Err("it must be a request, a notification or a response"),
+        }
+    }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Envelope;
-        impl<'de> Visitor<'de> for Envelope {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON-RPC message")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(field) = map.next_key()? {
-                    let place = match field {
-                        Field::Jsonrpc => &mut fields.jsonrpc,
-                        Field::Id => &mut fields.id,
-                        Field::Method => &mut fields.method,
-                        Field::Params => &mut fields.params,
-                        Field::Result => &mut fields.result,
-                        Field::Error => &mut fields.error,
-                        Field::Other => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    fields.twice |= place.replace(map.next_value()?).is_some();
-                }
-                Ok(fields)
-            }
-        }
-        deserializer.deserialize_map(Envelope)
+fn envelope(raw: &Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result<Message, Malformed> {
+    if scanner.next().map_err(|fault| tell(fault, depth_limit))? != b'{' {
+        // The whole text must still be valid JSON for the client to be told the right thing.
+        scanner.value().and_then(|_| scanner.end()).map_err(|fault| tell(fault, depth_limit))?;
+        return Err(Malformed::NotJsonRpc { what: "it must be an object", id: None });
     }
+    let fields = Fields::read(raw, &mut scanner).map_err(|fault| tell(fault, depth_limit))?;
+    let id = &raw[fields.id.clone()];
+    if matches!(id.first(), Some(b'{' | b'[' | b't' | b'f')) {
+        return Err(Malformed::NotJsonRpc { what: "\"id\" must be a string or a number", id: None });
+    }
+    let fault = |what| {
+        let id = std::str::from_utf8(id).ok().filter(|id| !id.is_empty() && *id != "null");
+        Malformed::NotJsonRpc { what, id: id.map(Into::into) }
+    };
+    if fields.twice {
+        return Err(fault("a field of the envelope stands twice"));
+    }
+    if &raw[fields.jsonrpc.clone()] != b"\"2.0\"" {
+        return Err(fault("\"jsonrpc\" must be \"2.0\""));
+    }
+    let (kind, body) = fields.kind(raw).map_err(fault)?;
+    let asks = matches!(kind, Kind::Request | Kind::Notification);
+    if asks && !body.is_empty() && !matches!(raw[body.start], b'{' | b'[') {
+        return Err(fault("\"params\" must be an object"));
+    }
+    let method = method(raw, fields.method.clone()).ok_or_else(|| fault("\"method\" must be a string"))?;
+    // Limits keep messages far below 4 GiB; one beyond is refused here rather than cut.
+    match (narrow(&fields.id), narrow(&body)) {
+        (Some(id), Some(body)) => Ok(Message { raw: raw.clone(), kind, id, method, body }),
+        _ => Err(fault("it is larger than 4 GiB")),
+    }
+}
+
+fn method(raw: &Bytes, span: Range<usize>) -> Option<Method> {
+    if span.is_empty() {
+        return Some(Method::None);
+    }
+    let inside = raw[span.clone()].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    if inside.contains(&b'\\') {
+        return serde_json::from_slice(&raw[span]).ok().map(Method::Decoded);
+    }
+    narrow(&(span.start + 1..span.end - 1)).map(Method::Plain)
+}
+
+fn narrow(span: &Range<usize>) -> Option<Range<u32>> {
+    Some(u32::try_from(span.start).ok()?..u32::try_from(span.end).ok()?)
 }
 
 #[cfg(test)]

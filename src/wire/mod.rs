@@ -1,11 +1,11 @@
 //! The pure part of the wire: messages, lines, events, revisions, error codes. No clock, no I/O.
 
-pub mod depth;
 pub mod error;
 pub mod line;
 pub mod message;
 pub mod meta;
 pub mod revision;
+pub mod scan;
 pub mod sse;
 
 pub use error::{Code, RpcError};

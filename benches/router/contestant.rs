@@ -1,0 +1,191 @@
+//! A running process that is measured: the router with a configuration, or the bare limit.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::connection::Connection;
+use crate::memory;
+use crate::session::{Accept, Session};
+
+/// A server process of this benchmark's own.
+pub(crate) struct Contestant {
+    child: Child,
+    address: SocketAddr,
+    kind: Kind,
+    /// Reads what the process goes on to print: one line per mount.
+    _stdout: JoinSet<()>,
+    /// Holds the configuration.
+    _directory: Option<TempDir>,
+}
+
+/// What a router is asked to mount, all of it the echo server.
+#[derive(Clone, Debug)]
+pub(crate) struct Mounts {
+    /// Mounts; the first is called `echo`.
+    pub(crate) count: usize,
+    /// `pool.warm` of the first, or of all if `all_warm`.
+    pub(crate) warm: usize,
+    /// The other mounts are warm like the first; otherwise they never start.
+    pub(crate) all_warm: bool,
+    /// Sessions that must fit.
+    pub(crate) sessions: usize,
+    /// What the server takes to start.
+    pub(crate) delay: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Router,
+    Limit,
+}
+
+impl Default for Mounts {
+    fn default() -> Self {
+        Self { count: 1, warm: 1, all_warm: false, sessions: 64, delay: Duration::ZERO }
+    }
+}
+
+impl Contestant {
+    /// Starts the router and waits until it listens.
+    pub(crate) async fn router(program: &Path, mounts: &Mounts, verbose: bool) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let file = directory.path().join("servers.json");
+        std::fs::write(&file, mounts.file()?.to_string())?;
+        let mut command = Command::new(program);
+        command.args(["--port", "0", "--log-level", "error", "--named-server-config"]).arg(&file);
+        Self::start(command, Kind::Router, Some(directory), verbose).await
+    }
+
+    /// Starts the bare limit over so many children and waits until it listens.
+    pub(crate) async fn limit(children: usize) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--limit").arg(children.to_string());
+        Self::start(command, Kind::Limit, None, true).await
+    }
+
+    async fn start(
+        mut command: Command,
+        kind: Kind,
+        directory: Option<TempDir>,
+        verbose: bool,
+    ) -> Result<Self> {
+        let stderr = if verbose { Stdio::inherit() } else { Stdio::null() };
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("failed to start the {kind:?}"))?;
+        let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+        let first = timeout(START, lines.next_line()).await.context("it prints nothing")??;
+        let first = first.with_context(|| format!("the {kind:?} ended at once"))?;
+        let address = first.strip_prefix("listening on http://").and_then(|address| address.parse().ok());
+        let mut stdout = JoinSet::new();
+        stdout.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let address = address.with_context(|| format!("no address in {first:?}"))?;
+        Ok(Self { child, address, kind, _stdout: stdout, _directory: directory })
+    }
+
+    /// Opens the session of this number: with a handshake at the router, without one at the limit.
+    pub(crate) async fn session(&self, accept: Accept, number: usize) -> Result<Session> {
+        let ids = number as u64;
+        match (self.kind, accept) {
+            (Kind::Router, _) => Session::open(self.address, MOUNT, accept, ids).await,
+            (Kind::Limit, Accept::Both) => {
+                Session::bare(self.address, &format!("/json/{number}"), accept, ids).await
+            }
+            (Kind::Limit, Accept::EventStream) => {
+                Session::bare(self.address, &format!("/events/{number}"), accept, ids).await
+            }
+        }
+    }
+
+    /// Waits until the router has left its start behind and keeps at least so many processes.
+    pub(crate) async fn settled(&self, processes: usize) -> Result<()> {
+        let deadline = Instant::now() + START;
+        let mut seen = Value::Null;
+        while Instant::now() < deadline {
+            seen = self.status().await?;
+            let servers = seen["servers"].as_object().context("no servers in /status")?;
+            let ready = servers.values().all(|server| server["state"] != "starting");
+            let running: usize =
+                servers.values().filter_map(|server| Some(server["pids"].as_array()?.len())).sum();
+            if ready && running >= processes {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        bail!("the router does not come to rest: {seen}")
+    }
+
+    /// Bytes of memory that the process holds now, if this system tells.
+    pub(crate) fn resident(&self) -> Option<u64> {
+        memory::resident(self.child.id()?)
+    }
+
+    /// Bytes of memory that the process held at most, if this system tells.
+    pub(crate) fn peak(&self) -> Option<u64> {
+        memory::peak(self.child.id()?)
+    }
+
+    /// Ends the process, in good order where there is one.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        #[cfg(unix)]
+        if self.kind == Kind::Router {
+            let id = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?));
+            rustix::process::kill_process(id.context("it ended by itself")?, rustix::process::Signal::TERM)?;
+            let status = timeout(STOP, self.child.wait()).await.context("it does not stop")??;
+            if !status.success() {
+                bail!("it stopped with {status}");
+            }
+        }
+        Ok(self.child.kill().await?)
+    }
+
+    async fn status(&self) -> Result<Value> {
+        let mut connection = Connection::open(self.address).await?;
+        let request =
+            format!("GET /status HTTP/1.1\r\nhost: {}\r\naccept: application/json\r\n\r\n", self.address);
+        let head = connection.request(request.as_bytes()).await?;
+        let mut body = Vec::new();
+        connection.body(head.framing, |piece| body.extend_from_slice(piece)).await?;
+        serde_json::from_slice(&body).context("/status is not JSON")
+    }
+}
+
+impl Mounts {
+    fn file(&self) -> Result<Value> {
+        let program: PathBuf = std::env::current_exe()?;
+        let delay = self.delay.as_millis().to_string();
+        let entry = |warm: usize| {
+            json!({
+                "command": program,
+                "args": ["--echo-server", delay],
+                "pool": { "warm": warm, "max": self.sessions + self.warm + 8 },
+            })
+        };
+        let others = if self.all_warm { self.warm } else { 0 };
+        let mut servers = serde_json::Map::new();
+        servers.insert("echo".to_owned(), entry(self.warm));
+        servers.extend((1..self.count).map(|number| (format!("other-{number}"), entry(others))));
+        Ok(json!({ "mcpServers": servers, "limits": { "processes": 4096, "connections": 8192 } }))
+    }
+}
+
+/// The path of the first mount.
+const MOUNT: &str = "/servers/echo/mcp";
+/// Longest time from the start of a process to its address, and from there to rest.
+const START: Duration = Duration::from_secs(20);
+/// Longest time from the signal to the exit.
+const STOP: Duration = Duration::from_secs(20);

@@ -1,0 +1,60 @@
+//! The measures, one module each: what design and README promise, in figures.
+
+mod calls;
+mod growth;
+mod large;
+mod memory;
+mod progress;
+mod sessions;
+mod start;
+
+use std::fmt;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::lab::Lab;
+
+/// Something that is measured once in each round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measure {
+    /// Calls per second and latency, answers in JSON
+    Calls,
+    /// Calls per second, answers as event streams
+    Streams,
+    /// Time to the first result of a new session, when the server is slow to start
+    Start,
+    /// Sessions opened, used and closed per second
+    Sessions,
+    /// Results of 1 and 10 MiB
+    Large,
+    /// Progress notifications on the request's own stream
+    Progress,
+    /// Memory at rest, and of an idle session
+    Memory,
+    /// What a call costs among many sessions, and among many mounts
+    Growth,
+}
+
+impl Measure {
+    /// Takes one round's readings.
+    pub(crate) async fn take(self, lab: &mut Lab) -> Result<()> {
+        match self {
+            Self::Calls => calls::json(lab).await,
+            Self::Streams => calls::streams(lab).await,
+            Self::Start => start::take(lab).await,
+            Self::Sessions => sessions::take(lab).await,
+            Self::Large => large::take(lab).await,
+            Self::Progress => progress::take(lab).await,
+            Self::Memory => memory::take(lab).await,
+            Self::Growth => growth::take(lab).await,
+        }
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().as_ref().map_or("", PossibleValue::get_name))
+    }
+}
