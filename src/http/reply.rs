@@ -69,6 +69,7 @@ pub fn empty(status: StatusCode) -> Response {
 
 /// An event stream, which begins with `opening` and, at its end, drops `held`.
 pub fn events(reader: StreamReader, prime: bool, opening: Option<Bytes>, held: Option<Held>) -> Response {
+    reader.begin();
     let stream = Events {
         reader,
         prime,
