@@ -86,6 +86,7 @@ pub async fn once(
         return Ok(reply::empty(StatusCode::ACCEPTED));
     }
     let asked = as_initialize(&payload).map(|message| crate::protocol::handshake::asked_for(message).0);
+    refuse_batch(&payload, header)?;
     let revision =
         header.filter(|revision| revision.era() == Era::Legacy).or(asked).unwrap_or(Revision::ASSUMED);
     let id = id_of(&payload);
