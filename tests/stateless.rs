@@ -6,7 +6,7 @@ mod support;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::client::{Client, hello, log_line, request, result};
+use support::client::{Client, hello, log_line, request};
 use support::router::{Router, demo, puppet, with};
 
 async fn stateless(servers: Value) -> Router {
@@ -94,11 +94,13 @@ async fn nobody_can_be_asked_so_the_server_is_told_32601() {
     let router = stateless(json!({ "puppet": puppet() })).await;
     let client = Client::at(router.mcp("puppet"));
     for method in ["sampling/createMessage", "elicitation/create", "roots/list"] {
-        client.request(json!(0), "any", json!({ "say": [request(json!(method), method, json!({}))], "fill": [0, 1] })).await;
-        let refused: Value = serde_json::from_str(&client.received_line(&format!("\"id\":\"{method}\"")).await).unwrap();
-        assert_eq!(refused["error"]["code"], -32601, "{refused}");
+        let question = request(json!(method), method, json!({}));
+        let answer = client.call(1, "any", json!({ "say": [question], "answer": "done" })).await;
+        assert_eq!(answer.json().await["result"], "done");
+        let refusal = client.received_line(&format!("\"id\":\"{method}\"")).await;
+        let refusal: Value = serde_json::from_str(&refusal).unwrap();
+        assert_eq!(refusal["error"]["code"], -32601, "{refusal}");
     }
-    // What the router itself can answer it does: a ping asks nothing of a client.
     let demo = stateless(json!({ "demo": demo() })).await;
     let outcome = Client::at(demo.mcp("demo")).call(1, "sample", json!({ "prompt": "hi" })).await.outcome().await;
     assert_eq!(outcome["result"]["isError"], true, "the server was told that its client can do this: {outcome}");
@@ -135,18 +137,34 @@ async fn processes_are_shared_unless_each_request_is_to_have_its_own() {
 }
 
 #[tokio::test]
-async fn log_lines_of_a_shared_process_reach_nobody_they_may_not_concern() {
+async fn a_log_line_reaches_the_only_call_in_flight_and_nobody_where_it_could_be_anybodys() {
     let router = stateless(json!({ "puppet": puppet() })).await;
     let client = Client::at(router.mcp("puppet"));
-    let first = client.events_only().call("first", "any", json!({ "say": [] })).await;
-    let second = client.events_only().call("second", "any", json!({ "say": [log_line("whose?")] })).await;
-    drop(second);
-    drop(first);
+    let alone = client.call(1, "any", json!({ "say": [log_line("yours")], "answer": "done" })).await;
+    let messages = alone.messages().await;
+    assert_eq!((&messages[0]["params"]["data"], &messages[1]["result"]), (&json!("yours"), &json!("done")));
+    let silent = client.events_only().call("same", "any", json!({ "say": [], "mark": "silent" })).await;
+    let chatty = json!({ "say": [log_line("whose?")], "answer": "done" });
+    let messages = client.call("same", "any", chatty).await.messages().await;
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    // The id that the call has on the shared process is the router's own.
+    let call: Value = serde_json::from_str(&client.received_line("\"mark\"").await).unwrap();
+    let answer = support::client::result(call["id"].clone(), json!("done"));
+    client.call("order", "any", json!({ "say": [answer], "answer": {} })).await.outcome().await;
+    let messages = silent.messages().await;
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert_eq!((&messages[0]["id"], &messages[0]["result"]), (&json!("same"), &json!("done")));
+}
+
+#[tokio::test]
+async fn a_process_that_dies_answers_its_calls_and_the_next_call_gets_another() {
+    let router = stateless(json!({ "puppet": puppet() })).await;
+    let client = Client::at(router.mcp("puppet"));
+    let waiting = client.events_only().call(1, "any", json!({ "say": [] })).await;
+    let outcome = client.call(1, "any", json!({ "exit": 3 })).await.outcome().await;
+    assert_eq!((&outcome["id"], &outcome["error"]["code"]), (&json!(1), &json!(-31002)));
+    assert_eq!(waiting.outcome().await["error"]["code"], -31002);
     client.assert_serves().await;
-    let alone = Client::at(router.mcp("puppet"));
-    assert_eq!(alone.call(1, "any", json!({ "say": [] , "exit": 3 })).await.outcome().await["error"]["code"], -31002);
-    alone.assert_serves().await;
-    let _ = result;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ The params of a message, or the arguments of a call, may tell it, and are follow
     flood: number      writes that many log messages
     close_stdout: true closes stdout and lives on
     deaf: true         reads no more, until stdin is closed
+    answer: result     answers the message itself, whatever its id has become on the way
     exit: status       exits
 
 A request that is told nothing is answered: `received` with every line that came so far, anything else
@@ -21,6 +22,8 @@ import sys
 
 CAPABILITIES = {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}}
 
+ORDERS = {"say", "fill", "nest", "flood", "answer", "close_stdout", "deaf", "exit"}
+
 
 def write(text):
     data = text.encode("utf-8", "surrogatepass")
@@ -32,7 +35,7 @@ def line(message):
     write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
 
 
-def obey(told):
+def obey(told, message):
     for text in told.get("say", []):
         write(text + "\n")
     if "fill" in told:
@@ -43,6 +46,8 @@ def obey(told):
         write('{"jsonrpc":"2.0","id":%s,"result":{"deep":%s}}\n' % (json.dumps(id), "[" * levels + "]" * levels))
     for number in range(told.get("flood", 0)):
         line({"method": "notifications/message", "params": {"level": "info", "data": number}})
+    if "answer" in told:
+        line({"id": message["id"], "result": told["answer"]})
     if told.get("close_stdout"):
         os.close(1)
     if told.get("deaf"):
@@ -63,7 +68,7 @@ def answer(message, received):
 
 def main():
     if len(sys.argv) > 1:
-        obey(json.loads(sys.argv[1]))
+        obey(json.loads(sys.argv[1]), {})
     received = []
     for text in sys.stdin.buffer:
         text = text.decode("utf-8", "surrogatepass").rstrip("\n")
@@ -73,9 +78,8 @@ def main():
             continue
         params = message.get("params") or {}
         told = params.get("arguments", params)
-        orders = {"say", "fill", "nest", "flood", "close_stdout", "deaf", "exit"}
-        if isinstance(told, dict) and orders & told.keys():
-            obey(told)
+        if isinstance(told, dict) and ORDERS & told.keys():
+            obey(told, message)
         elif "method" in message and "id" in message:
             line({"id": message["id"], "result": answer(message, received)})
 
