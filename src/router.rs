@@ -99,12 +99,14 @@ impl Router {
     }
 
     /// All paths as a tower service, which answers every request.
-    pub fn service<B>(&self) -> http::gate::Gate<impl http::Service<B>>
+    pub fn service<B>(
+        &self,
+    ) -> http::exclusive::AnyBody<http::gate::Gate<impl http::Service<http::exclusive::Exclusive<B>> + use<B>>>
     where
-        B: http_body::Body + Send + Sync + 'static,
+        B: http_body::Body + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        http::service(self.front.clone())
+        http::embedded(self.front.clone())
     }
 
     /// The address it listens on, if it listens.
@@ -115,8 +117,8 @@ impl Router {
     /// How each mount stands, the default server first.
     pub fn mount_lines(&self) -> Vec<MountLine> {
         let table = self.front.table.load();
-        let default = table.default_mount().map(|mount| self.line(mount, "/mcp".to_owned()));
-        let named = table.named().map(|mount| self.line(mount, format!("/servers/{}/mcp", mount.name())));
+        let default = table.default_mount().map(|mount| self.line(mount, "/mcp"));
+        let named = table.named().map(|mount| self.line(mount, &format!("/servers/{}/mcp", mount.name())));
         default.into_iter().chain(named).collect()
     }
 
@@ -149,7 +151,9 @@ impl Router {
     pub async fn stop(&self) {
         self.front.close();
         let mounts: Vec<Arc<Mount>> = self.front.table.load().all().cloned().collect();
-        mounts.iter().for_each(|mount| mount.drain());
+        for mount in &mounts {
+            mount.drain();
+        }
         self.stop.drain.cancel();
         let idle = async {
             while mounts.iter().any(|mount| mount.in_flight() > 0) {
@@ -157,7 +161,9 @@ impl Router {
             }
         };
         let _ = tokio::time::timeout(GRACE, idle).await;
-        mounts.iter().for_each(|mount| mount.close());
+        for mount in &mounts {
+            mount.close();
+        }
         self.connections.close();
         if tokio::time::timeout(LAST_BYTES, self.connections.wait()).await.is_err() {
             self.stop.cut.cancel();
@@ -212,7 +218,7 @@ impl Router {
         });
     }
 
-    fn line(&self, mount: &Mount, path: String) -> MountLine {
+    fn line(&self, mount: &Mount, path: &str) -> MountLine {
         let state = mount.state();
         let detail = match state {
             State::Failed | State::Failing => mount.error(),

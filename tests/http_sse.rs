@@ -6,9 +6,10 @@ mod support;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::client::{Client, hello, log_line, notification, request, result};
 use support::events::Events;
-use support::router::{Router, demo, puppet, with};
+use support::mcp::{Client, hello, log_line, notification, request, result};
+use support::puppet::{puppet, router_of_puppet};
+use support::router::{Router, demo, with};
 
 /// A client of HTTP+SSE: its stream, and where it posts.
 struct Sse {
@@ -66,7 +67,10 @@ async fn the_stream_begins_with_the_endpoint() {
         let start = "event: endpoint\ndata: /servers/demo/messages/?session_id=";
         let id = stream.raw.strip_prefix(start).unwrap_or_else(|| panic!("{}", stream.raw));
         let id = id.strip_suffix("\n\n").unwrap_or_else(|| panic!("{}", stream.raw));
-        assert!(id.len() >= 32 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.'), "{id}");
+        assert!(
+            id.len() >= 32 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.'),
+            "{id}"
+        );
     }
 }
 
@@ -87,7 +91,9 @@ async fn every_spelling_of_the_path_and_of_the_session_is_taken() {
     let router = Router::of_demo().await;
     let mut sse = Sse::open(&router, "demo").await;
     let id = sse.messages.url.split_once('=').unwrap().1.to_owned();
-    for path in ["messages/?session_id=", "messages?session_id=", "messages/?sessionId=", "messages?x=1&sessionId="] {
+    for path in
+        ["messages/?session_id=", "messages?session_id=", "messages/?sessionId=", "messages?x=1&sessionId="]
+    {
         sse.messages.url = router.url(&format!("/servers/demo/{path}{id}"));
         sse.echo(path).await;
     }
@@ -100,7 +106,8 @@ async fn everything_of_a_conversation_comes_on_the_one_stream() {
     let call = |name: &str, arguments: Value| json!({ "name": name, "arguments": arguments, "_meta": { "progressToken": "p" } });
     let question = sse.ask(json!(1), "tools/call", call("sample", json!({ "prompt": "hi" }))).await;
     assert_eq!(question["method"], "sampling/createMessage");
-    let content = json!({ "role": "assistant", "model": "m", "content": { "type": "text", "text": "there" } });
+    let content =
+        json!({ "role": "assistant", "model": "m", "content": { "type": "text", "text": "there" } });
     sse.post(&result(question["id"].clone(), content)).await;
     assert_eq!(sse.stream.message().await["result"]["content"][0]["text"], "there");
     let first = sse.ask(json!(2), "tools/call", call("count", json!({ "to": 3 }))).await;
@@ -115,7 +122,7 @@ async fn everything_of_a_conversation_comes_on_the_one_stream() {
 
 #[tokio::test]
 async fn a_cancelled_request_gets_no_response() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let mut sse = Sse::open(&router, "puppet").await;
     sse.post(&request(json!("slow"), "tools/call", json!({ "say": [] }))).await;
     sse.post(&notification("notifications/cancelled", json!({ "requestId": "slow" }))).await;
@@ -126,7 +133,7 @@ async fn a_cancelled_request_gets_no_response() {
 
 #[tokio::test]
 async fn two_clients_who_use_the_same_ids_never_see_each_others_messages() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let (mut a, mut b) = (Sse::open(&router, "puppet").await, Sse::open(&router, "puppet").await);
     for (sse, name) in [(&mut a, "a"), (&mut b, "b")] {
         let lines = json!([log_line(name), result(1, json!(name))]);
@@ -177,7 +184,7 @@ async fn a_malformed_message_is_refused_in_the_post_and_the_session_goes_on() {
 #[tokio::test]
 async fn the_endpoint_names_the_base_path() {
     let file = json!({ "mcpServers": { "demo": demo() } });
-    let router = Router::configured(file, &["--base-path", "/tools/mcp"]).await;
+    let router = Router::start(file, &["--base-path", "/tools/mcp"]).await;
     // A proxy that is not trusted is not believed.
     let client = Client::at(router.sse("demo")).with("x-forwarded-prefix", "/elsewhere");
     let endpoint = client.listen().await.next().await.unwrap().data.unwrap();
@@ -187,7 +194,7 @@ async fn the_endpoint_names_the_base_path() {
 #[tokio::test]
 async fn a_trusted_proxy_says_where_we_are() {
     let file = json!({ "mcpServers": { "demo": demo() } });
-    let router = Router::configured(file, &["--base-path", "/base", "--trust-proxy", "127.0.0.0/8"]).await;
+    let router = Router::start(file, &["--base-path", "/base", "--trust-proxy", "127.0.0.0/8"]).await;
     for (said, prefix) in [
         ("/outside", "/outside"),
         ("/outside/", "/outside"),
@@ -206,31 +213,35 @@ async fn a_trusted_proxy_says_where_we_are() {
 
 #[tokio::test]
 async fn a_client_that_closes_its_stream_ends_its_session_and_its_process() {
-    let entry = with(puppet(), "pool", json!({ "warm": 0 }));
+    let entry = with(puppet(), &json!({ "pool": { "warm": 0 } }));
     let router = Router::mounting(json!({ "puppet": entry })).await;
     let sse = Sse::open(&router, "puppet").await;
-    assert_eq!(router.status("puppet").await["pids"].as_array().unwrap().len(), 1);
+    assert_eq!(router.mount("puppet").await["pids"].as_array().unwrap().len(), 1);
     let Sse { stream, messages } = sse;
     drop(stream);
-    router.until("puppet", |status| status["sessions"] == 0 && status["pids"] == json!([])).await;
+    router
+        .until("puppet", "without sessions", |status| status["sessions"] == 0 && status["pids"] == json!([]))
+        .await;
     let late = messages.post(request(json!(1), "ping", json!({}))).await;
     assert_eq!(late.refusal().await, (404, -32001));
 }
 
 #[tokio::test]
 async fn a_stream_on_which_nobody_initializes_leaves_nothing_behind() {
-    let entry = with(demo(), "pool", json!({ "warm": 0 }));
+    let entry = with(demo(), &json!({ "pool": { "warm": 0 } }));
     let router = Router::mounting(json!({ "demo": entry })).await;
     let sse = Sse::listen(&router, router.sse("demo")).await;
     let early = sse.messages.post(request(json!(1), "tools/list", json!({}))).await;
     assert!(early.status == 202 || early.status == 400, "{}", early.status);
     drop(sse);
-    router.until("demo", |status| status["sessions"] == 0 && status["pids"] == json!([])).await;
+    router
+        .until("demo", "without sessions", |status| status["sessions"] == 0 && status["pids"] == json!([]))
+        .await;
 }
 
 #[tokio::test]
 async fn clients_of_a_shared_mount_share_a_process_and_nothing_else() {
-    let entry = with(demo(), "pool", json!({ "mode": "shared", "warm": 0 }));
+    let entry = with(demo(), &json!({ "pool": { "mode": "shared", "warm": 0 } }));
     let router = Router::mounting(json!({ "demo": entry })).await;
     let (mut a, mut b) = (Sse::open(&router, "demo").await, Sse::open(&router, "demo").await);
     a.echo("of a").await;
@@ -247,10 +258,10 @@ async fn clients_of_a_shared_mount_share_a_process_and_nothing_else() {
         }
         assert_eq!(sse.stream.message().await["id"], 1);
     }
-    assert_eq!(router.status("demo").await["pids"].as_array().unwrap().len(), 1);
+    assert_eq!(router.mount("demo").await["pids"].as_array().unwrap().len(), 1);
     let messages = a.messages.clone();
     drop(a);
-    router.until("demo", |status| status["sessions"] == 1).await;
+    router.until("demo", "down to one session", |status| status["sessions"] == 1).await;
     assert_eq!(messages.post(request(json!(1), "ping", json!({}))).await.status, 404);
     b.echo("still there").await;
 }
@@ -288,7 +299,11 @@ async fn what_opens_a_conversation_is_sent_to_get_instead() {
         ("tools/list", claim),
     ] {
         let answer = client.request(json!(1), method, params).await;
-        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET"), "{method}");
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (StatusCode::METHOD_NOT_ALLOWED, "GET"),
+            "{method}"
+        );
         assert!(answer.header("content-type").starts_with("text/plain"));
         assert!(answer.text().await.contains("GET"));
     }
@@ -296,7 +311,7 @@ async fn what_opens_a_conversation_is_sent_to_get_instead() {
 
 #[tokio::test]
 async fn head_and_unknown_names_open_nothing() {
-    let entry = with(demo(), "pool", json!({ "warm": 0 }));
+    let entry = with(demo(), &json!({ "pool": { "warm": 0 } }));
     let router = Router::mounting(json!({ "demo": entry })).await;
     let head = Client::at(router.sse("demo")).send(Method::HEAD, "").await;
     assert_eq!((head.status, head.header("content-type")), (StatusCode::OK, "text/event-stream"));
@@ -304,5 +319,5 @@ async fn head_and_unknown_names_open_nothing() {
     assert_eq!(nowhere.refusal().await, (404, -32001));
     let json_only = Client::at(router.sse("demo")).json_only().get().await;
     assert_eq!(json_only.refusal().await, (406, -32600));
-    assert_eq!(router.status("demo").await["sessions"], 0);
+    assert_eq!(router.mount("demo").await["sessions"], 0);
 }

@@ -6,8 +6,9 @@ mod support;
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::client::{Client, notification, request, result};
-use support::router::{Router, demo, puppet, with};
+use support::mcp::{Client, notification, request, result};
+use support::puppet::{puppet, router_of_puppet};
+use support::router::{Router, demo, with};
 
 #[tokio::test]
 async fn a_server_asks_the_clients_model_its_user_and_for_its_roots_and_gets_the_answers() {
@@ -57,7 +58,7 @@ async fn a_client_may_refuse_what_the_server_asks() {
 
 #[tokio::test]
 async fn a_ping_of_the_server_is_answered_by_the_client_and_by_nobody_else() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let mut stream = client.listen().await;
     let ping = r#"{"jsonrpc":"2.0","id":"p\u0069ng","method":"ping"}"#;
@@ -73,7 +74,7 @@ async fn a_ping_of_the_server_is_answered_by_the_client_and_by_nobody_else() {
 
 #[tokio::test]
 async fn params_and_results_stay_the_bytes_that_they_were() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let odd = r#"{"n":1.000,"big":123456789012345678901234567890,"e":1e400,"s":"\ud800 \u0000\/é","dup":1,"dup":2, "sp" : [ ] }"#;
     let result = format!(r#"{{"id":1,"result":{odd},"jsonrpc":"2.0"}}"#);
@@ -97,13 +98,14 @@ async fn progress_comes_in_order_and_before_the_answer() {
     let (answer, progress) = messages.split_last().unwrap();
     assert_eq!(answer["result"]["content"][0]["text"], "Counted to 500.");
     assert!(progress.iter().all(|message| message["params"]["progressToken"] == 7));
-    let steps: Vec<u64> = progress.iter().map(|message| message["params"]["progress"].as_u64().unwrap()).collect();
+    let steps: Vec<u64> =
+        progress.iter().map(|message| message["params"]["progress"].as_u64().unwrap()).collect();
     assert_eq!(steps, (1..=500).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_cancelled_call_ends_with_32800_after_a_second_of_silence() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let call = client.events_only().call("slow", "any", json!({ "say": [] })).await;
     let begun = Instant::now();
@@ -122,7 +124,7 @@ async fn a_cancelled_call_ends_with_32800_after_a_second_of_silence() {
 
 #[tokio::test]
 async fn a_cancelled_call_that_the_server_still_answers_ends_with_that_answer() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let call = client.events_only().call(1, "any", json!({ "say": [] })).await;
     client.notify("notifications/cancelled", json!({ "requestId": 1 })).await;
@@ -192,7 +194,10 @@ async fn a_subscriber_is_told_of_changes_until_it_unsubscribes() {
     client.ask("bump", json!({})).await;
     client.ask("toggle", json!({})).await;
     let updated = stream.message().await;
-    assert_eq!((&updated["method"], &updated["params"]), (&json!("notifications/resources/updated"), &counter));
+    assert_eq!(
+        (&updated["method"], &updated["params"]),
+        (&json!("notifications/resources/updated"), &counter)
+    );
     assert_eq!(stream.message().await["method"], "notifications/tools/list_changed");
     let read = client.request(json!(3), "resources/read", counter).await.outcome().await;
     assert_eq!(read["result"]["contents"][0]["text"], "3");
@@ -200,7 +205,7 @@ async fn a_subscriber_is_told_of_changes_until_it_unsubscribes() {
 
 #[tokio::test]
 async fn a_slow_call_does_not_hold_up_the_others() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let slow = client.events_only().call("slow", "any", json!({ "say": [] })).await;
     for id in 0..50 {
@@ -213,7 +218,7 @@ async fn a_slow_call_does_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn answers_come_in_any_order() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let mut calls = Vec::new();
     for id in 0..20 {
@@ -229,7 +234,7 @@ async fn answers_come_in_any_order() {
 
 #[tokio::test]
 async fn a_call_over_the_timeout_is_answered_and_the_server_told_to_stop() {
-    let router = Router::mounting(json!({ "puppet": with(puppet(), "timeout", json!(1)) })).await;
+    let router = Router::mounting(json!({ "puppet": with(puppet(), &json!({ "timeout": 1 })) })).await;
     let client = Client::open(router.mcp("puppet")).await;
     let begun = Instant::now();
     let answer = client.call("slow", "any", json!({ "say": [] })).await;
@@ -244,7 +249,7 @@ async fn a_call_over_the_timeout_is_answered_and_the_server_told_to_stop() {
 
 #[tokio::test]
 async fn progress_restarts_the_clock_of_the_timeout() {
-    let router = Router::mounting(json!({ "demo": with(demo(), "timeout", json!(1)) })).await;
+    let router = Router::mounting(json!({ "demo": with(demo(), &json!({ "timeout": 1 })) })).await;
     let client = Client::open(router.mcp("demo")).await;
     let begun = Instant::now();
     let patient = client.call_with_progress(1, "count", json!({ "to": 6, "intervalMs": 300 }));
@@ -257,7 +262,7 @@ async fn progress_restarts_the_clock_of_the_timeout() {
 
 #[tokio::test]
 async fn requests_of_any_method_pass() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     for method in ["prompts/get", "completion/complete", "x/unknown", "", "notifications/with an id"] {
         let answer = client.post(request(json!(1), method, json!({ "cursor": method }))).await;

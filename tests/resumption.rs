@@ -5,8 +5,9 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::client::{Client, log_line, notification, result};
 use support::events::Event;
+use support::mcp::{Client, log_line, notification, result};
+use support::puppet::router_of_puppet;
 use support::router::Router;
 
 fn progress(step: u64) -> String {
@@ -32,9 +33,10 @@ fn assert_distinct(events: &[Event]) {
 
 #[tokio::test]
 async fn a_call_goes_on_after_its_client_hung_up_and_nothing_is_lost_or_comes_twice() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
-    let answer = client.events_only().call_with_progress(1, "any", json!({ "say": [progress(1), progress(2)] })).await;
+    let answer =
+        client.events_only().call_with_progress(1, "any", json!({ "say": [progress(1), progress(2)] })).await;
     let mut events = answer.events();
     assert_eq!(step(&events.message().await), 1);
     let last = events.next_message().await;
@@ -52,7 +54,7 @@ async fn a_call_goes_on_after_its_client_hung_up_and_nothing_is_lost_or_comes_tw
 
 #[tokio::test]
 async fn who_resumes_while_the_call_still_runs_goes_on_with_it_live() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let answer = client.events_only().call_with_progress(1, "any", json!({ "say": [progress(1)] })).await;
     let mut events = answer.events();
@@ -72,7 +74,7 @@ async fn who_resumes_while_the_call_still_runs_goes_on_with_it_live() {
 
 #[tokio::test]
 async fn what_was_seen_can_be_asked_for_again() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let lines = [progress(1), progress(2), progress(3), result(1, json!("done"))];
     let events = client.call_with_progress(1, "any", json!({ "say": lines })).await.events().rest().await;
@@ -85,12 +87,13 @@ async fn what_was_seen_can_be_asked_for_again() {
 
 #[tokio::test]
 async fn each_of_several_streams_is_resumed_with_its_own_messages_only() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let mut lasts = Vec::new();
     for id in [1, 2, 3] {
         let note = notification("notifications/progress", json!({ "progressToken": id, "progress": 1 }));
-        let mut events = client.events_only().call_with_progress(id, "any", json!({ "say": [note] })).await.events();
+        let mut events =
+            client.events_only().call_with_progress(id, "any", json!({ "say": [note] })).await.events();
         lasts.push((id, events.next_message().await));
     }
     let lines: Vec<String> = [3, 2, 1].iter().map(|id| result(*id, json!({ "of": id }))).collect();
@@ -104,7 +107,7 @@ async fn each_of_several_streams_is_resumed_with_its_own_messages_only() {
 
 #[tokio::test]
 async fn a_get_stream_that_breaks_goes_on_where_it_was() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let mut stream = client.listen().await;
     client.have_said(&[log_line("one"), log_line("two")]).await;
@@ -120,7 +123,7 @@ async fn a_get_stream_that_breaks_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn the_one_who_resumes_takes_the_stream_over() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let mut old = client.listen().await;
     client.have_said(&[log_line("one")]).await;
@@ -133,7 +136,7 @@ async fn the_one_who_resumes_takes_the_stream_over() {
 
 #[tokio::test]
 async fn an_event_id_of_no_stream_of_the_session_is_404() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let events = client.call(1, "any", json!({ "say": [log_line("x"), result(1, json!(0))] })).await;
     let id = events.events().rest().await.pop().unwrap().id.unwrap();
@@ -176,7 +179,7 @@ async fn before_2025_11_25_no_event_is_without_data() {
 
 #[tokio::test]
 async fn who_hangs_up_right_after_the_priming_event_can_still_have_everything() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let mut events = client.events_only().call(1, "any", json!({ "say": [] })).await.events();
     let primed = events.next().await.unwrap();
@@ -189,7 +192,7 @@ async fn who_hangs_up_right_after_the_priming_event_can_still_have_everything() 
 
 #[tokio::test]
 async fn a_call_whose_client_waits_for_one_json_body_and_hangs_up_is_neither_cancelled_nor_repeated() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let impatient = client.json_only();
     tokio::select! {

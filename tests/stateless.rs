@@ -6,11 +6,12 @@ mod support;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::client::{Client, hello, log_line, request};
-use support::router::{Router, demo, puppet, with};
+use support::mcp::{Client, hello, log_line, request};
+use support::puppet::puppet;
+use support::router::{Router, demo, with};
 
 async fn stateless(servers: Value) -> Router {
-    Router::configured(json!({ "mcpServers": servers }), &["--stateless"]).await
+    Router::start(json!({ "mcpServers": servers }), &["--stateless"]).await
 }
 
 #[tokio::test]
@@ -49,7 +50,10 @@ async fn get_and_delete_are_405() {
     let client = Client::at(router.mcp("demo"));
     for method in [Method::GET, Method::DELETE, Method::HEAD] {
         let answer = client.send(method, "").await;
-        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST, OPTIONS"));
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (StatusCode::METHOD_NOT_ALLOWED, "POST, OPTIONS")
+        );
     }
     let options = client.send(Method::OPTIONS, "").await;
     assert_eq!(options.header("allow"), "POST, OPTIONS");
@@ -68,7 +72,8 @@ async fn clients_who_use_the_same_ids_get_their_own_answers() {
     };
     futures::future::join_all((0..50).map(|number| ask(number.to_string()))).await;
     for id in ["1", "1.0", "\"1\"", r#""\u00e9""#, "123456789012345678901234567890"] {
-        let body = client.post(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#)).await.text().await;
+        let body =
+            client.post(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#)).await.text().await;
         assert!(body.contains(&format!(r#""id":{id}"#)), "{body}");
     }
 }
@@ -102,8 +107,12 @@ async fn nobody_can_be_asked_so_the_server_is_told_32601() {
         assert_eq!(refusal["error"]["code"], -32601, "{refusal}");
     }
     let demo = stateless(json!({ "demo": demo() })).await;
-    let outcome = Client::at(demo.mcp("demo")).call(1, "sample", json!({ "prompt": "hi" })).await.outcome().await;
-    assert_eq!(outcome["result"]["isError"], true, "the server was told that its client can do this: {outcome}");
+    let outcome =
+        Client::at(demo.mcp("demo")).call(1, "sample", json!({ "prompt": "hi" })).await.outcome().await;
+    assert_eq!(
+        outcome["result"]["isError"], true,
+        "the server was told that its client can do this: {outcome}"
+    );
 }
 
 #[tokio::test]
@@ -120,8 +129,8 @@ async fn the_server_is_told_that_its_client_can_do_nothing() {
 
 #[tokio::test]
 async fn processes_are_shared_unless_each_request_is_to_have_its_own() {
-    let shared = with(puppet(), "pool", json!({ "warm": 0 }));
-    let own = with(puppet(), "pool", json!({ "warm": 0, "isolation": "request" }));
+    let shared = with(puppet(), &json!({ "pool": { "warm": 0 } }));
+    let own = with(puppet(), &json!({ "pool": { "warm": 0, "isolation": "request" } }));
     let router = stateless(json!({ "shared": shared, "own": own })).await;
     let shared = Client::at(router.mcp("shared"));
     shared.assert_serves().await;
@@ -133,7 +142,7 @@ async fn processes_are_shared_unless_each_request_is_to_have_its_own() {
         // The handshake and this one request.
         assert_eq!(own.received().await.len(), 3);
     }
-    router.until("own", |status| status["pids"] == json!([])).await;
+    router.until("own", "without processes", |status| status["pids"] == json!([])).await;
 }
 
 #[tokio::test]
@@ -149,7 +158,7 @@ async fn a_log_line_reaches_the_only_call_in_flight_and_nobody_where_it_could_be
     assert_eq!(messages.len(), 1, "{messages:?}");
     // The id that the call has on the shared process is the router's own.
     let call: Value = serde_json::from_str(&client.received_line("\"mark\"").await).unwrap();
-    let answer = support::client::result(call["id"].clone(), json!("done"));
+    let answer = support::mcp::result(call["id"].clone(), json!("done"));
     client.call("order", "any", json!({ "say": [answer], "answer": {} })).await.outcome().await;
     let messages = silent.messages().await;
     assert_eq!(messages.len(), 1, "{messages:?}");

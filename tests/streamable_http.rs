@@ -7,12 +7,13 @@ mod support;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::client::{Client, hello, log_line, request, result};
+use support::mcp::{Client, hello, log_line, request, result};
+use support::puppet::router_of_puppet;
 use support::router::{Router, demo};
 
 #[tokio::test]
 async fn initialize_opens_a_session_and_passes_the_clients_own_words_through() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::at(router.mcp("puppet"));
     let words = r#"{ "method":"initialize", "params":{"clientInfo":{"version":"1e0","name":"\u00e9"},"x":1.10,
         "protocolVersion":"2025-06-18","capabilities":{"unknown":{}}}, "id":0e0, "jsonrpc":"2.0"}"#;
@@ -29,19 +30,22 @@ async fn initialize_opens_a_session_and_passes_the_clients_own_words_through() {
 
 #[tokio::test]
 async fn a_version_that_no_legacy_revision_has_is_forwarded_as_2025_11_25() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     for version in ["2026-07-28", "1999-01-01"] {
         let client = Client::at(router.mcp("puppet"));
         let answer = client.request(json!(1), "initialize", hello(version, json!({}))).await;
         let client = client.with("mcp-session-id", answer.header("mcp-session-id"));
         assert_eq!(answer.json().await["result"]["protocolVersion"], "2025-11-25");
-        assert_eq!(client.received().await[0], request(json!(1), "initialize", hello("2025-11-25", json!({}))));
+        assert_eq!(
+            client.received().await[0],
+            request(json!(1), "initialize", hello("2025-11-25", json!({})))
+        );
     }
 }
 
 #[tokio::test]
 async fn what_the_server_answers_to_initialize_reaches_the_client_also_when_it_refuses() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::at(router.mcp("puppet"));
     let error = json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32000, "message": "not you" } });
     let mut params = hello("2025-11-25", json!({}));
@@ -68,7 +72,7 @@ async fn an_answer_that_comes_first_is_one_json_body() {
 
 #[tokio::test]
 async fn what_precedes_the_answer_makes_it_an_event_stream() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let lines = [log_line("before"), result(1, json!("done")), log_line("after")];
     let answer = client.call(1, "any", json!({ "say": lines })).await;
@@ -94,7 +98,7 @@ async fn a_client_of_event_streams_only_gets_one() {
 
 #[tokio::test]
 async fn an_answer_that_takes_longer_than_ten_seconds_becomes_an_event_stream() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let begun = Instant::now();
     let answer = client.call(1, "any", json!({ "say": [] })).await;
@@ -137,7 +141,7 @@ async fn any_accept_header_that_allows_an_answer_gets_one() {
 
 #[tokio::test]
 async fn notifications_and_answers_are_accepted_without_a_body() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let messages = [
         json!({ "jsonrpc": "2.0", "method": "notifications/anything" }),
@@ -171,13 +175,16 @@ async fn ids_are_echoed_to_the_letter() {
     ] {
         let answer = client.post(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#)).await;
         let body = answer.text().await;
-        assert!(body.contains(&format!(r#""id":{id},"#)) || body.contains(&format!(r#""id":{id}}}"#)), "{body}");
+        assert!(
+            body.contains(&format!(r#""id":{id},"#)) || body.contains(&format!(r#""id":{id}}}"#)),
+            "{body}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_request_whose_id_is_in_use_is_refused_and_the_first_one_goes_on() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let first = client.events_only().call(1, "any", json!({ "say": [] })).await;
     let second = client.call(1, "any", json!({})).await;
@@ -261,7 +268,7 @@ async fn a_request_without_a_session_is_400_and_says_what_to_do() {
     for method in [Method::GET, Method::DELETE] {
         assert_eq!(client.send(method, "").await.refusal().await, (400, -32600));
     }
-    assert_eq!(router.status("demo").await["sessions"], 0);
+    assert_eq!(router.mount("demo").await["sessions"], 0);
 }
 
 #[tokio::test]
@@ -393,7 +400,11 @@ async fn a_modern_request_is_refused_with_the_versions_that_are_served() {
             assert_eq!(answer.status, 400);
             assert!(!answer.headers.contains_key("mcp-session-id"));
             let refused = answer.json().await;
-            assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("m"), &json!(-32022)), "{refused}");
+            assert_eq!(
+                (&refused["id"], &refused["error"]["code"]),
+                (&json!("m"), &json!(-32022)),
+                "{refused}"
+            );
             let mut supported: Vec<Value> =
                 serde_json::from_value(refused["error"]["data"]["supported"].clone()).unwrap();
             supported.sort_by_key(Value::to_string);
@@ -405,7 +416,7 @@ async fn a_modern_request_is_refused_with_the_versions_that_are_served() {
 
 #[tokio::test]
 async fn two_clients_who_use_the_same_ids_never_see_each_others_messages() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let a = Client::open(router.mcp("puppet")).await;
     let b = Client::open(router.mcp("puppet")).await;
     assert_ne!(a.session(), b.session());
@@ -415,8 +426,8 @@ async fn two_clients_who_use_the_same_ids_never_see_each_others_messages() {
     for (client, name) in [(&a, "a"), (&b, "b")] {
         let progress = json!({ "progressToken": 1, "progress": 1, "message": name });
         let lines = [
-            support::client::notification("notifications/progress", progress),
-            support::client::notification("notifications/tools/list_changed", json!({ "of": name })),
+            support::mcp::notification("notifications/progress", progress),
+            support::mcp::notification("notifications/tools/list_changed", json!({ "of": name })),
             log_line(name),
             result(1, json!(name)),
         ];
@@ -438,7 +449,17 @@ async fn two_clients_who_use_the_same_ids_never_see_each_others_messages() {
 async fn a_named_server_of_the_command_line_is_served_like_one_of_the_file() {
     let binary = demo()["command"].as_str().unwrap().to_owned();
     let command = format!("{} demo-server", shlex::try_quote(&binary).unwrap());
-    let router = Router::started(&["--named-server", "a", &command, "--named-server", "b", &command]).await;
+    let router = Router::with_options(&[
+        "--port",
+        "0",
+        "--named-server",
+        "a",
+        &command,
+        "--named-server",
+        "b",
+        &command,
+    ])
+    .await;
     for name in ["a", "b"] {
         let client = Client::open(router.mcp(name)).await;
         assert_eq!(client.ask("echo", json!({ "text": name })).await, name);

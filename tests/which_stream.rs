@@ -5,9 +5,9 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::client::{Answer, Client, log_line, notification, request, result};
 use support::events::Events;
-use support::router::Router;
+use support::mcp::{Answer, Client, log_line, notification, request, result};
+use support::puppet::router_of_puppet;
 
 /// A call of a client that accepts event streams only, so that it is in flight once this returns.
 async fn in_flight(client: &Client, id: i64) -> Answer {
@@ -45,11 +45,12 @@ async fn heard(client: &Client, streams: Vec<Events>) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn progress_goes_to_the_call_that_it_names() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let stream = client.listen().await;
     let (first, second) = (in_flight(&client, 1).await, in_flight(&client, 2).await);
-    let lines = [progress(2, 1), progress(1, 1), progress(2, 2), result(1, json!("one")), result(2, json!("two"))];
+    let lines =
+        [progress(2, 1), progress(1, 1), progress(2, 2), result(1, json!("one")), result(2, json!("two"))];
     client.have_said(&lines).await;
     assert_eq!(words(first).await, ["progress 1", "one"]);
     assert_eq!(words(second).await, ["progress 2", "progress 2", "two"]);
@@ -58,7 +59,7 @@ async fn progress_goes_to_the_call_that_it_names() {
 
 #[tokio::test]
 async fn changes_are_announced_on_the_newest_get_stream() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let (old, new) = (client.listen().await, client.listen().await);
     let call = in_flight(&client, 1).await;
@@ -75,7 +76,7 @@ async fn changes_are_announced_on_the_newest_get_stream() {
 
 #[tokio::test]
 async fn without_a_get_stream_changes_are_announced_on_the_call_in_flight() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let call = in_flight(&client, 1).await;
     let lines = [notification("notifications/prompts/list_changed", json!({})), result(1, json!("done"))];
@@ -85,7 +86,7 @@ async fn without_a_get_stream_changes_are_announced_on_the_call_in_flight() {
 
 #[tokio::test]
 async fn what_names_no_call_goes_to_the_only_one_in_flight() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let stream = client.listen().await;
     let call = in_flight(&client, 1).await;
@@ -97,7 +98,7 @@ async fn what_names_no_call_goes_to_the_only_one_in_flight() {
 
 #[tokio::test]
 async fn with_several_calls_in_flight_it_goes_to_the_newest_get_stream() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let (old, new) = (client.listen().await, client.listen().await);
     let (first, second) = (in_flight(&client, 1).await, in_flight(&client, 2).await);
@@ -111,13 +112,14 @@ async fn with_several_calls_in_flight_it_goes_to_the_newest_get_stream() {
 
 #[tokio::test]
 async fn without_a_get_stream_it_goes_to_the_oldest_call_that_takes_events() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let json_only = client.json_only();
     let story = async {
         client.received_line("\"id\":0").await;
         let (first, second) = (in_flight(&client, 1).await, in_flight(&client, 2).await);
-        let lines = [log_line("hint"), result(1, json!("one")), result(2, json!("two")), result(0, json!("zero"))];
+        let lines =
+            [log_line("hint"), result(1, json!("one")), result(2, json!("two")), result(0, json!("zero"))];
         client.have_said(&lines).await;
         assert_eq!(words(first).await, ["hint", "one"]);
         assert_eq!(words(second).await, ["two"]);
@@ -128,7 +130,7 @@ async fn without_a_get_stream_it_goes_to_the_oldest_call_that_takes_events() {
 
 #[tokio::test]
 async fn a_client_of_json_only_gets_what_precedes_its_answer_on_the_get_stream() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let stream = client.listen().await;
     let lines = [progress(1, 1), log_line("hint"), result(1, json!("done"))];
@@ -139,7 +141,7 @@ async fn a_client_of_json_only_gets_what_precedes_its_answer_on_the_get_stream()
 
 #[tokio::test]
 async fn what_finds_no_stream_waits_for_one() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await;
     let question = request(json!("q"), "roots/list", json!({}));
     client.have_said(&[log_line("one"), question, log_line("two")]).await;
@@ -152,7 +154,7 @@ async fn what_finds_no_stream_waits_for_one() {
 
 #[tokio::test]
 async fn of_what_waits_for_a_stream_the_65th_is_refused() {
-    let router = Router::of_puppet().await;
+    let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await.json_only();
     let mut lines: Vec<String> = (0..64).map(|number| log_line(&number.to_string())).collect();
     lines.push(request(json!("too many"), "roots/list", json!({})));

@@ -14,7 +14,7 @@ use warp::reply::Response;
 const READY_AT_LAST: Duration = Duration::from_secs(30);
 
 /// `/status`: the three keys that older tools have, and the truth about every mount.
-pub fn status(front: &Front) -> Response {
+pub(super) fn status(front: &Front) -> Response {
     let table = front.table.load();
     let mut instances = Map::new();
     let mut servers = Map::new();
@@ -39,7 +39,7 @@ pub fn status(front: &Front) -> Response {
 }
 
 /// `/health`: the process lives, in the shape that older tools document.
-pub fn health(front: &Front) -> Response {
+pub(super) fn health(front: &Front) -> Response {
     let table = front.table.load();
     let sessions: usize = table.all().map(|mount| mount.clients().0).sum();
     let command = table.default_mount().or(table.all().next()).map(|mount| mount.command());
@@ -52,12 +52,12 @@ pub fn health(front: &Front) -> Response {
 }
 
 /// `/healthz`: the process lives.
-pub fn healthz() -> Response {
+pub(super) fn healthz() -> Response {
     body(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
 /// `/readyz`: every enabled mount has left `starting`, or had time enough; not while ending, nor when all have failed.
-pub fn readyz(front: &Front) -> Response {
+pub(super) fn readyz(front: &Front) -> Response {
     let table = front.table.load();
     let states: Vec<(String, State)> = table
         .all()
@@ -77,12 +77,12 @@ pub fn readyz(front: &Front) -> Response {
     };
     let servers: Map<String, Value> =
         states.into_iter().map(|(name, state)| (name, state.as_str().into())).collect();
-    let status = if why.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    body(status, &json!({ "status": why.unwrap_or("ready"), "servers": servers }))
+    let code = if why.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    body(code, &json!({ "status": why.unwrap_or("ready"), "servers": servers }))
 }
 
 /// `/servers/<name>/health`: that mount's part of `/status`; 200 if a client can be served.
-pub fn mount_health(front: &Front, name: &str) -> Result<Response, Refusal> {
+pub(super) fn mount_health(front: &Front, name: &str) -> Result<Response, Refusal> {
     let table = front.table.load();
     let mount = table.find(name).ok_or_else(|| super::mcp::not_found(None))?;
     let status = match mount.state() {
@@ -93,7 +93,7 @@ pub fn mount_health(front: &Front, name: &str) -> Result<Response, Refusal> {
 }
 
 /// The paths at which a mount is served.
-pub fn urls(front: &Front, mount: &Mount) -> Vec<String> {
+pub(super) fn urls(front: &Front, mount: &Mount) -> Vec<String> {
     let table = front.table.load();
     let is_default = table.default_mount().is_some_and(|default| std::ptr::eq(&raw const **default, mount));
     let base = &front.base_path;

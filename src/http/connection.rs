@@ -1,7 +1,7 @@
 //! One client's connection, from its first byte to its close.
 //!
 //! hyper's own head timer also runs on an idle keep-alive connection, and is allocated anew for each request;
-//! it is not used. Instead every connection has one [`Deadline`] that watches its [`Pulse`].
+//! it is not used. Instead every connection has one `Deadline` that watches its `Pulse`.
 
 use std::io;
 use std::net::SocketAddr;

@@ -15,7 +15,7 @@ use memchr::memmem;
 const CLAIM: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// Reads the messages of a POST.
-pub async fn payload<S, B>(front: &Front, headers: &HeaderMap, stream: S) -> Result<Payload, Refusal>
+pub(super) async fn payload<S, B>(front: &Front, headers: &HeaderMap, stream: S) -> Result<Payload, Refusal>
 where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
@@ -27,7 +27,7 @@ where
 }
 
 /// The session that the client names, if it names one.
-pub fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+pub(super) fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let mut values = headers.get_all("mcp-session-id").iter();
     let first = values.next();
     if values.next().is_some() {
@@ -43,7 +43,7 @@ pub fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 ///
 /// 2025-06-18, basic/transports: "If the server receives a request with an invalid or unsupported
 /// `MCP-Protocol-Version`, it MUST respond with `400 Bad Request`."
-pub fn revision(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
+pub(super) fn revision(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
     let Some(value) = headers.get("mcp-protocol-version") else { return Ok(None) };
     let revision = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     revision.map(Some).ok_or_else(|| {
@@ -55,15 +55,11 @@ pub fn revision(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
 }
 
 /// Refuses what only the modern era has. Clients of both eras then fall back to `initialize`.
-pub fn refuse_modern(payload: &Payload, header: Option<Revision>) -> Result<(), Refusal> {
+pub(super) fn refuse_modern(payload: &Payload, header: Option<Revision>) -> Result<(), Refusal> {
+    let said = header == Some(Revision::V2026_07_28);
     for message in messages(payload) {
-        let requested = claim(message).or_else(|| {
-            let modern = message.method() == "server/discover"
-                || (header == Some(Revision::V2026_07_28)
-                    && message.method() != "initialize"
-                    && is_request(message));
-            modern.then(|| Revision::V2026_07_28.to_string())
-        });
+        let by_header = said && message.method() != "initialize" && is_request(message);
+        let requested = modern(message).or_else(|| by_header.then(|| Revision::V2026_07_28.to_string()));
         if let Some(requested) = requested {
             return Err(Refusal::UnsupportedVersion { id: message.id().map(Into::into), requested });
         }
@@ -71,15 +67,16 @@ pub fn refuse_modern(payload: &Payload, header: Option<Revision>) -> Result<(), 
     Ok(())
 }
 
-/// Whether a message can only come from a modern client.
-pub fn is_modern(message: &Message) -> bool {
-    claim(message).is_some() || message.method() == "server/discover"
+/// The revision that a message claims which can only come from a modern client.
+pub(super) fn modern(message: &Message) -> Option<String> {
+    let discovers = message.method() == "server/discover";
+    claim(message).or_else(|| discovers.then(|| Revision::V2026_07_28.to_string()))
 }
 
 /// A batch came where there are none.
 ///
 /// 2025-06-18, changelog: "Remove support for JSON-RPC batching".
-pub fn refuse_batch(payload: &Payload, revision: Option<Revision>) -> Result<(), Refusal> {
+pub(super) fn refuse_batch(payload: &Payload, revision: Option<Revision>) -> Result<(), Refusal> {
     match payload {
         Payload::Batch(_) if revision.is_some_and(|revision| revision > Revision::V2025_03_26) => {
             Err(Refusal::invalid("a batch: this session's revision has none, send each message by itself"))
@@ -89,7 +86,7 @@ pub fn refuse_batch(payload: &Payload, revision: Option<Revision>) -> Result<(),
 }
 
 /// The one `initialize` that a payload is, if it is one.
-pub fn as_initialize(payload: &Payload) -> Option<&Message> {
+pub(super) fn as_initialize(payload: &Payload) -> Option<&Message> {
     match payload {
         Payload::One(message) if is_request(message) && message.method() == "initialize" => Some(message),
         _ => None,
@@ -97,7 +94,7 @@ pub fn as_initialize(payload: &Payload) -> Option<&Message> {
 }
 
 /// The messages of a payload.
-pub fn messages(payload: &Payload) -> &[Message] {
+pub(super) fn messages(payload: &Payload) -> &[Message] {
     match payload {
         Payload::One(message) => std::slice::from_ref(message),
         Payload::Batch(messages) => messages,
@@ -105,7 +102,7 @@ pub fn messages(payload: &Payload) -> &[Message] {
 }
 
 /// The id to refuse a payload with.
-pub fn id_of(payload: &Payload) -> Option<Box<str>> {
+pub(super) fn id_of(payload: &Payload) -> Option<Box<str>> {
     match payload {
         Payload::One(message) if is_request(message) => message.id().map(Into::into),
         _ => None,
@@ -113,7 +110,7 @@ pub fn id_of(payload: &Payload) -> Option<Box<str>> {
 }
 
 /// Whether something in it wants an answer.
-pub fn has_request(payload: &Payload) -> bool {
+pub(super) fn has_request(payload: &Payload) -> bool {
     messages(payload).iter().any(is_request)
 }
 

@@ -4,13 +4,13 @@ use super::accept::Accepted;
 use super::connection::ConnectionInfo;
 use super::endpoint::Place;
 use super::front::Front;
-use super::incoming::{as_initialize, has_request, id_of, is_modern, messages, payload, refuse_batch};
+use super::incoming::{as_initialize, has_request, id_of, messages, modern, payload, refuse_batch};
 use super::mcp::{not_found, unserved};
 use super::refusal::Refusal;
 use super::reply::{self, Manner, respond};
 use crate::mount::{Mount, Seat};
 use crate::session::{Form, Posted, SessionId};
-use crate::wire::{Kind, Payload, Revision};
+use crate::wire::{Kind, Payload, Revision, RpcError};
 use bytes::{Buf, Bytes};
 use futures::Stream;
 use http::{HeaderMap, StatusCode};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use warp::reply::{Reply, Response};
 
 /// GET: opens a session, whose life is the stream.
-pub async fn get(
+pub(super) async fn get(
     front: &Front,
     mount: &Arc<Mount>,
     place: Place<'_>,
@@ -42,7 +42,7 @@ pub async fn get(
 }
 
 /// POST to `/messages`: a message of a session; the response comes on the stream.
-pub async fn messages_post<S, B>(
+pub(super) async fn messages_post<S, B>(
     front: &Front,
     mount: &Arc<Mount>,
     headers: &HeaderMap,
@@ -60,7 +60,15 @@ where
             .into(),
     })?;
     let request = id_of(&payload);
-    let client = match mount.client(id) {
+    let seat = mount.client(id);
+    if let (Some(seat), Payload::One(message)) = (&seat, &payload) {
+        // To the server it would be the opening of another era; the client is to fall back to `initialize`.
+        if let Some(requested) = modern(message) {
+            seat.tell(RpcError::unsupported_version(&requested).to_line(message.id()));
+            return Ok(accepted());
+        }
+    }
+    let client = match seat {
         Some(Seat::Taken(client)) if client.is_sse() => client,
         Some(Seat::Standing(id, stream)) => {
             let initialize = as_initialize(&payload).ok_or_else(|| Refusal::Invalid {
@@ -76,9 +84,7 @@ where
     };
     refuse_batch(&payload, client.revision())?;
     match client.post(payload, Form::Events).await {
-        Ok(Posted::Accepted | Posted::Response(_)) => {
-            Ok(warp::reply::with_status("Accepted", StatusCode::ACCEPTED).into_response())
-        }
+        Ok(Posted::Accepted | Posted::Response(_)) => Ok(accepted()),
         Err(refused) => Err(unserved(refused.into(), request)),
     }
 }
@@ -87,7 +93,7 @@ where
 ///
 /// What opens a conversation gets 405, so that clients that find out the transport fall back to GET (2025-03-26,
 /// basic/transports, "Backwards Compatibility").
-pub async fn one_shot<S, B>(
+pub(super) async fn one_shot<S, B>(
     front: &Front,
     mount: &Arc<Mount>,
     headers: &HeaderMap,
@@ -98,8 +104,9 @@ where
     B: Buf,
 {
     let payload = payload(front, headers, body).await?;
-    let opens =
-        |payload: &Payload| as_initialize(payload).is_some() || messages(payload).iter().any(is_modern);
+    let opens = |payload: &Payload| {
+        as_initialize(payload).is_some() || messages(payload).iter().any(|message| modern(message).is_some())
+    };
     if opens(&payload) {
         return Err(Refusal::StreamFirst);
     }
@@ -123,6 +130,10 @@ where
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Err(refused) => Err(unserved(refused.into(), id)),
     }
+}
+
+fn accepted() -> Response {
+    warp::reply::with_status("Accepted", StatusCode::ACCEPTED).into_response()
 }
 
 /// Where to post, as the first event says it: absolute from the root, a slash before the query.

@@ -19,7 +19,7 @@ use warp::reply::Response;
 const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// POST: a message of a session, or the `initialize` that opens one.
-pub async fn post<S, B>(
+pub(super) async fn post<S, B>(
     front: &Front,
     mount: &Arc<Mount>,
     headers: &HeaderMap,
@@ -52,7 +52,7 @@ where
 }
 
 /// GET: a stream for what the server says unasked, or the rest of one that broke.
-pub fn get(mount: &Mount, headers: &HeaderMap, head_only: bool) -> Result<Response, Refusal> {
+pub(super) fn get(mount: &Mount, headers: &HeaderMap, head_only: bool) -> Result<Response, Refusal> {
     let client = known(mount, headers)?;
     if !accepted(headers).events {
         return Err(Refusal::NotAcceptable { offered: "text/event-stream" });
@@ -68,14 +68,14 @@ pub fn get(mount: &Mount, headers: &HeaderMap, head_only: bool) -> Result<Respon
 }
 
 /// DELETE: the end of a session.
-pub fn delete(mount: &Mount, headers: &HeaderMap) -> Result<Response, Refusal> {
+pub(super) fn delete(mount: &Mount, headers: &HeaderMap) -> Result<Response, Refusal> {
     let client = known(mount, headers)?;
     mount.leave(client.id().as_str());
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// A POST that stands alone.
-pub async fn once(
+pub(super) async fn once(
     mount: &Arc<Mount>,
     payload: Payload,
     accepted: Accepted,
@@ -189,12 +189,12 @@ fn primes(client: &Client) -> bool {
 }
 
 /// There is no such session, for a legacy client.
-pub fn not_found(id: Option<Box<str>>) -> Refusal {
+pub(super) fn not_found(id: Option<Box<str>>) -> Refusal {
     Refusal::NotFound { id, era: Era::Legacy }
 }
 
 /// A mount that does not serve, as a response.
-pub fn unserved(unserved: Unserved, id: Option<Box<str>>) -> Refusal {
+pub(super) fn unserved(unserved: Unserved, id: Option<Box<str>>) -> Refusal {
     match unserved {
         Unserved::Unavailable { error, retry_after } => Refusal::Unavailable { id, error, retry_after },
         Unserved::NoSession => not_found(id),

@@ -12,6 +12,7 @@ pub mod cors;
 mod deadline;
 pub mod endpoint;
 mod exchange;
+pub mod exclusive;
 mod farewell;
 mod front;
 pub mod gate;
@@ -29,6 +30,7 @@ mod stage;
 use bytes::Buf;
 use connection::ConnectionInfo;
 use endpoint::{Endpoint, Place};
+use exclusive::{AnyBody, Exclusive};
 use futures::Stream;
 use gate::Gate;
 use http::header::{ALLOW, HOST, ORIGIN};
@@ -92,20 +94,35 @@ where
     Gate::new(warp::service(routes(front)), guard, cors)
 }
 
+/// [`service`] for an application whose bodies are not `Sync`, such as axum's.
+pub fn embedded<B>(front: Arc<Front>) -> AnyBody<Gate<impl Service<Exclusive<B>>>>
+where
+    B: http_body::Body + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    AnyBody(service(front))
+}
+
 /// A tower service for requests with bodies of `B`, as [`warp::service`] gives it.
 pub trait Service<B>:
-    tower_service::Service<http::Request<B>, Response = Response, Error = Infallible, Future: Send>
+    tower_service::Service<http::Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
     + Clone
     + Send
     + Sync
+    + 'static
 {
 }
 
 impl<S, B> Service<B> for S where
-    S: tower_service::Service<http::Request<B>, Response = Response, Error = Infallible, Future: Send>
-        + Clone
+    S: tower_service::Service<
+            http::Request<B>,
+            Response = Response,
+            Error = Infallible,
+            Future: Send + 'static,
+        > + Clone
         + Send
         + Sync
+        + 'static
 {
 }
 

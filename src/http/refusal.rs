@@ -9,7 +9,7 @@ use http::{HeaderMap, Response, StatusCode};
 use warp::reply::Reply;
 
 use crate::wire::error::{Code, RpcError};
-use crate::wire::revision::{Era, Revision};
+use crate::wire::revision::Era;
 
 /// The raw JSON text of a request's id, if it could be read.
 pub type RawId = Option<Box<str>>;
@@ -35,7 +35,7 @@ pub enum Refusal {
         reason: Cow<'static, str>,
     },
     /// 400: the revision that a request speaks is not served here.
-    #[error("this router serves the revisions that begin with `initialize`: open a session with it")]
+    #[error("the revision {requested} is not served")]
     UnsupportedVersion {
         /// The id of the request.
         id: RawId,
@@ -147,11 +147,7 @@ impl Refusal {
                 &RpcError::new(Code::InvalidRequest, reason.clone()),
             ),
             Self::UnsupportedVersion { id, requested } => {
-                let legacy = Revision::ALL.into_iter().filter(|revision| revision.era() == Era::Legacy);
-                let error = RpcError::new(Code::UnsupportedVersion, message())
-                    .with("supported", legacy.map(Revision::as_str).collect::<Vec<_>>())
-                    .with("requested", requested.as_str());
-                answer(StatusCode::BAD_REQUEST, id.as_deref(), &error)
+                answer(StatusCode::BAD_REQUEST, id.as_deref(), &RpcError::unsupported_version(requested))
             }
             Self::BadHost(_) => {
                 answer(StatusCode::BAD_REQUEST, None, &RpcError::new(Code::InvalidRequest, message()))

@@ -25,7 +25,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// What else a response needs to know.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Manner {
+pub(super) struct Manner {
     /// The messages came as a batch, and their responses go as one.
     pub batch: bool,
     /// An event stream begins with an event that lets the client resume.
@@ -33,7 +33,7 @@ pub struct Manner {
 }
 
 /// The response to a POST: one JSON body if the responses are the first thing that is said, else an event stream.
-pub async fn respond(mut reader: StreamReader, accepted: Accepted, manner: Manner) -> Response {
+pub(super) async fn respond(mut reader: StreamReader, accepted: Accepted, manner: Manner) -> Response {
     let answers = if !accepted.json {
         None
     } else if accepted.events {
@@ -54,21 +54,26 @@ pub async fn respond(mut reader: StreamReader, accepted: Accepted, manner: Manne
 }
 
 /// A JSON body with status 200.
-pub fn json(body: Bytes) -> Response {
+pub(super) fn json(body: Bytes) -> Response {
     let mut response = Response::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// A response without a body.
-pub fn empty(status: StatusCode) -> Response {
+pub(super) fn empty(status: StatusCode) -> Response {
     let mut response = Response::default();
     *response.status_mut() = status;
     response
 }
 
 /// An event stream, which begins with `opening` and, at its end, drops `held`.
-pub fn events(reader: StreamReader, prime: bool, opening: Option<Bytes>, held: Option<Held>) -> Response {
+pub(super) fn events(
+    reader: StreamReader,
+    prime: bool,
+    opening: Option<Bytes>,
+    held: Option<Held>,
+) -> Response {
     reader.begin();
     let stream = Events {
         reader,
@@ -83,7 +88,7 @@ pub fn events(reader: StreamReader, prime: bool, opening: Option<Bytes>, held: O
 }
 
 /// The head of an event stream.
-pub fn set_event_headers(response: &mut Response) {
+pub(super) fn set_event_headers(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -91,7 +96,7 @@ pub fn set_event_headers(response: &mut Response) {
 }
 
 /// What lives as long as a stream does.
-pub type Held = Box<dyn std::any::Any + Send + Sync>;
+pub(super) type Held = Box<dyn std::any::Any + Send + Sync>;
 
 /// The body of an event stream.
 struct Events {
@@ -130,7 +135,7 @@ fn body(mut answers: Vec<Bytes>, as_batch: bool) -> Bytes {
 }
 
 /// The responses to a batch as one JSON array.
-pub fn batch(answers: &[Bytes]) -> Bytes {
+pub(super) fn batch(answers: &[Bytes]) -> Bytes {
     let mut body = Vec::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1);
     for (n, answer) in answers.iter().enumerate() {
         body.push(if n == 0 { b'[' } else { b',' });

@@ -95,7 +95,7 @@ impl Mount {
             Ok(_) => Ok(session),
             Err(error) => {
                 // The router made this handshake itself, so it counts.
-                let retry_after = self.count_failure(error.message.clone().into_owned());
+                let retry_after = self.count_failure(&error.message);
                 Err(Unserved::Unavailable { error, retry_after })
             }
         }

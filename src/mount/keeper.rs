@@ -49,7 +49,7 @@ async fn verify(mount: &Arc<Mount>, pool: &Arc<Pool>) {
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            Err(Fault::Failed(reason)) => drop(mount.count_failure(reason)),
+            Err(Fault::Failed(reason)) => drop(mount.count_failure(&reason)),
         }
     }
 }

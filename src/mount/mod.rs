@@ -15,6 +15,7 @@ use crate::session::{
     Client, EventStream, Home, Parts, Refused, Session, SessionId, Settings, StreamReader, Tally, Transport,
 };
 use crate::wire::{Code, Message, RpcError};
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use gate::Pass;
@@ -73,6 +74,16 @@ pub enum Seat {
     Taken(Arc<Client>),
     /// HTTP+SSE on a shared mount: which process fits is not known before `initialize` comes.
     Standing(SessionId, Arc<EventStream>),
+}
+
+impl Seat {
+    /// Says something to an HTTP+SSE client on its stream; to another one nothing.
+    pub fn tell(&self, message: Bytes) {
+        match self {
+            Self::Taken(client) => client.tell(message),
+            Self::Standing(_, stream) => stream.tell(message),
+        }
+    }
 }
 
 /// Why a mount does not serve a request.
@@ -358,17 +369,17 @@ impl Mount {
             PoolError::Closed => shutting_down(),
             PoolError::Spawn(spawn) => {
                 let reason = describe(spawn);
-                let wait = self.count_failure(reason.clone());
+                let wait = self.count_failure(&reason);
                 self.doubt.notify_one();
                 unavailable(format!("the server {} cannot be started: {reason}", self.name()), wait)
             }
         }
     }
 
-    fn count_failure(&self, reason: String) -> Duration {
+    fn count_failure(&self, reason: &str) -> Duration {
         let attempts = self.spec.restart.attempts;
         let mut facts = self.facts();
-        let wait = facts.health.failed(reason.clone(), attempts, Instant::now());
+        let wait = facts.health.failed(reason.to_owned(), attempts, Instant::now());
         let failed = facts.health.standing(attempts) == Standing::Failed;
         drop(facts);
         if failed {

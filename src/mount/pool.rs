@@ -2,7 +2,7 @@
 
 use super::gate::{Gate, Pass, Urgency};
 use crate::config::{CommandSpec, ServerName};
-use crate::peer::{Exit, Launch, Peer, SpawnError, Witness};
+use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,17 +41,18 @@ pub(super) struct Pool {
     house: House,
     warm: usize,
     slots: Arc<Semaphore>,
-    shelf: Mutex<Shelf>,
-    /// A spare was taken, or died.
+    stock: Mutex<Stock>,
+    /// A spare was taken, or died, or a place became free.
     taken: Notify,
     stop: CancellationToken,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Stock {
     spares: VecDeque<Peer>,
     deaths: u32,
-    running: BTreeMap<u32, Witness>,
+    /// Those of which something still runs, by the id that their leader has or had.
+    processes: BTreeMap<u32, Witness>,
 }
 
 /// Why no process can be had.
@@ -100,7 +101,7 @@ impl Pool {
             // A spare must leave room for a client.
             warm: warm.min(max),
             slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
-            shelf: Mutex::default(),
+            stock: Mutex::default(),
             taken: Notify::new(),
             stop: CancellationToken::new(),
         })
@@ -159,12 +160,12 @@ impl Pool {
 
     /// The ids of the processes that run.
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.lock().running.keys().copied().collect()
+        self.lock().running().map(|(pid, _)| *pid).collect()
     }
 
     /// Processes that run.
     pub(super) fn processes(&self) -> usize {
-        self.lock().running.len()
+        self.lock().running().count()
     }
 
     /// Whether the mount gave up on spares, because they exit.
@@ -180,15 +181,16 @@ impl Pool {
     /// Ends every process at once.
     pub(super) fn kill(&self) {
         self.close();
-        for process in self.lock().running.values() {
+        for process in self.lock().processes.values() {
             process.kill();
         }
     }
 
     fn take_spare(&self) -> Option<Peer> {
         let spare = {
-            let mut shelf = self.lock();
-            std::iter::from_fn(|| shelf.spares.pop_front()).find(|spare| spare.exit().is_none())
+            let mut stock = self.lock();
+            stock.bury(&self.name);
+            stock.spares.pop_front()
         };
         if spare.is_some() {
             self.taken.notify_one();
@@ -199,9 +201,10 @@ impl Pool {
     async fn fill(self: &Arc<Self>) {
         loop {
             let (spares, deaths) = {
-                let mut shelf = self.lock();
-                shelf.spares.retain(|spare| spare.exit().is_none());
-                (shelf.spares.len(), shelf.deaths)
+                let mut stock = self.lock();
+                // One that exited at once was not on the stock yet when its end was noticed.
+                stock.bury(&self.name);
+                (stock.spares.len(), stock.deaths)
             };
             if spares >= self.warm || deaths >= SPARE_DEATHS {
                 return;
@@ -209,11 +212,12 @@ impl Pool {
             if deaths > 0 {
                 tokio::time::sleep(SPARE_PAUSE * 2u32.pow(deaths - 1)).await;
             }
-            // A full mount has no spares; the next session that ends makes room for one.
+            // A full mount has no spares; the next process that ends makes room for one.
             let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
             match self.start(slot, Urgency::Spare).await {
-                Ok((peer, _pass)) => self.shelve(peer),
-                Err(error) => {
+                Ok((peer, _pass)) => self.keep(peer),
+                Err(PoolError::Full | PoolError::HouseFull | PoolError::Closed) => return,
+                Err(error @ PoolError::Spawn(_)) => {
                     tracing::debug!(server = %self.name, "no spare process: {error}");
                     self.lock().deaths += 1;
                 }
@@ -221,7 +225,7 @@ impl Pool {
         }
     }
 
-    fn shelve(&self, peer: Peer) {
+    fn keep(&self, peer: Peer) {
         self.lock().spares.push_back(peer);
         if self.stop.is_cancelled() {
             self.close();
@@ -257,25 +261,20 @@ impl Pool {
     /// The place of a process is free when nothing of it runs any more.
     fn watch(self: &Arc<Self>, peer: &Peer, slot: OwnedSemaphorePermit, place: OwnedSemaphorePermit) {
         let (pool, peer, pid) = (self.clone(), peer.witness(), peer.pid());
-        self.lock().running.insert(pid, peer.clone());
+        self.lock().processes.insert(pid, peer.clone());
         self.house.tracker.spawn(async move {
-            let exit = peer.exited().await;
-            pool.mourn(&exit);
+            peer.exited().await;
+            pool.mourn();
             peer.gone().await;
-            pool.lock().running.remove(&pid);
+            pool.lock().processes.remove(&pid);
             drop((slot, place));
+            pool.taken.notify_one();
         });
     }
 
     /// A process has ended; perhaps it was a spare.
-    fn mourn(&self, exit: &Exit) {
-        let mut shelf = self.lock();
-        let before = shelf.spares.len();
-        shelf.spares.retain(|spare| spare.exit().is_none());
-        if shelf.spares.len() < before && !exit.asked {
-            shelf.deaths += 1;
-            drop(shelf);
-            tracing::warn!(server = %self.name, "a spare process {exit}");
+    fn mourn(&self) {
+        if self.lock().bury(&self.name) {
             self.taken.notify_one();
         }
     }
@@ -284,7 +283,29 @@ impl Pool {
         if self.stop.is_cancelled() { PoolError::Closed } else { error }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stock {
+    /// Removes the spares that have ended, and counts those that nobody had asked to. Whether there were any.
+    fn bury(&mut self, name: &ServerName) -> bool {
+        let before = self.deaths;
+        let deaths = &mut self.deaths;
+        self.spares.retain(|spare| {
+            let exit = spare.exit();
+            if let Some(exit) = exit.filter(|exit| !exit.asked) {
+                *deaths += 1;
+                tracing::warn!(server = %name, "a spare process {exit}");
+            }
+            exit.is_none()
+        });
+        self.deaths > before
+    }
+
+    /// The processes that run, without those that only left something behind.
+    fn running(&self) -> impl Iterator<Item = (&u32, &Witness)> {
+        self.processes.iter().filter(|(_, process)| process.exit().is_none())
     }
 }

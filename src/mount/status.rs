@@ -2,6 +2,7 @@
 
 use super::health::Standing;
 use super::{Mount, Target};
+use crate::protocol::Opened;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -135,7 +136,7 @@ impl Mount {
             state,
             error,
             era: opened.map(|_| "legacy"),
-            protocol_version: opened.map(|opened| opened.version()),
+            protocol_version: opened.map(Opened::version),
             server_info: info.and_then(|info| RawValue::from_string(info.to_owned()).ok()),
             pids: self.pool.as_ref().map_or_else(Vec::new, |pool| pool.pids()),
             sessions,

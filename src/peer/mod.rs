@@ -151,6 +151,11 @@ impl Witness {
         self.0.exit()
     }
 
+    /// How the leader ended, if it has.
+    pub fn exit(&self) -> Option<Exit> {
+        self.0.exit.get().copied()
+    }
+
     /// Goes to the end of the ladder at once, as [`Peer::kill`] does.
     pub fn kill(&self) {
         self.0.asked.store(true, Ordering::Relaxed);

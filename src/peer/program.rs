@@ -60,6 +60,9 @@ fn search(program: &str, base: &Path, list: &OsStr, whose: Whose) -> Result<Path
             }
         }
     }
+    if let Some(path) = itself(program, env::current_exe().ok()) {
+        return Ok(path);
+    }
     if let Some(path) = not_executable {
         return Err(SpawnError::NotExecutable { path });
     }
@@ -69,6 +72,13 @@ fn search(program: &str, base: &Path, list: &OsStr, whose: Whose) -> Result<Path
         Whose::Command => "the PATH that its \"env\" sets".to_owned(),
     };
     Err(SpawnError::NotInPath { program: program.to_owned(), searched, hint: hint(program) })
+}
+
+/// The program that runs now, if that is what is named: its demo server can be mounted before it is installed.
+fn itself(program: &str, running: Option<PathBuf>) -> Option<PathBuf> {
+    let is_named =
+        |path: &PathBuf| program == env!("CARGO_PKG_NAME") && path.file_stem() == Some(OsStr::new(program));
+    running.filter(is_named).filter(|path| matches!(Found::at(path), Found::Program))
 }
 
 /// What to do about a well-known program that is missing.
@@ -173,6 +183,18 @@ mod tests {
         command.env.insert("PATH".into(), "/secret".into());
         let error = resolve(&command, None, Some("/nowhere".into())).unwrap_err().to_string();
         assert!(error.contains("install Node.js") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn the_running_program_is_found_by_its_name_only() {
+        let root = tempfile::tempdir().unwrap();
+        file(root.path(), "mcp-switchboard", 0o755);
+        file(root.path(), "application", 0o755);
+        let running = |name: &str| Some(root.path().join(name));
+        assert_eq!(itself("mcp-switchboard", running("mcp-switchboard")), running("mcp-switchboard"));
+        assert_eq!(itself("mcp-switchboard", running("application")), None);
+        assert_eq!(itself("application", running("application")), None);
+        assert_eq!(itself("mcp-switchboard", running("nowhere/mcp-switchboard")), None);
     }
 
     #[test]

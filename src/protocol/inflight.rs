@@ -71,7 +71,7 @@ impl Inflight {
             return Some(self.forget(flight));
         }
         let value: serde_json::Value = serde_json::from_str(id).ok()?;
-        let same = |key: &&Box<str>| {
+        let same = |key: &str| {
             serde_json::from_str::<serde_json::Value>(key).is_ok_and(|key| {
                 match (key.as_f64(), value.as_f64()) {
                     (Some(a), Some(b)) => a.total_cmp(&b).is_eq(),
@@ -79,7 +79,7 @@ impl Inflight {
                 }
             })
         };
-        let key = self.flights.keys().find(same)?.clone();
+        let key = self.flights.keys().find(|key| same(key))?.clone();
         let flight = self.flights.remove(&key)?;
         Some(self.forget(flight))
     }

@@ -27,12 +27,11 @@ impl Memory {
     /// Takes note of a request that has succeeded.
     pub(super) fn learn(&mut self, effect: Effect) {
         match effect {
-            Effect::None | Effect::Initialize => {}
             Effect::SetLevel(params) => self.level = Some(params),
             Effect::Subscribe(params) if self.subscriptions.len() < MOST_SUBSCRIPTIONS => {
                 self.subscriptions.insert(params);
             }
-            Effect::Subscribe(_) => {}
+            Effect::Subscribe(_) | Effect::None | Effect::Initialize => {}
             Effect::Unsubscribe(params) => {
                 self.subscriptions.remove(&params);
             }

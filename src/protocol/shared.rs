@@ -83,7 +83,7 @@ impl Shared {
     pub fn handle(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
         match input {
             Input::Request { client, exchange, message } => {
-                self.request(client, exchange, &message, now, out)
+                self.request(client, exchange, &message, now, out);
             }
             Input::Notice { client, message } => self.notice(client, &message, now, out),
             Input::Server(message) => self.server(&message, now, out),

@@ -50,7 +50,7 @@ impl Straight {
         match input {
             Input::Request { exchange, message, .. } => self.request(exchange, &message, now, out),
             Input::Notice { message, .. } => self.notice(&message, now, out),
-            Input::Server(message) => self.server(message, now, out),
+            Input::Server(message) => self.server(&message, now, out),
             Input::Unreadable { id, error } => self.unreadable(id.as_deref(), &error, out),
             Input::Exited(error) => {
                 self.own.clear();
@@ -138,19 +138,19 @@ impl Straight {
         out.push(Output::ToServer(message.raw().clone()));
     }
 
-    fn server(&mut self, message: Message, now: Instant, out: &mut Vec<Output>) {
+    fn server(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
         match message.kind() {
-            Kind::Result | Kind::Error => self.server_answers(&message, out),
-            Kind::Request => self.to_client(Addressee::Anyone, &message, Class::Question, out),
+            Kind::Result | Kind::Error => self.server_answers(message, out),
+            Kind::Request => self.to_client(Addressee::Anyone, message, Class::Question, out),
             Kind::Notification => {
                 let (to, class) = match message.method() {
-                    "notifications/progress" => (self.progress(&message, now), Class::Passing),
+                    "notifications/progress" => (self.progress(message, now), Class::Passing),
                     "notifications/message" => (Addressee::Anyone, Class::Passing),
                     "notifications/resources/updated" => (Addressee::Announcement, Class::Notice),
                     method if method.ends_with("/list_changed") => (Addressee::Announcement, Class::Notice),
                     _ => (Addressee::Anyone, Class::Notice),
                 };
-                self.to_client(to, &message, class, out);
+                self.to_client(to, message, class, out);
             }
         }
     }

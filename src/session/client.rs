@@ -5,6 +5,7 @@ use super::{Link, Session, SessionId, State};
 use crate::peer::Peer;
 use crate::protocol::{ClientKey, ExchangeKey, Input, Opened};
 use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -132,6 +133,13 @@ impl Client {
         }
     }
 
+    /// Says something of the router's own on the stream of an HTTP+SSE client.
+    pub fn tell(&self, message: Bytes) {
+        if let Some(seat) = self.session.lock().clients.get(&self.key) {
+            seat.streams.tell(message);
+        }
+    }
+
     /// Ends the client's part in the session; a dedicated session ends with it.
     pub fn leave(&self) {
         self.session.leave(self.key);
@@ -155,7 +163,9 @@ impl Client {
         let Some(seat) = state.clients.get_mut(&self.key) else { return Attempt::Ended };
         seat.last_active = now;
         if requests == 0 {
-            messages.iter().for_each(|message| self.notice(state, message, now));
+            for message in messages {
+                self.notice(state, message, now);
+            }
             return Attempt::Done(Posted::Accepted);
         }
         let (stream, reader) = seat.streams.open_response(requests, form);

@@ -124,7 +124,7 @@ impl Session {
                 return;
             }
             match self.home.replace().await {
-                Ok(peer) => return self.go_on_with(peer),
+                Ok(peer) => return self.go_on_with(&peer),
                 Err(error) => {
                     tracing::warn!(server = %self.settings.name, "no new process for a session whose process died: {error}");
                     pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
@@ -134,7 +134,7 @@ impl Session {
         self.close();
     }
 
-    fn go_on_with(&self, peer: Peer) {
+    fn go_on_with(&self, peer: &Peer) {
         let now = Instant::now();
         let mut state = self.lock();
         if matches!(state.link, Link::Ended(_)) {

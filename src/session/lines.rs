@@ -31,7 +31,9 @@ impl Listener for Ear {
             Line::Whole(line) => match Payload::parse(line.clone(), session.settings.depth) {
                 Ok(Payload::One(message)) => session.hear(message, now),
                 Ok(Payload::Batch(messages)) => {
-                    messages.into_iter().for_each(|message| session.hear(message, now))
+                    for message in messages {
+                        session.hear(message, now);
+                    }
                 }
                 Err(malformed) => session.hear_malformed(&line, &malformed, now),
             },

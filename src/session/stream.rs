@@ -32,7 +32,7 @@ pub struct EventStream {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Pushed {
+pub(super) enum Pushed {
     /// It will be sent.
     Queued,
     /// The reader is too slow; the message could be lost, and was.
@@ -70,6 +70,7 @@ pub struct StreamReader {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts, not the states of one thing")]
 struct Ring {
     /// Kept and unsent messages; the first has the number `first`.
     events: VecDeque<Bytes>,
@@ -97,6 +98,11 @@ impl EventStream {
     /// Becomes its reader.
     pub fn read(self: &Arc<Self>) -> StreamReader {
         self.attach(None)
+    }
+
+    /// Queues a message of the router's own.
+    pub fn tell(&self, message: Bytes) {
+        let _ = self.push_answer(message);
     }
 
     /// Ends it, once what is queued has been sent.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A message that finds no stream waits this long, and no more than so many of them.
-const WAITING_TIME: Duration = Duration::from_secs(60);
+const WAITING_TIME: Duration = Duration::from_mins(1);
 const WAITING_MESSAGES: usize = 64;
 
 /// Streams that have ended are kept for resuming this long, and no more than so many.
-const FINISHED_TIME: Duration = Duration::from_secs(60);
+const FINISHED_TIME: Duration = Duration::from_mins(1);
 const FINISHED_STREAMS: usize = 16;
 const FINISHED_BYTES: usize = 16 << 20;
 
@@ -233,6 +233,13 @@ impl Streams {
             Transport::Streamable | Transport::Once => {
                 self.standalone.iter().any(|stream| stream.is_attached())
             }
+        }
+    }
+
+    /// Says something of the router's own on the one stream of HTTP+SSE.
+    pub(super) fn tell(&self, message: Bytes) {
+        if let Transport::Sse(stream) = &self.transport {
+            stream.tell(message);
         }
     }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::revision::{Era, Revision};
+
 /// The code of an error that the router itself gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -132,6 +134,18 @@ impl RpcError {
     /// An error without data.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), data: Map::new() }
+    }
+
+    /// The revision `requested` is not served, those that begin with `initialize` are: clients of both eras then fall back
+    /// to it (2026-07-28, basic/versioning).
+    pub fn unsupported_version(requested: &str) -> Self {
+        let legacy = Revision::ALL.into_iter().filter(|revision| revision.era() == Era::Legacy);
+        Self::new(
+            Code::UnsupportedVersion,
+            "this router serves the revisions that begin with `initialize`: open a session with it",
+        )
+        .with("supported", legacy.map(Revision::as_str).collect::<Vec<_>>())
+        .with("requested", requested)
     }
 
     /// The same error with one more member of `data`.

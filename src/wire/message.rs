@@ -76,7 +76,7 @@ impl Payload {
         check_text(&raw)?;
         let mut scanner = Scanner::new(&raw, depth_limit);
         let told = |fault| tell(fault, depth_limit);
-        if scanner.next().map_err(told)? != b'[' {
+        if scanner.peek().map_err(told)? != b'[' {
             return envelope(&raw, scanner, depth_limit).map(Self::One);
         }
         let mut items = Vec::new();
@@ -222,7 +222,7 @@ impl Fields {
                 name => fields.place(name),
             };
             if let Some(place) = place {
-                let twice = !place.is_empty();
+                let twice = !Range::is_empty(place);
                 *place = value;
                 fields.twice |= twice;
             }
@@ -260,7 +260,7 @@ impl Fields {
 }
 
 fn envelope(raw: &Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result<Message, Malformed> {
-    if scanner.next().map_err(|fault| tell(fault, depth_limit))? != b'{' {
+    if scanner.peek().map_err(|fault| tell(fault, depth_limit))? != b'{' {
         // The whole text must still be valid JSON for the client to be told the right thing.
         scanner.value().and_then(|_| scanner.end()).map_err(|fault| tell(fault, depth_limit))?;
         return Err(Malformed::NotJsonRpc { what: "it must be an object", id: None });

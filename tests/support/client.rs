@@ -1,257 +1,261 @@
-//! A lean MCP client, which says what it is told and hides nothing of the answers.
+//! A lean client of Streamable HTTP, which shows every status, header and event.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::events::{Events, PATIENCE};
+use super::router::Router;
+use super::within;
 
-const JSON: &str = "application/json";
-const EVENTS: &str = "text/event-stream";
-
-/// A client with the headers that it sends on every request. A clone shares the session.
+/// What a client says of itself in `initialize`.
 #[derive(Clone)]
-pub struct Client {
-    pub http: reqwest::Client,
-    pub url: String,
-    pub headers: HeaderMap,
+pub(crate) struct Hello {
+    pub(crate) version: &'static str,
+    pub(crate) capabilities: Value,
+    pub(crate) name: &'static str,
 }
 
-/// A response whose body may still be coming.
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    response: reqwest::Response,
+/// A client with a session.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+    version: String,
+    session: String,
+    /// The result of `initialize`.
+    pub(crate) opened: Value,
+    last_id: AtomicU64,
+}
+
+/// An answer to a request over HTTP: JSON or events, read message by message.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    body: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    read: Vec<u8>,
+    ended: bool,
+}
+
+impl Default for Hello {
+    fn default() -> Self {
+        Self { version: "2025-11-25", capabilities: json!({}), name: "story" }
+    }
+}
+
+impl Hello {
+    /// The message that opens a session.
+    pub(crate) fn initialize(&self) -> Value {
+        let info = json!({ "name": self.name, "version": "1" });
+        let params = json!({
+            "protocolVersion": self.version, "capabilities": self.capabilities, "clientInfo": info,
+        });
+        json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params })
+    }
 }
 
 impl Client {
-    /// A client that accepts everything and has no session.
-    pub fn at(url: impl Into<String>) -> Self {
-        let client = Self { http: reqwest::Client::new(), url: url.into(), headers: HeaderMap::new() };
-        client.with("accept", &format!("{JSON}, {EVENTS}")).with("content-type", JSON)
+    /// Opens a session on a mount.
+    pub(crate) async fn open(router: &Router, mount: &str) -> Self {
+        Self::open_as(router, mount, &Hello::default()).await
     }
 
-    /// A client in a session of the newest legacy revision, which can do everything that servers may ask for.
-    pub async fn open(url: impl Into<String>) -> Self {
-        Self::open_as(url, "2025-11-25", json!({ "sampling": {}, "elicitation": {}, "roots": {} })).await
-    }
-
-    /// A client in a session.
-    pub async fn open_as(url: impl Into<String>, revision: &str, capabilities: Value) -> Self {
-        let mut client = Self::at(url);
-        let answer = client.request(json!("initialize"), "initialize", hello(revision, capabilities)).await;
-        assert_eq!(answer.status, 200);
-        let session = answer.header("mcp-session-id").to_owned();
-        assert_eq!(answer.outcome().await["result"]["protocolVersion"], revision);
-        client = client.with("mcp-session-id", &session).with("mcp-protocol-version", revision);
-        client.notify("notifications/initialized", json!({})).await;
-        client
-    }
-
-    /// The same client with another header.
-    pub fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
-        self
-    }
-
-    /// The same client without a header.
-    pub fn without(mut self, name: &str) -> Self {
-        self.headers.remove(name);
-        self
-    }
-
-    /// The same session, in which answers are one JSON body.
-    pub fn json_only(&self) -> Self {
-        self.clone().with("accept", JSON)
-    }
-
-    /// The same session, in which answers are event streams: they begin before the server says anything.
-    pub fn events_only(&self) -> Self {
-        self.clone().with("accept", EVENTS)
-    }
-
-    /// The id of its session.
-    pub fn session(&self) -> &str {
-        self.headers["mcp-session-id"].to_str().unwrap()
-    }
-
-    /// Any request.
-    pub async fn send(&self, method: Method, body: impl Into<reqwest::Body>) -> Answer {
-        let request = self.http.request(method, &self.url).headers(self.headers.clone()).body(body);
-        let response = tokio::time::timeout(PATIENCE, request.send()).await;
-        let response = response.expect("the router does not answer").unwrap();
-        Answer { status: response.status(), headers: response.headers().clone(), response }
-    }
-
-    pub async fn post(&self, body: impl Into<reqwest::Body>) -> Answer {
-        self.send(Method::POST, body).await
-    }
-
-    pub async fn get(&self) -> Answer {
-        self.send(Method::GET, "").await
-    }
-
-    pub async fn delete(&self) -> Answer {
-        self.send(Method::DELETE, "").await
-    }
-
-    pub async fn request(&self, id: Value, method: &str, params: Value) -> Answer {
-        self.post(request(id, method, params)).await
-    }
-
-    /// Calls a tool.
-    pub async fn call(&self, id: impl Into<Value>, tool: &str, arguments: Value) -> Answer {
-        self.request(id.into(), "tools/call", json!({ "name": tool, "arguments": arguments })).await
-    }
-
-    /// Calls a tool and wants to know how far it is: the token of its progress is the id.
-    pub async fn call_with_progress(&self, id: i64, tool: &str, arguments: Value) -> Answer {
-        let params = json!({ "name": tool, "arguments": arguments, "_meta": { "progressToken": id } });
-        self.request(json!(id), "tools/call", params).await
-    }
-
-    /// Calls a tool, and returns the text that it answers with.
-    pub async fn ask(&self, tool: &str, arguments: Value) -> String {
-        let outcome = self.call("ask", tool, arguments).await.outcome().await;
-        outcome["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{outcome}")).to_owned()
-    }
-
-    /// Sends what needs no answer, and gets none.
-    pub async fn tell(&self, message: Value) {
-        let answer = self.post(message.to_string()).await;
-        assert_eq!(answer.status, 202);
-        assert_eq!(answer.text().await, "");
-    }
-
-    pub async fn notify(&self, method: &str, params: Value) {
-        self.tell(json!({ "jsonrpc": "2.0", "method": method, "params": params })).await;
-    }
-
-    /// Answers a request of the server.
-    pub async fn answer(&self, question: &Value, result: Value) {
-        self.tell(json!({ "jsonrpc": "2.0", "id": question["id"], "result": result })).await;
-    }
-
-    /// Has a puppet do something at once.
-    pub async fn order(&self, orders: Value) {
-        self.notify("notifications/order", orders).await;
-    }
-
-    /// Has a puppet write lines.
-    pub async fn have_said(&self, lines: &[String]) {
-        self.order(json!({ "say": lines })).await;
-    }
-
-    /// What a puppet has read so far.
-    pub async fn received(&self) -> Vec<String> {
-        let outcome = self.request(json!("received"), "received", json!({})).await.outcome().await;
-        serde_json::from_value(outcome["result"]["lines"].clone()).unwrap()
-    }
-
-    /// Waits until a puppet has read a line with this text (not counting orders), and returns it.
-    pub async fn received_line(&self, text: &str) -> String {
-        let client = self.json_only();
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let mut lines = client.received().await.into_iter();
-            let line = lines.find(|line| line.contains(text) && !line.contains("notifications/order"));
-            if let Some(line) = line {
-                return line;
+    /// Opens a session on a mount, with a handshake of its own.
+    pub(crate) async fn open_as(router: &Router, mount: &str, hello: &Hello) -> Self {
+        match Self::try_open(router, mount, hello).await {
+            Ok(client) => client,
+            Err(mut reply) => {
+                let said = reply.next().await;
+                panic!("{} instead of a session: {said:?}", reply.status)
             }
-            assert!(Instant::now() < until, "the server was never told {text}");
         }
     }
 
-    /// Opens the stream on which the server speaks unasked.
-    pub async fn listen(&self) -> Events {
-        self.events_only().get().await.events()
+    /// Tries to open a session; else what the router answered.
+    pub(crate) async fn try_open(router: &Router, mount: &str, hello: &Hello) -> Result<Self, Reply> {
+        let mut client = Self {
+            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            url: router.url(&format!("/servers/{mount}/mcp")),
+            version: String::new(),
+            session: String::new(),
+            opened: Value::Null,
+            last_id: AtomicU64::new(0),
+        };
+        let mut reply = client.post(&hello.initialize()).await;
+        let Some(session) = reply.headers.get("mcp-session-id") else { return Err(reply) };
+        client.session = session.to_str().expect("visible characters").to_owned();
+        let answer = reply.next().await.expect("an answer to initialize");
+        client.opened = answer["result"].clone();
+        client.version = answer["result"]["protocolVersion"].as_str().expect("a version").to_owned();
+        client.notify("notifications/initialized", json!({})).await;
+        Ok(client)
     }
 
-    /// Goes on with a stream behind an event.
-    pub async fn resume(&self, after: &str) -> Answer {
-        self.events_only().with("last-event-id", after).get().await
+    /// The id of the session.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
     }
 
-    /// Whether the session still serves.
-    pub async fn assert_serves(&self) {
-        let answer = self.request(json!("still there?"), "ping", json!({})).await;
-        assert_eq!(answer.status, 200);
-        let outcome = answer.outcome().await;
-        assert_eq!((&outcome["id"], &outcome["result"]), (&json!("still there?"), &json!({})), "{outcome}");
-    }
-}
-
-impl Answer {
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {:?}", self.headers)).to_str().unwrap()
+    /// POST of one message.
+    pub(crate) async fn post(&self, message: &Value) -> Reply {
+        self.send(self.on(Method::POST).json(message)).await
     }
 
-    pub fn is_json(&self) -> bool {
-        self.headers.get("content-type").is_some_and(|value| value == JSON)
+    /// A notification, or an answer to a question of the server.
+    pub(crate) async fn tell(&self, message: &Value) {
+        let reply = self.post(message).await;
+        assert_eq!(reply.status, 202, "{message}");
     }
 
-    pub fn is_stream(&self) -> bool {
-        self.headers.get("content-type").is_some_and(|value| value == EVENTS)
+    /// A notification.
+    pub(crate) async fn notify(&self, method: &str, params: Value) {
+        self.tell(&json!({ "jsonrpc": "2.0", "method": method, "params": params })).await;
     }
 
-    /// The body to its end, as it came.
-    pub async fn text(self) -> String {
-        let text = tokio::time::timeout(PATIENCE, self.response.text()).await;
-        text.expect("the body does not end").unwrap()
+    /// An answer to a question of the server.
+    pub(crate) async fn answer(&self, question: &Value, result: Value) {
+        self.tell(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": result })).await;
     }
 
-    /// The one JSON body.
-    pub async fn json(self) -> Value {
-        assert!(self.is_json(), "{:?}", self.headers);
-        serde_json::from_str(&self.text().await).unwrap()
+    /// A request; the reply is read by the caller.
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> Reply {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        self.post(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })).await
     }
 
-    /// The events of a stream.
-    pub fn events(self) -> Events {
-        assert_eq!(self.status, 200);
-        assert!(self.is_stream(), "{:?}", self.headers);
-        Events::of(self.response)
+    /// A request, and the response to it; what precedes the response is dropped.
+    pub(crate) async fn request(&self, method: &str, params: Value) -> Value {
+        let mut reply = self.ask(method, params).await;
+        assert_eq!(reply.status, 200, "{method}");
+        reply.response().await
     }
 
-    /// Every message until the end, the response last, whichever form they come in.
-    pub async fn messages(self) -> Vec<Value> {
-        if self.is_json() {
-            return vec![self.json().await];
+    /// Begins a tool's call.
+    pub(crate) async fn begin(&self, tool: &str, arguments: Value) -> Reply {
+        self.ask("tools/call", json!({ "name": tool, "arguments": arguments })).await
+    }
+
+    /// The response to a tool's call.
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
+        self.request("tools/call", json!({ "name": tool, "arguments": arguments })).await
+    }
+
+    /// The text that a tool answers.
+    pub(crate) async fn text(&self, tool: &str, arguments: Value) -> String {
+        text(&self.call(tool, arguments).await)
+    }
+
+    /// GET: a stream for what the server says unasked.
+    pub(crate) async fn listen(&self) -> Reply {
+        let reply = self.send(self.on(Method::GET)).await;
+        assert_eq!(reply.status, 200);
+        reply
+    }
+
+    /// DELETE: the end of the session. Returns the status.
+    pub(crate) async fn leave(&self) -> u16 {
+        self.send(self.on(Method::DELETE)).await.status
+    }
+
+    fn on(&self, method: Method) -> RequestBuilder {
+        let accept = match method {
+            Method::GET => "text/event-stream",
+            _ => "application/json, text/event-stream",
+        };
+        let request = self.http.request(method, &self.url).header("accept", accept);
+        if self.session.is_empty() {
+            return request;
         }
-        self.events().messages().await
+        let request = request.header("mcp-session-id", &self.session);
+        if self.version.is_empty() { request } else { request.header("mcp-protocol-version", &self.version) }
     }
 
-    /// The response, whichever form it comes in.
-    pub async fn outcome(self) -> Value {
-        self.messages().await.pop().expect("no response")
+    async fn send(&self, request: RequestBuilder) -> Reply {
+        let answer = within("an answer over HTTP", request.send()).await.expect("an answer over HTTP");
+        Reply {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            body: answer.bytes_stream().boxed(),
+            read: Vec::new(),
+            ended: false,
+        }
+    }
+}
+
+impl Reply {
+    /// The next message; None at the proper end of the body.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        let events = self.headers.get("content-type").is_some_and(|of| of == "text/event-stream");
+        while events || !self.ended {
+            if let Some(message) = self.event().filter(|_| events) {
+                return Some(message);
+            }
+            match within("the next message", self.body.next()).await {
+                Some(bytes) => self.read.extend(bytes.expect("the body ends properly")),
+                None if events || self.ended => return None,
+                None => self.ended = true,
+            }
+        }
+        serde_json::from_slice(&std::mem::take(&mut self.read)).ok()
     }
 
-    /// The status and the code of the error.
-    pub async fn refusal(self) -> (u16, i64) {
-        let status = self.status.as_u16();
-        (status, self.json().await["error"]["code"].as_i64().unwrap())
+    /// The response; what precedes it is dropped.
+    pub(crate) async fn response(&mut self) -> Value {
+        self.until(|message| message.get("method").is_none()).await
+    }
+
+    /// The next message of that method; what precedes it is dropped.
+    pub(crate) async fn method(&mut self, method: &str) -> Value {
+        self.until(|message| message["method"] == method).await
+    }
+
+    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self.next().await.expect("a message before the end");
+            if wanted(&message) {
+                return message;
+            }
+        }
+    }
+
+    /// Everything to the end.
+    pub(crate) async fn rest(&mut self) -> Vec<Value> {
+        let mut messages = Vec::new();
+        while let Some(message) = self.next().await {
+            messages.push(message);
+        }
+        messages
+    }
+
+    /// The code of the JSON-RPC error that the body is.
+    pub(crate) async fn code(&mut self) -> i64 {
+        code(&self.response().await)
+    }
+
+    /// The first message among the events read so far.
+    fn event(&mut self) -> Option<Value> {
+        loop {
+            let end = self.read.windows(2).position(|two| two == b"\n\n")?;
+            let event = self.read.drain(..end + 2).collect();
+            let event = String::from_utf8(event).expect("UTF-8");
+            let data: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
+            // A comment, or the event that only has an id.
+            if !data.concat().trim().is_empty() {
+                return Some(serde_json::from_str(&data.concat()).expect("a message"));
+            }
+        }
     }
 }
 
-/// The params of an `initialize`.
-pub fn hello(revision: &str, capabilities: Value) -> Value {
-    let client = json!({ "name": "story", "version": "1" });
-    json!({ "protocolVersion": revision, "capabilities": capabilities, "clientInfo": client })
+/// The text of a tool's result.
+pub(crate) fn text(response: &Value) -> String {
+    let text = response["result"]["content"][0]["text"].as_str();
+    text.unwrap_or_else(|| panic!("no text: {response}")).to_owned()
 }
 
-pub fn request(id: Value, method: &str, params: Value) -> String {
-    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
-}
-
-pub fn notification(method: &str, params: Value) -> String {
-    json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string()
-}
-
-pub fn result(id: impl Into<Value>, result: Value) -> String {
-    json!({ "jsonrpc": "2.0", "id": id.into(), "result": result }).to_string()
-}
-
-pub fn log_line(data: &str) -> String {
-    notification("notifications/message", json!({ "level": "info", "data": data }))
+/// The code of an error response.
+pub(crate) fn code(response: &Value) -> i64 {
+    response["error"]["code"].as_i64().unwrap_or_else(|| panic!("no error: {response}"))
 }

@@ -1,7 +1,36 @@
-//! What the stories share: the router under test, and a client of it.
+//! What the stories share: the binary under test, a client for it, and a look at processes.
 
-#![allow(dead_code, unreachable_pub, reason = "each file of stories uses the part that it needs")]
+#![allow(dead_code, reason = "no story uses everything")]
 
-pub mod client;
-pub mod events;
-pub mod router;
+pub(crate) mod client;
+pub(crate) mod events;
+pub(crate) mod mcp;
+pub(crate) mod process;
+pub(crate) mod puppet;
+pub(crate) mod raw;
+pub(crate) mod router;
+
+use std::time::{Duration, Instant};
+
+/// Longer than anything may take; only a failing story waits that long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for something that nobody announces: looks again and again until it is there.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < until, "it did not come about that {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits, but not for ever.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("it took too long: {what}"),
+    }
+}

@@ -3,6 +3,7 @@
 The params of a message, or the arguments of a call, may tell it, and are followed in this order:
 
     say: [line, ...]   writes each line as it is
+    mutter: text       writes it without ending the line
     fill: [id, bytes]  answers request `id` with that much text
     nest: [id, levels] answers request `id` with nested arrays
     flood: number      writes that many log messages
@@ -22,7 +23,7 @@ import sys
 
 CAPABILITIES = {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}}
 
-ORDERS = {"say", "fill", "nest", "flood", "answer", "close_stdout", "deaf", "exit"}
+ORDERS = {"say", "mutter", "fill", "nest", "flood", "answer", "close_stdout", "deaf", "exit"}
 
 
 def write(text):
@@ -38,6 +39,8 @@ def line(message):
 def obey(told, message):
     for text in told.get("say", []):
         write(text + "\n")
+    if "mutter" in told:
+        write(told["mutter"])
     if "fill" in told:
         id, size = told["fill"]
         line({"id": id, "result": {"text": "x" * size}})

@@ -1,192 +1,219 @@
-//! The router under test: the real binary, with real servers, on a port of its own.
+//! The real binary under test.
 
-use std::io::Read;
-use std::process::Stdio;
-use std::sync::OnceLock;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use tempfile::{NamedTempFile, TempDir};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tempfile::TempDir;
 
-use super::events::PATIENCE;
+use super::process;
+use super::{eventually, within};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_mcp-switchboard");
+/// The path of the binary, which is also the demo server.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mcp-switchboard");
 
-/// A running router. Dropping it ends it and its servers.
-pub struct Router {
+/// A running router. It and everything that it started end with the story.
+pub(crate) struct Router {
     child: Child,
-    /// `127.0.0.1:PORT`
-    pub address: String,
-    log: NamedTempFile,
-    _stdout: Lines<BufReader<ChildStdout>>,
-    _directory: Option<TempDir>,
+    address: String,
+    log: Arc<Mutex<String>>,
+    directory: TempDir,
+    http: reqwest::Client,
 }
 
-/// The entry of the demo server.
-pub fn demo() -> Value {
+/// An entry of the configuration file that mounts the demo server.
+pub(crate) fn demo() -> Value {
     json!({ "command": BINARY, "args": ["demo-server"] })
 }
 
-/// The entry of a server that says what it is told: see `puppet.py`.
-pub fn puppet() -> Value {
-    json!({ "command": python(), "args": ["-S", "-E", PUPPET] })
+/// An entry that runs a shell script, in which `$0` is the binary and `$1`, `$2`... are `args`.
+pub(crate) fn script(text: &str, args: &[&Path]) -> Value {
+    let args = args.iter().map(|path| path.to_str().expect("a readable path"));
+    let words: Vec<&str> = ["-c", text, BINARY].into_iter().chain(args).collect();
+    json!({ "command": "sh", "args": words })
 }
 
-/// The entry of a puppet that follows orders before it reads anything.
-pub fn puppet_told(orders: &Value) -> Value {
-    json!({ "command": python(), "args": ["-S", "-E", PUPPET, orders.to_string()] })
-}
-
-/// `entry` with another field.
-pub fn with(mut entry: Value, key: &str, value: Value) -> Value {
-    entry[key] = value;
+/// An entry with more keys than `entry` has.
+pub(crate) fn with(mut entry: Value, more: &Value) -> Value {
+    for (key, value) in more.as_object().expect("an object of keys") {
+        entry[key] = value.clone();
+    }
     entry
 }
 
 impl Router {
-    /// A router of one demo server, mounted as `demo`.
-    pub async fn of_demo() -> Self {
+    /// A router with these servers.
+    pub(crate) async fn mounting(servers: Value) -> Self {
+        Self::start(json!({ "mcpServers": servers }), &[]).await
+    }
+
+    /// A router with a demo server, mounted as `demo`.
+    pub(crate) async fn of_demo() -> Self {
         Self::mounting(json!({ "demo": demo() })).await
     }
 
-    /// A router of one puppet, mounted as `puppet`.
-    pub async fn of_puppet() -> Self {
-        Self::mounting(json!({ "puppet": puppet() })).await
+    /// A router with a configuration file that names paths in the router's directory.
+    pub(crate) async fn with_file(file: impl FnOnce(&Path) -> Value) -> Self {
+        let directory = TempDir::new().expect("a directory for the configuration");
+        let file = file(directory.path());
+        Self::configured(directory, &file, &[]).await
     }
 
-    /// A router of these servers.
-    pub async fn mounting(servers: Value) -> Self {
-        Self::configured(json!({ "mcpServers": servers }), &[]).await
+    /// A router with this configuration file and these options; returns when it listens.
+    pub(crate) async fn start(file: Value, options: &[&str]) -> Self {
+        let directory = TempDir::new().expect("a directory for the configuration");
+        Self::configured(directory, &file, options).await
     }
 
-    /// A router with this file and these options.
-    pub async fn configured(file: Value, options: &[&str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+    async fn configured(directory: TempDir, file: &Value, options: &[&str]) -> Self {
         let path = directory.path().join("servers.json");
-        std::fs::write(&path, file.to_string()).unwrap();
-        let mut words = vec!["--named-server-config", path.to_str().unwrap()];
-        words.extend(options);
-        let mut router = Self::started(&words).await;
-        router._directory = Some(directory);
-        router
+        std::fs::write(&path, file.to_string()).expect("the configuration can be written");
+        let path = path.to_str().expect("a readable path").to_owned();
+        let mut words = vec!["--port", "0", "--named-server-config", &path];
+        words.extend_from_slice(options);
+        Self::run(directory, &words).await
     }
 
-    /// A router with these options.
-    pub async fn started(options: &[&str]) -> Self {
-        let log = NamedTempFile::new().unwrap();
+    /// A router with this command line; returns when it listens.
+    pub(crate) async fn with_options(options: &[&str]) -> Self {
+        Self::run(TempDir::new().expect("a directory"), options).await
+    }
+
+    async fn run(directory: TempDir, words: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
-            .args(["--port", "0"])
-            .args(options)
+            .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log.reopen().unwrap())
-            .kill_on_drop(true)
+            .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = tokio::time::timeout(PATIENCE, stdout.next_line()).await.unwrap().unwrap();
-        let first = first.unwrap_or_else(|| panic!("no router: {}", read(&log)));
-        let address = first.strip_prefix("listening on http://").unwrap().to_owned();
-        Self { child, address, log, _stdout: stdout, _directory: None }
+            .expect("the binary runs");
+        let log = Arc::new(Mutex::new(String::new()));
+        keep(child.stderr.take().expect("it is piped"), log.clone());
+        let (sender, first) = tokio::sync::oneshot::channel();
+        let stdout = child.stdout.take().expect("it is piped");
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(stdout).lines();
+            let _ = sender.send(lines.next().and_then(Result::ok));
+            lines.for_each(drop);
+        });
+        let first = within("the router listens", first).await.ok().flatten().unwrap_or_default();
+        let Some(address) = first.strip_prefix("listening on ").map(str::to_owned) else {
+            panic!("the first line is {first:?}; the log: {}", log.lock().expect("no panic"))
+        };
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { child, address, log, directory, http }
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A path in a directory that is there as long as the router.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     /// The URL of a path.
-    pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
     }
 
     /// The URL of a mount's Streamable HTTP.
-    pub fn mcp(&self, mount: &str) -> String {
+    pub(crate) fn mcp(&self, mount: &str) -> String {
         self.url(&format!("/servers/{mount}/mcp"))
     }
 
     /// The URL of a mount's HTTP+SSE.
-    pub fn sse(&self, mount: &str) -> String {
+    pub(crate) fn sse(&self, mount: &str) -> String {
         self.url(&format!("/servers/{mount}/sse"))
     }
 
-    /// What `/status` says about a mount.
-    pub async fn status(&self, mount: &str) -> Value {
-        let answer = reqwest::get(self.url("/status")).await.unwrap();
-        answer.json::<Value>().await.unwrap()["servers"][mount].take()
+    /// GET: the status, and the body as JSON.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        let answer = within(path, self.http.get(self.url(path)).send()).await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
-    /// Waits until `/status` says about a mount what is wanted. It has no events to wait for.
-    pub async fn until(&self, mount: &str, wanted: impl Fn(&Value) -> bool) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let status = self.status(mount).await;
-            if wanted(&status) {
-                return;
-            }
-            assert!(Instant::now() < until, "{status}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    /// `/status`.
+    pub(crate) async fn status(&self) -> Value {
+        self.get("/status").await.1
+    }
+
+    /// What `/status` says of a mount.
+    pub(crate) async fn mount(&self, name: &str) -> Value {
+        self.status().await["servers"][name].take()
+    }
+
+    /// Waits until `/status` says that of a mount, and returns what it says.
+    pub(crate) async fn until(&self, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let seen = async || {
+            last = self.mount(name).await;
+            is(&last).then(|| last.clone())
+        };
+        eventually(&format!("{name} is {what}"), seen).await
+    }
+
+    /// Waits until the first handshake of a mount is over, its throw-away process gone, and `spares` are ready.
+    pub(crate) async fn settled(&self, name: &str, spares: usize) -> Vec<u32> {
+        let is = |mount: &Value| mount["state"] == "ready" && pids(mount).len() == spares;
+        pids(&self.until(name, &format!("ready with {spares} spares"), is).await)
+    }
+
+    /// Everything that it wrote to stderr.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("no panic").clone()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        process::signal(self.pid(), signal);
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        eventually("the router ends", async || self.child.try_wait().expect("it is our child")).await
+    }
+}
+
+/// The process ids in a mount's part of `/status`.
+pub(crate) fn pids(mount: &Value) -> Vec<u32> {
+    let pids = mount["pids"].as_array().into_iter().flatten();
+    pids.filter_map(|pid| u32::try_from(pid.as_u64()?).ok()).collect()
+}
+
+fn keep(mut from: impl Read + Send + 'static, to: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(read @ 1..) = from.read(&mut chunk) {
+            to.lock().expect("no panic").push_str(&String::from_utf8_lossy(&chunk[..read]));
         }
-    }
-
-    /// Everything that it has logged.
-    pub fn log(&self) -> String {
-        read(&self.log)
-    }
-
-    /// Sends bytes on a connection of their own; returns everything that comes until the router closes it.
-    pub async fn raw(&self, request: &[u8]) -> String {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        stream.write_all(request).await.unwrap();
-        let mut answer = Vec::new();
-        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-        read.expect("the router keeps the connection open").unwrap();
-        String::from_utf8(answer).unwrap()
-    }
-
-    /// Waits until the log says something. The log has no events to wait for.
-    pub async fn logged(&self, text: &str) -> String {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let log = self.log();
-            if log.contains(text) {
-                return log;
-            }
-            assert!(Instant::now() < until, "{text:?} was not logged: {log}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
+    });
 }
 
 impl Drop for Router {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the router's log:\n{}", self.log());
+            eprintln!("--- the router's log\n{}", self.log());
         }
-        let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) else { return };
-        // The second signal ends calls that are still in flight.
-        let _ = kill_process(pid, Signal::TERM);
-        let _ = kill_process(pid, Signal::INT);
-        let until = Instant::now() + Duration::from_secs(5);
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(2));
+        // The second signal ends it at once, and with it what it started.
+        self.signal(Signal::TERM);
+        self.signal(Signal::INT);
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
+        let left = process::descendants(self.pid());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        left.into_iter().for_each(process::kill);
     }
-}
-
-const PUPPET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/puppet.py");
-
-/// The interpreter itself: what is found as `python3` may be a script that looks for it on every start.
-fn python() -> &'static str {
-    static PYTHON: OnceLock<String> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let asked = ["-c", "import sys; print(sys.executable)"];
-        let output = std::process::Command::new("python3").args(asked).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    })
-}
-
-fn read(log: &NamedTempFile) -> String {
-    let mut text = Vec::new();
-    log.reopen().unwrap().read_to_end(&mut text).unwrap();
-    String::from_utf8_lossy(&text).into_owned()
 }
