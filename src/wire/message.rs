@@ -72,21 +72,22 @@ enum Method {
 impl Payload {
     /// Reads the body of a POST, or a line. Containers may be nested `depth_limit` deep.
     pub fn parse(raw: Bytes, depth_limit: usize) -> Result<Self, Malformed> {
-        let raw = flatten(raw);
         check_text(&raw)?;
+        // The text is judged as it came: a line break inside a string is no white space.
+        let line = flatten(raw.clone());
         let mut scanner = Scanner::new(&raw, depth_limit);
         let told = |fault| tell(fault, depth_limit);
         if scanner.peek().map_err(told)? != b'[' {
-            return envelope(&raw, scanner, depth_limit).map(Self::One);
+            return envelope(&line, scanner, depth_limit).map(Self::One);
         }
         let mut items = Vec::new();
         scanner.array(|item| items.push(item)).and_then(|()| scanner.end()).map_err(told)?;
         if items.is_empty() {
             return Err(Malformed::NotJsonRpc { what: "the batch is empty", id: None });
         }
-        let message = |item| {
-            let raw = raw.slice(item);
-            envelope(&raw, Scanner::new(&raw, depth_limit), depth_limit)
+        let message = |item: Range<usize>| {
+            let (raw, line) = (&raw[item.clone()], line.slice(item));
+            envelope(&line, Scanner::new(raw, depth_limit), depth_limit)
         };
         items.into_iter().map(message).collect::<Result<_, _>>().map(Self::Batch)
     }
@@ -384,6 +385,18 @@ mod tests {
         let Payload::Batch(items) = Payload::parse(raw, 8).unwrap() else { panic!("no batch") };
         assert_eq!(items[0].raw(), &br#"{"jsonrpc":"2.0","id":1,"method":"a"}"#[..]);
         assert_eq!(items[1].method(), "b");
+    }
+
+    #[test]
+    fn line_breaks_between_tokens_become_blanks_and_inside_strings_are_refused() {
+        let message = parse("{\"jsonrpc\":\r\n\"2.0\",\n\"id\":1,\"method\":\"a\"}").unwrap();
+        assert_eq!(message.raw(), &b"{\"jsonrpc\":  \"2.0\", \"id\":1,\"method\":\"a\"}"[..]);
+        for text in [
+            "{\"jsonrpc\":\"2.0\",\"id\":\"a\nb\",\"method\":\"c\"}",
+            "[{\"jsonrpc\":\"2.0\",\"method\":\"a\rb\"}]",
+        ] {
+            assert!(matches!(parse(text), Err(Malformed::NotJson(_))), "{text:?}");
+        }
     }
 
     proptest! {
