@@ -381,6 +381,18 @@ mod tests {
         assert_eq!(items[1].method(), "b");
     }
 
+    #[test]
+    fn line_breaks_between_tokens_become_blanks_and_inside_strings_are_refused() {
+        let message = parse("{\"jsonrpc\":\r\n\"2.0\",\n\"id\":1,\"method\":\"a\"}").unwrap();
+        assert_eq!(message.raw(), &b"{\"jsonrpc\":  \"2.0\", \"id\":1,\"method\":\"a\"}"[..]);
+        for text in [
+            "{\"jsonrpc\":\"2.0\",\"id\":\"a\nb\",\"method\":\"c\"}",
+            "[{\"jsonrpc\":\"2.0\",\"method\":\"a\rb\"}]",
+        ] {
+            assert!(matches!(parse(text), Err(Malformed::NotJson(_))), "{text:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
