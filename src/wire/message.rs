@@ -74,8 +74,9 @@ impl Payload {
     pub fn parse(raw: Bytes, depth_limit: usize) -> Result<Self, Malformed> {
         check_text(&raw)?;
         // The text is judged as it came: a line break inside a string is no white space.
-        let line = flatten(raw.clone());
-        let mut scanner = Scanner::new(&raw, depth_limit);
+        let judged = raw.clone();
+        let line = flatten(raw);
+        let mut scanner = Scanner::new(&judged, depth_limit);
         let told = |fault| tell(fault, depth_limit);
         if scanner.peek().map_err(told)? != b'[' {
             return envelope(&line, scanner, depth_limit).map(Self::One);
@@ -86,8 +87,8 @@ impl Payload {
             return Err(Malformed::NotJsonRpc { what: "the batch is empty", id: None });
         }
         let message = |item: Range<usize>| {
-            let (raw, line) = (&raw[item.clone()], line.slice(item));
-            envelope(&line, Scanner::new(raw, depth_limit), depth_limit)
+            let (judged, line) = (&judged[item.clone()], line.slice(item));
+            envelope(&line, Scanner::new(judged, depth_limit), depth_limit)
         };
         items.into_iter().map(message).collect::<Result<_, _>>().map(Self::Batch)
     }
