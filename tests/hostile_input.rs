@@ -8,7 +8,7 @@ use support::eventually;
 use support::mcp::{Client, log_line, request, result};
 use support::puppet::{puppet, puppet_told, router_of_puppet};
 use support::raw::{address, raw};
-use support::router::{Router, demo};
+use support::router::{Router, demo, with};
 
 #[tokio::test]
 async fn what_is_no_message_is_400_and_the_next_request_works() {
@@ -306,10 +306,10 @@ async fn an_answer_that_is_no_mcp_ends_its_call_with_31006() {
 
 #[tokio::test]
 async fn a_line_over_the_limit_ends_its_call_with_31005_and_the_process_is_kept() {
-    let file = json!({ "mcpServers": { "puppet": puppet() }, "limits": { "line": 100_000 } });
+    let alone = with(puppet(), &json!({ "pool": { "warm": 0 } }));
+    let file = json!({ "mcpServers": { "puppet": alone }, "limits": { "line": 100_000 } });
     let router = Router::start(file, &[]).await;
     let client = Client::open(router.mcp("puppet")).await;
-    router.settled("puppet", 2).await;
     let before = router.mount("puppet").await["pids"].take();
     let other = client.events_only().call("other", "any", json!({ "say": [] })).await;
     let fits = client.call(1, "any", json!({ "fill": [1, 99_000] })).await.outcome().await;
