@@ -50,6 +50,7 @@ struct Exchange {
 #[derive(Debug)]
 struct Waiting {
     since: Instant,
+    to: Addressee,
     message: Bytes,
     class: Class,
 }
@@ -157,7 +158,7 @@ impl Streams {
         if self.waiting.len() >= WAITING_MESSAGES || matches!(self.transport, Transport::Once) {
             return undelivered(message, class);
         }
-        self.waiting.push_back(Waiting { since: now, message, class });
+        self.waiting.push_back(Waiting { since: now, to, message, class });
         Delivered::Taken
     }
 
@@ -271,10 +272,10 @@ impl Streams {
     }
 
     fn flush(&mut self, now: Instant) {
-        for Waiting { since, message, class } in std::mem::take(&mut self.waiting) {
-            let taken = self.route(Addressee::Anyone).map(|stream| stream.push(message.clone(), class));
+        for Waiting { since, to, message, class } in std::mem::take(&mut self.waiting) {
+            let taken = self.route(to).map(|stream| stream.push(message.clone(), class));
             if taken != Some(Pushed::Queued) && now < since + WAITING_TIME {
-                self.waiting.push_back(Waiting { since, message, class });
+                self.waiting.push_back(Waiting { since, to, message, class });
             }
         }
     }
