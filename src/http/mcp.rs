@@ -112,7 +112,7 @@ async fn open(mount: &Arc<Mount>, payload: Payload, accepted: Accepted) -> Resul
     let Posted::Response(reader) = posted else { return Err(not_found(id)) };
     let mut response = respond(reader, accepted, Manner::default()).await;
     match client.failure() {
-        Some(error) if error.code == Code::ServerUnavailable => {
+        Some(error) if matches!(error.code, Code::ServerUnavailable | Code::ShuttingDown) => {
             let retry_after = std::time::Duration::from_secs(1);
             return Err(Refusal::Unavailable { id, error, retry_after });
         }
@@ -132,7 +132,8 @@ async fn in_session(
     payload: Payload,
     accepted: Accepted,
 ) -> Result<Response, Refusal> {
-    if mount.is_closing() {
+    // Answers and cancellations concern what is in flight, and that may finish.
+    if mount.is_closing() && has_request(&payload) {
         return refused_in_session(
             &payload,
             &RpcError::new(Code::ShuttingDown, "the router is shutting down"),
