@@ -1,7 +1,5 @@
 //! Which of a client's streams a message of the server goes to, and that it goes to one only.
 
-#![expect(clippy::unwrap_used, reason = "a story fails where it breaks")]
-
 mod support;
 
 use serde_json::{Value, json};
@@ -150,6 +148,20 @@ async fn what_finds_no_stream_waits_for_one() {
     for expected in ["one", "roots/list", "two"] {
         assert_eq!(word(&stream.message().await), expected);
     }
+}
+
+#[tokio::test]
+async fn progress_that_waits_never_goes_to_another_call() {
+    let router = router_of_puppet().await;
+    let client = Client::open(router.mcp("puppet")).await;
+    let lines = [progress(1, 1), result(1, json!("one"))];
+    let first = client.json_only().call_with_progress(1, "any", json!({ "say": lines })).await;
+    assert_eq!(words(first).await, ["one"]);
+    let second = client.call_with_progress(2, "any", json!({ "answer": "two" })).await;
+    assert!(second.is_json());
+    assert_eq!(words(second).await, ["two"]);
+    let mut stream = client.listen().await;
+    assert_eq!(word(&stream.message().await), "progress 1");
 }
 
 #[tokio::test]

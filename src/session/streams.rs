@@ -51,6 +51,7 @@ struct Exchange {
 #[derive(Debug)]
 struct Waiting {
     since: Instant,
+    to: Addressee,
     message: Bytes,
     class: Class,
 }
@@ -154,7 +155,7 @@ impl Streams {
         if full || matches!(self.transport, Transport::Once) {
             return undelivered(message, class);
         }
-        self.waiting.push_back(Waiting { since: now, message, class });
+        self.waiting.push_back(Waiting { since: now, to, message, class });
         Delivered::Taken
     }
 
@@ -273,11 +274,11 @@ impl Streams {
     }
 
     fn flush(&mut self) {
-        for Waiting { since, message, class } in std::mem::take(&mut self.waiting) {
-            let taken = self.route(Addressee::Anyone).map(|stream| stream.push(message.clone(), class));
+        for Waiting { since, to, message, class } in std::mem::take(&mut self.waiting) {
+            let taken = self.route(to).map(|stream| stream.push(message.clone(), class));
             // What has waited too long is given up by the clock, which tells the server.
             if taken != Some(Pushed::Queued) {
-                self.waiting.push_back(Waiting { since, message, class });
+                self.waiting.push_back(Waiting { since, to, message, class });
             }
         }
     }
