@@ -46,8 +46,8 @@ async fn the_shape_is_the_same_in_every_state_and_what_is_not_known_is_null() {
     }))
     .await;
     let expected: BTreeSet<&str> = KEYS.into();
-    let states = ["ready", "idle", "starting", "failing", "failed", "disabled"];
-    for state in states {
+    let every = ["ready", "idle", "starting", "failing", "failed", "disabled"];
+    for state in every {
         let mount = router.until(state, state, |mount| mount["state"] == state).await;
         assert_eq!(keys(&mount), expected, "{state}");
         let urls = json!([format!("/servers/{state}/mcp"), format!("/servers/{state}/sse")]);
@@ -71,7 +71,7 @@ async fn the_shape_is_the_same_in_every_state_and_what_is_not_known_is_null() {
         "version",
     ];
     assert_eq!(keys(&status), top.into());
-    let instances: BTreeSet<&str> = states.into();
+    let instances: BTreeSet<&str> = every.into();
     assert_eq!(keys(&status["server_instances"]), instances);
     assert!(status["server_instances"].as_object().unwrap().values().all(Value::is_string));
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
