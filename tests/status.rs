@@ -61,7 +61,7 @@ async fn the_shape_is_the_same_in_every_state_and_what_is_not_known_is_null() {
         }
         assert_eq!(mount["error"].is_string(), state.starts_with("fail"), "{mount}");
     }
-    let status = router.status().await;
+    let whole = router.status().await;
     let top = [
         "active_sse_connections",
         "api_last_activity",
@@ -70,11 +70,11 @@ async fn the_shape_is_the_same_in_every_state_and_what_is_not_known_is_null() {
         "uptime_seconds",
         "version",
     ];
-    assert_eq!(keys(&status), top.into());
+    assert_eq!(keys(&whole), top.into());
     let instances: BTreeSet<&str> = states.into();
-    assert_eq!(keys(&status["server_instances"]), instances);
-    assert!(status["server_instances"].as_object().unwrap().values().all(Value::is_string));
-    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(keys(&whole["server_instances"]), instances);
+    assert!(whole["server_instances"].as_object().unwrap().values().all(Value::is_string));
+    assert_eq!(whole["version"], env!("CARGO_PKG_VERSION"));
     let ready = router.mount("ready").await;
     assert_eq!((&ready["era"], &ready["protocol_version"]), (&json!("legacy"), &json!("2025-11-25")));
     assert_eq!(ready["server_info"]["name"], "mcp-switchboard-demo");

@@ -25,8 +25,6 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
 
 /// Waits, but not for ever.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("it took too long: {what}"),
-    }
+    let Ok(value) = tokio::time::timeout(PATIENCE, future).await else { panic!("it took too long: {what}") };
+    value
 }
