@@ -154,13 +154,14 @@ impl Router {
         for mount in &mounts {
             mount.drain();
         }
-        self.stop.drain.cancel();
+        // It still listens: who asks is told, and whom a server asks can answer.
         let idle = async {
             while mounts.iter().any(|mount| mount.in_flight() > 0) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let _ = tokio::time::timeout(GRACE, idle).await;
+        self.stop.drain.cancel();
         for mount in &mounts {
             mount.close();
         }

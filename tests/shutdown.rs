@@ -45,25 +45,29 @@ async fn told_to_end_it_lets_calls_finish_ends_streams_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_comes_during_the_end_is_refused_with_a_reason() {
+async fn what_comes_during_the_end_is_refused_with_a_reason_and_what_is_in_flight_is_not() {
     let mut router = Router::mounting(json!({ "a": demo() })).await;
-    let client = Client::open(&router, "a").await;
-    let after = async {
-        router.until("a", "in the middle of a call", |mount| mount["in_flight"] == 1).await;
-        // A connection that is open already: the listener takes no new ones.
-        let other = Client::open(&router, "a").await;
-        router.signal(Signal::TERM);
-        let refused = eventually("it ends", async || {
-            let mut reply = client.ask("ping", json!({})).await;
-            let response = reply.response().await;
-            response["error"].is_object().then_some((reply.status, response))
-        })
-        .await;
-        assert_eq!((refused.0, code(&refused.1)), (200, -31009), "{refused:?}");
-        drop(other);
+    let hello = Hello { capabilities: json!({ "elicitation": {} }), ..Hello::default() };
+    let client = Client::open_as(&router, "a", &hello).await;
+    let mut asking = client.begin("ask", json!({})).await;
+    let question = asking.method("elicitation/create").await;
+    router.signal(Signal::TERM);
+    eventually("it is not ready", async || {
+        let (status, body) = router.get("/readyz").await;
+        (status == 503 && body["status"] == "shutting down").then_some(())
+    })
+    .await;
+    assert_eq!(router.get("/health").await.0, 503);
+    let mut refused = client.ask("ping", json!({})).await;
+    assert_eq!((refused.status, refused.code().await), (200, -31009));
+    let Err(mut refused) = Client::try_open(&router, "a", &Hello::default()).await else {
+        panic!("a session")
     };
-    let (slept, ()) = join(client.call("sleep", json!({ "ms": 2000 })), after).await;
-    assert_eq!(text(&slept), "Slept 2000 ms.");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!((refused.status, refused.code().await), (503, -31009));
+    // The call in flight waits for its client, who may still answer.
+    client.answer(&question, json!({ "action": "accept", "content": { "answer": "late" } })).await;
+    assert_eq!(text(&asking.response().await), "The user answered: late");
     assert!(router.exit().await.success());
 }
 
@@ -77,7 +81,7 @@ async fn a_call_that_does_not_end_is_answered_after_ten_seconds() {
         Instant::now()
     };
     let (response, told) = join(client.call("sleep", json!({ "ms": 600_000 })), end).await;
-    assert!(response["error"].is_object(), "{response}");
+    assert_eq!(code(&response), -31009);
     assert!((9..13).contains(&told.elapsed().as_secs()), "{:?}", told.elapsed());
     assert!(router.exit().await.success());
 }
@@ -132,7 +136,6 @@ async fn a_client_that_waits_for_a_server_to_start_is_told() {
     };
     let (refused, ()) = join(Client::try_open(&router, "a", &Hello::default()), end).await;
     let Err(mut refused) = refused else { panic!("it serves") };
-    let response = refused.response().await;
-    assert!(response["error"].is_object(), "{response}");
+    assert_eq!((refused.status, refused.code().await), (503, -31009));
     assert!(router.exit().await.success());
 }

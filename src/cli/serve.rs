@@ -18,6 +18,9 @@ use crate::config::Config;
 use crate::peer::orphans;
 use crate::router::Router;
 
+/// How long processes that were killed are waited for: only what the kernel itself cannot end takes longer.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How long the runtime is waited for once everything has stopped.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -68,6 +71,8 @@ async fn route(config: Config, screen: MultiProgress) -> anyhow::Result<ExitCode
         signal = signals.next() => {
             tracing::warn!(signal, "stopping at once");
             router.kill();
+            // Until the kernel has ended them all, what left its group too.
+            let _ = tokio::time::timeout(LAST_PATIENCE, router.stop()).await;
             ExitCode::FAILURE
         }
     };

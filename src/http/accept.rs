@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::refusal::Refusal;
+use crate::session::Form;
 
 /// The kinds of answer that a client takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +13,17 @@ pub struct Accepted {
     pub json: bool,
     /// A `text/event-stream`.
     pub events: bool,
+}
+
+impl Accepted {
+    /// The form in which a POST may be answered.
+    pub fn form(self) -> Form {
+        match (self.json, self.events) {
+            (_, false) => Form::Json,
+            (false, true) => Form::Events,
+            (true, true) => Form::Either,
+        }
+    }
 }
 
 /// Reads `Accept`. Missing and `*/*` take both, `application/*` takes JSON, `q=0` takes a type away;

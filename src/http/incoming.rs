@@ -23,7 +23,7 @@ where
     accept::json_body(headers)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let body = bounded_body(stream, announced, front.limits.body, front.limits.body_timeout).await?;
-    Payload::parse(body, front.limits.depth).map_err(refuse)
+    Payload::parse(&body, front.limits.depth).map_err(refuse)
 }
 
 /// The session that the client names, if it names one.

@@ -9,7 +9,7 @@ use super::mcp::{not_found, unserved};
 use super::refusal::Refusal;
 use super::reply::{self, Manner, respond};
 use crate::mount::{Mount, Seat};
-use crate::session::{Posted, SessionId};
+use crate::session::{Form, Posted, SessionId};
 use crate::wire::{Kind, Payload, Revision, RpcError};
 use bytes::{Buf, Bytes};
 use futures::Stream;
@@ -83,7 +83,7 @@ where
         Some(Seat::Taken(_)) | None => return Err(not_found(request)),
     };
     refuse_batch(&payload, client.revision())?;
-    match client.post(payload, true).await {
+    match client.post(payload, Form::Events).await {
         Ok(Posted::Accepted | Posted::Response(_)) => Ok(accepted()),
         Err(refused) => Err(unserved(refused.into(), request)),
     }
@@ -123,7 +123,7 @@ where
     }
     let id = id_of(&payload);
     let client = mount.visit(Revision::NEWEST_LEGACY).await.map_err(|error| unserved(error, id.clone()))?;
-    match client.post(payload, false).await {
+    match client.post(payload, Form::Json).await {
         Ok(Posted::Response(reader)) => {
             Ok(respond(reader, Accepted { json: true, events: false }, Manner::default()).await)
         }

@@ -86,12 +86,13 @@ pub(super) async fn once(
         return Ok(reply::empty(StatusCode::ACCEPTED));
     }
     let asked = as_initialize(&payload).map(|message| crate::protocol::handshake::asked_for(message).0);
+    refuse_batch(&payload, header)?;
     let revision =
         header.filter(|revision| revision.era() == Era::Legacy).or(asked).unwrap_or(Revision::ASSUMED);
     let id = id_of(&payload);
     let client = mount.visit(revision).await.map_err(|error| unserved(error, id.clone()))?;
     let batch = matches!(payload, Payload::Batch(_));
-    match client.post(payload, accepted.events).await {
+    match client.post(payload, accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => Ok(respond(reader, accepted, Manner { batch, prime: false }).await),
         Err(refused) => Err(unserved(refused.into(), id)),
@@ -105,13 +106,13 @@ async fn open(mount: &Arc<Mount>, payload: Payload, accepted: Accepted) -> Resul
     // Who hangs up now never learns the session's id.
     let opening = Opening { mount, client: &client, done: false };
     let posted = client
-        .post(payload, accepted.events)
+        .post(payload, accepted.form())
         .await
         .map_err(|refused| unserved(refused.into(), id.clone()))?;
     let Posted::Response(reader) = posted else { return Err(not_found(id)) };
     let mut response = respond(reader, accepted, Manner::default()).await;
     match client.failure() {
-        Some(error) if error.code == Code::ServerUnavailable => {
+        Some(error) if matches!(error.code, Code::ServerUnavailable | Code::ShuttingDown) => {
             let retry_after = std::time::Duration::from_secs(1);
             return Err(Refusal::Unavailable { id, error, retry_after });
         }
@@ -131,7 +132,8 @@ async fn in_session(
     payload: Payload,
     accepted: Accepted,
 ) -> Result<Response, Refusal> {
-    if mount.is_closing() {
+    // Answers and cancellations concern what is in flight, and that may finish.
+    if mount.is_closing() && has_request(&payload) {
         return refused_in_session(
             &payload,
             &RpcError::new(Code::ShuttingDown, "the router is shutting down"),
@@ -141,7 +143,7 @@ async fn in_session(
     refuse_batch(&payload, revision)?;
     let batch = matches!(payload, Payload::Batch(_));
     let kept = payload.clone();
-    match client.post(payload, accepted.events).await {
+    match client.post(payload, accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
             let prime = revision.is_some_and(|revision| revision >= Revision::V2025_11_25);

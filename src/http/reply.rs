@@ -74,6 +74,7 @@ pub(super) fn events(
     opening: Option<Bytes>,
     held: Option<Held>,
 ) -> Response {
+    reader.begin();
     let stream = Events {
         reader,
         prime,

@@ -279,7 +279,7 @@ impl Mount {
     pub fn close(&self) {
         self.drain();
         for session in self.living() {
-            session.close();
+            session.shut_down();
         }
         for seat in std::mem::take(&mut *self.seats()).into_values() {
             if let Seat::Standing(_, stream) = seat {

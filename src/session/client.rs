@@ -1,6 +1,6 @@
 //! A client's handle on its session.
 
-use super::stream::StreamReader;
+use super::stream::{Form, StreamReader};
 use super::{Link, Session, SessionId, State};
 use crate::peer::Peer;
 use crate::protocol::{ClientKey, ExchangeKey, Input, Opened};
@@ -94,11 +94,11 @@ impl Client {
         }
     }
 
-    /// Passes the messages of a POST on. `events`: the response may be an event stream.
+    /// Passes the messages of a POST on.
     ///
     /// Waits while the process is being replaced, and, if nothing needs an answer, up to 10 s for a server that does
     /// not read. A request to such a server is answered with [`Code::Overloaded`] at once.
-    pub async fn post(&self, payload: Payload, events: bool) -> Result<Posted, Refused> {
+    pub async fn post(&self, payload: Payload, form: Form) -> Result<Posted, Refused> {
         let messages = match payload {
             Payload::One(message) => vec![message],
             Payload::Batch(messages) => messages,
@@ -106,7 +106,7 @@ impl Client {
         let begun = tokio::time::Instant::now();
         loop {
             let changed = self.session.changed.notified();
-            match self.attempt(&messages, events) {
+            match self.attempt(&messages, form) {
                 Attempt::Done(posted) => return Ok(posted),
                 Attempt::Ended => return Err(Refused::Ended),
                 Attempt::NotNow => {
@@ -145,7 +145,7 @@ impl Client {
         self.session.leave(self.key);
     }
 
-    fn attempt(&self, messages: &[Message], events: bool) -> Attempt {
+    fn attempt(&self, messages: &[Message], form: Form) -> Attempt {
         let now = Instant::now();
         let mut state = self.session.lock();
         let state = &mut *state;
@@ -168,7 +168,7 @@ impl Client {
             }
             return Attempt::Done(Posted::Accepted);
         }
-        let (stream, reader) = seat.streams.open_response(requests);
+        let (stream, reader) = seat.streams.open_response(requests, form);
         for message in messages {
             if message.kind() != Kind::Request {
                 self.notice(state, message, now);
@@ -178,7 +178,7 @@ impl Client {
             let exchange = ExchangeKey(state.next_exchange);
             state.next_exchange += 1;
             let Some(seat) = state.clients.get_mut(&self.key) else { break };
-            seat.streams.add_exchange(exchange, &stream, events, now);
+            seat.streams.add_exchange(exchange, &stream, form, now);
             if full {
                 self.session.tally.errors.add_one();
                 let error =

@@ -21,9 +21,20 @@ impl Session {
         self.end(&mut state, None, Instant::now());
     }
 
+    /// Ends the session and its process, because its server is served no more; what is in flight is told so.
+    pub fn shut_down(&self) {
+        let mut state = self.lock();
+        self.end(&mut state, Some(shutting_down()), Instant::now());
+    }
+
     /// Ends the streams that would never end by themselves, so that the requests in flight can finish.
     pub fn drain(&self) {
-        for seat in self.lock().clients.values_mut() {
+        let mut state = self.lock();
+        if matches!(state.link, Link::Opening(_)) {
+            // Nobody could use what is being opened.
+            return self.end(&mut state, Some(shutting_down()), Instant::now());
+        }
+        for seat in state.clients.values_mut() {
             seat.streams.end_standalone();
         }
     }
@@ -179,6 +190,13 @@ impl Session {
 /// What requests are told that a session's end leaves without an answer.
 pub(super) fn ended() -> RpcError {
     RpcError::new(Code::RequestCancelled, "the session has ended: send `initialize` to open another")
+}
+
+fn shutting_down() -> RpcError {
+    RpcError::new(
+        Code::ShuttingDown,
+        "the server was shut down while the request was in flight; it may have been carried out",
+    )
 }
 
 /// What the client is told whose server cannot be started.

@@ -28,7 +28,7 @@ impl Listener for Ear {
         let Some(session) = self.session.upgrade() else { return };
         let now = Instant::now();
         match line {
-            Line::Whole(line) => match Payload::parse(line.clone(), session.settings.depth) {
+            Line::Whole(line) => match Payload::parse(&line, session.settings.depth) {
                 Ok(Payload::One(message)) => session.hear(message, now),
                 Ok(Payload::Batch(messages)) => {
                     for message in messages {

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 pub use client::{Client, Posted, Refused};
 pub use id::{NoEntropy, SessionId};
-pub use stream::{EventStream, First, StreamReader};
+pub use stream::{EventStream, First, Form, StreamReader};
 pub use streams::{Transport, first};
 pub use tally::{Counter, Tally};
 

@@ -41,6 +41,17 @@ pub(super) enum Pushed {
     Overflowed,
 }
 
+/// In which form a POST may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON body, so that nothing can precede the response.
+    Json,
+    /// An event stream, whatever comes first.
+    Events,
+    /// An event stream if anything precedes the response, else one JSON body.
+    Either,
+}
+
 /// What a POST is answered with.
 #[derive(Debug)]
 pub enum First {
@@ -197,9 +208,16 @@ impl EventStream {
         ring.attached || (ring.begun && self.resumable)
     }
 
-    /// Whether it has begun as events, so that keeping it is of use.
+    /// Whether it is sent as events, or will be, so that keeping it is of use.
     pub(super) fn can_be_resumed(&self) -> bool {
-        self.resumable && self.lock().begun
+        // A response may be queued before the first event is on its way.
+        let ring = self.lock();
+        self.resumable && (ring.begun || !ring.only_answers)
+    }
+
+    /// It is sent as events from the first message on.
+    pub(super) fn begin(&self) {
+        self.lock().begun = true;
     }
 
     /// Bytes of all messages held.
@@ -225,6 +243,11 @@ impl StreamReader {
         }
         ring.park(cx);
         Poll::Pending
+    }
+
+    /// It is decided: whatever comes is sent as events.
+    pub fn begin(&self) {
+        self.stream.begin();
     }
 
     /// Appends the events that wait to `out`; None at the end of the stream. With `prime`, begins with the event that

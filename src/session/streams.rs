@@ -1,6 +1,6 @@
 //! The streams of one client, and which of them a message goes to.
 
-use super::stream::{EventStream, First, Pushed, StreamReader, parse_event_id};
+use super::stream::{EventStream, First, Form, Pushed, StreamReader, parse_event_id};
 use crate::protocol::{Addressee, Class, ExchangeKey};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -81,10 +81,13 @@ impl Streams {
     }
 
     /// Opens the response of a POST with `answers` requests.
-    pub(super) fn open_response(&mut self, answers: usize) -> (Arc<EventStream>, StreamReader) {
+    pub(super) fn open_response(&mut self, answers: usize, form: Form) -> (Arc<EventStream>, StreamReader) {
         self.last_number += 1;
         let resumable = matches!(self.transport, Transport::Streamable);
         let stream = EventStream::new(self.last_number, resumable, answers);
+        if form == Form::Events {
+            stream.begin();
+        }
         let reader = stream.attach(None);
         (stream, reader)
     }
@@ -94,11 +97,11 @@ impl Streams {
         &mut self,
         key: ExchangeKey,
         stream: &Arc<EventStream>,
-        events: bool,
+        form: Form,
         now: Instant,
     ) {
         if !matches!(self.transport, Transport::Sse(_)) {
-            self.exchanges.insert(key, Exchange { stream: stream.clone(), events });
+            self.exchanges.insert(key, Exchange { stream: stream.clone(), events: form != Form::Json });
             self.flush(now);
         }
     }
@@ -316,9 +319,9 @@ mod tests {
         }
     }
 
-    fn exchange(streams: &mut Streams, key: u64, events: bool) -> StreamReader {
-        let (stream, reader) = streams.open_response(1);
-        streams.add_exchange(ExchangeKey(key), &stream, events, Instant::now());
+    fn exchange(streams: &mut Streams, key: u64, form: Form) -> StreamReader {
+        let (stream, reader) = streams.open_response(1, form);
+        streams.add_exchange(ExchangeKey(key), &stream, form, Instant::now());
         reader
     }
 
@@ -329,10 +332,10 @@ mod tests {
     #[test]
     fn what_names_no_request_goes_to_the_only_one_else_to_the_newest_stream_else_to_the_oldest_request() {
         let mut streams = Streams::new(Transport::Streamable);
-        let mut first = exchange(&mut streams, 1, true);
+        let mut first = exchange(&mut streams, 1, Form::Either);
         assert_eq!(say(&mut streams, Addressee::Anyone, Class::Notice), Delivered::Taken);
         assert!(text(&mut first).contains("said"));
-        let mut second = exchange(&mut streams, 2, true);
+        let mut second = exchange(&mut streams, 2, Form::Either);
         assert_eq!(say(&mut streams, Addressee::Anyone, Class::Notice), Delivered::Taken);
         assert!(text(&mut first).contains("said"));
         let mut old = streams.open_standalone(Instant::now());
@@ -350,7 +353,7 @@ mod tests {
     #[test]
     fn a_client_that_takes_json_only_gets_what_precedes_the_answer_on_its_standalone_stream() {
         let mut streams = Streams::new(Transport::Streamable);
-        let mut json = exchange(&mut streams, 1, false);
+        let mut json = exchange(&mut streams, 1, Form::Json);
         let mut standalone = streams.open_standalone(Instant::now());
         assert_eq!(say(&mut streams, Addressee::Exchange(ExchangeKey(1)), Class::Passing), Delivered::Taken);
         assert!(text(&mut standalone).contains("said"));
@@ -379,7 +382,7 @@ mod tests {
     #[test]
     fn a_response_that_was_lost_on_its_way_is_there_for_the_one_who_resumes() {
         let mut streams = Streams::new(Transport::Streamable);
-        let mut reader = exchange(&mut streams, 1, true);
+        let mut reader = exchange(&mut streams, 1, Form::Either);
         assert_eq!(say(&mut streams, Addressee::Anyone, Class::Notice), Delivered::Taken);
         assert!(text(&mut reader).contains("id: 1-1"));
         drop(reader);
@@ -389,5 +392,20 @@ mod tests {
         assert_eq!(text(&mut again), "event: message\nid: 1-2\ndata: done\n\n");
         assert!(streams.tick(Instant::now() + FINISHED_TIME).is_empty());
         assert!(streams.resume("1-1", Instant::now()).is_none());
+    }
+
+    #[test]
+    fn a_response_that_was_faster_than_the_first_event_can_be_resumed_too() {
+        for (form, said, kept) in
+            [(Form::Either, true, true), (Form::Events, false, true), (Form::Either, false, false)]
+        {
+            let mut streams = Streams::new(Transport::Streamable);
+            let _reader = exchange(&mut streams, 1, form);
+            if said {
+                assert_eq!(say(&mut streams, Addressee::Anyone, Class::Notice), Delivered::Taken);
+            }
+            assert_eq!(streams.answer(ExchangeKey(1), "done".into(), Instant::now()), Delivered::Taken);
+            assert_eq!(streams.resume("1-0", Instant::now()).is_some(), kept, "{form:?} {said}");
+        }
     }
 }

@@ -8,6 +8,9 @@ use memchr::{memchr, memchr2};
 /// How much of the two ends of an over-long line is kept, to find the id that it answers.
 const KEPT_END: usize = 4 << 10;
 
+/// From here on a line is a long one.
+const STEP: usize = 64 << 10;
+
 /// Cuts a stream of bytes into lines, none longer than a limit.
 ///
 /// What comes before the end of a line is kept here, so an idle splitter holds no memory.
@@ -86,6 +89,11 @@ impl LineSplitter {
             skipped.push(bytes);
             self.skipping = Some(skipped);
         } else {
+            // A long line grows in large steps: pages that are not written to cost nothing.
+            if self.partial.capacity() - self.partial.len() < bytes.len() && self.partial.len() >= STEP {
+                let more = (3 * self.partial.len()).min(self.limit - self.partial.len());
+                self.partial.reserve_exact(more);
+            }
             self.partial.extend_from_slice(bytes);
         }
     }
@@ -140,11 +148,8 @@ fn whole(line: &[u8]) -> Option<&[u8]> {
 }
 
 /// Makes one line of a JSON text: in valid JSON a raw CR or LF is only white space between tokens, so
-/// a space in its place changes nothing. Copies only where there is one.
-pub fn flatten(json: Bytes) -> Bytes {
-    if memchr2(b'\r', b'\n', &json).is_none() {
-        return json;
-    }
+/// a space in its place changes nothing.
+pub fn flatten(json: &[u8]) -> Bytes {
     json.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect()
 }
 
@@ -234,7 +239,7 @@ mod tests {
                 value = serde_json::json!([value, 1]);
             }
             let pretty = serde_json::to_vec_pretty(&value).unwrap();
-            let flat = flatten(Bytes::from(pretty));
+            let flat = flatten(&pretty);
             prop_assert!(!flat.contains(&b'\n'));
             prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&flat).unwrap(), value);
         }

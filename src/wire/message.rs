@@ -71,13 +71,11 @@ enum Method {
 
 impl Payload {
     /// Reads the body of a POST, or a line. Containers may be nested `depth_limit` deep.
-    pub fn parse(raw: Bytes, depth_limit: usize) -> Result<Self, Malformed> {
-        let raw = flatten(raw);
-        check_text(&raw)?;
-        let mut scanner = Scanner::new(&raw, depth_limit);
+    pub fn parse(raw: &Bytes, depth_limit: usize) -> Result<Self, Malformed> {
+        let mut scanner = Scanner::new(raw, depth_limit);
         let told = |fault| tell(fault, depth_limit);
         if scanner.peek().map_err(told)? != b'[' {
-            return envelope(&raw, scanner, depth_limit).map(Self::One);
+            return envelope(raw.clone(), scanner, depth_limit).map(Self::One);
         }
         let mut items = Vec::new();
         scanner.array(|item| items.push(item)).and_then(|()| scanner.end()).map_err(told)?;
@@ -86,7 +84,7 @@ impl Payload {
         }
         let message = |item| {
             let raw = raw.slice(item);
-            envelope(&raw, Scanner::new(&raw, depth_limit), depth_limit)
+            envelope(raw.clone(), Scanner::new(&raw, depth_limit), depth_limit)
         };
         items.into_iter().map(message).collect::<Result<_, _>>().map(Self::Batch)
     }
@@ -94,7 +92,7 @@ impl Payload {
 
 impl Message {
     /// Reads one message; an array is refused.
-    pub fn parse(raw: Bytes, depth_limit: usize) -> Result<Self, Malformed> {
+    pub fn parse(raw: &Bytes, depth_limit: usize) -> Result<Self, Malformed> {
         match Payload::parse(raw, depth_limit)? {
             Payload::One(message) => Ok(message),
             Payload::Batch(_) => {
@@ -109,8 +107,7 @@ impl Message {
     /// Only if `line` is no message, which is an error of the router's own.
     pub fn own(line: impl Into<Bytes>) -> Result<Self, Malformed> {
         let raw = line.into();
-        check_text(&raw)?;
-        envelope(&raw, Scanner::new(&raw, MAX_DEPTH), MAX_DEPTH)
+        envelope(raw.clone(), Scanner::new(&raw, MAX_DEPTH), MAX_DEPTH)
     }
 
     /// The whole message; it has no line break.
@@ -184,13 +181,6 @@ impl PartialEq for Message {
     }
 }
 
-fn check_text(raw: &[u8]) -> Result<(), Malformed> {
-    match std::str::from_utf8(raw) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Malformed::NotJson("it is not UTF-8".into())),
-    }
-}
-
 fn tell(fault: Fault, limit: usize) -> Malformed {
     match fault {
         Fault::TooDeep => Malformed::TooDeep { limit },
@@ -259,13 +249,18 @@ impl Fields {
     }
 }
 
-fn envelope(raw: &Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result<Message, Malformed> {
+fn envelope(raw: Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result<Message, Malformed> {
     if scanner.peek().map_err(|fault| tell(fault, depth_limit))? != b'{' {
         // The whole text must still be valid JSON for the client to be told the right thing.
         scanner.value().and_then(|_| scanner.end()).map_err(|fault| tell(fault, depth_limit))?;
         return Err(Malformed::NotJsonRpc { what: "it must be an object", id: None });
     }
-    let fields = Fields::read(raw, &mut scanner).map_err(|fault| tell(fault, depth_limit))?;
+    let fields = Fields::read(&raw, &mut scanner).map_err(|fault| tell(fault, depth_limit))?;
+    if !scanner.is_ascii() && std::str::from_utf8(&raw).is_err() {
+        return Err(Malformed::NotJson("it is not UTF-8".into()));
+    }
+    // Nothing moves: a space takes the place of each line break.
+    let raw = if scanner.has_line_breaks() { flatten(&raw) } else { raw };
     let id = &raw[fields.id.clone()];
     if matches!(id.first(), Some(b'{' | b'[' | b't' | b'f')) {
         return Err(Malformed::NotJsonRpc { what: "\"id\" must be a string or a number", id: None });
@@ -280,15 +275,15 @@ fn envelope(raw: &Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result
     if &raw[fields.jsonrpc.clone()] != b"\"2.0\"" {
         return Err(fault("\"jsonrpc\" must be \"2.0\""));
     }
-    let (kind, body) = fields.kind(raw).map_err(fault)?;
+    let (kind, body) = fields.kind(&raw).map_err(fault)?;
     let asks = matches!(kind, Kind::Request | Kind::Notification);
     if asks && !body.is_empty() && !matches!(raw[body.start], b'{' | b'[') {
         return Err(fault("\"params\" must be an object"));
     }
-    let method = method(raw, fields.method.clone()).ok_or_else(|| fault("\"method\" must be a string"))?;
+    let method = method(&raw, fields.method.clone()).ok_or_else(|| fault("\"method\" must be a string"))?;
     // Limits keep messages far below 4 GiB; one beyond is refused here rather than cut.
     match (narrow(&fields.id), narrow(&body)) {
-        (Some(id), Some(body)) => Ok(Message { raw: raw.clone(), kind, id, method, body }),
+        (Some(id), Some(body)) => Ok(Message { raw, kind, id, method, body }),
         _ => Err(fault("it is larger than 4 GiB")),
     }
 }
@@ -314,7 +309,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn parse(text: &str) -> Result<Message, Malformed> {
-        Message::parse(Bytes::copy_from_slice(text.as_bytes()), 128)
+        Message::parse(&Bytes::copy_from_slice(text.as_bytes()), 128)
     }
 
     #[test]
@@ -381,22 +376,34 @@ mod tests {
         let raw = Bytes::from_static(
             b"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\"},\n {\"jsonrpc\":\"2.0\",\"method\":\"b\"}]",
         );
-        let Payload::Batch(items) = Payload::parse(raw, 8).unwrap() else { panic!("no batch") };
+        let Payload::Batch(items) = Payload::parse(&raw, 8).unwrap() else { panic!("no batch") };
         assert_eq!(items[0].raw(), &br#"{"jsonrpc":"2.0","id":1,"method":"a"}"#[..]);
         assert_eq!(items[1].method(), "b");
+    }
+
+    #[test]
+    fn line_breaks_between_tokens_become_blanks_and_inside_strings_are_refused() {
+        let message = parse("{\"jsonrpc\":\r\n\"2.0\",\n\"id\":1,\"method\":\"a\"}").unwrap();
+        assert_eq!(message.raw(), &b"{\"jsonrpc\":  \"2.0\", \"id\":1,\"method\":\"a\"}"[..]);
+        for text in [
+            "{\"jsonrpc\":\"2.0\",\"id\":\"a\nb\",\"method\":\"c\"}",
+            "[{\"jsonrpc\":\"2.0\",\"method\":\"a\rb\"}]",
+        ] {
+            assert!(matches!(parse(text), Err(Malformed::NotJson(_))), "{text:?}");
+        }
     }
 
     proptest! {
         #[test]
         fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Payload::parse(Bytes::from(bytes), 8);
+            let _ = Payload::parse(&Bytes::from(bytes), 8);
         }
 
         #[test]
         fn another_id_changes_nothing_else(id in "[0-9]{1,9}|\"[a-zé\\\\n]{0,8}\"", new in 0u64.., text in ".{0,20}") {
             let params = serde_json::json!({ "text": text });
             let line = format!(r#"{{"params":{params},"id" : {id},"jsonrpc":"2.0","method":"m"}}"#);
-            let Ok(message) = Message::parse(Bytes::from(line.clone()), 8) else { return Ok(()) };
+            let Ok(message) = Message::parse(&Bytes::from(line.clone()), 8) else { return Ok(()) };
             let changed = Message::own(message.with_id(&new.to_string())).unwrap();
             prop_assert_eq!(changed.id(), Some(&*new.to_string()));
             prop_assert_eq!(changed.body(), message.body());

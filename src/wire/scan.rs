@@ -32,6 +32,10 @@ pub struct Scanner<'a> {
     at: usize,
     limit: usize,
     depth: usize,
+    /// The bits that all bytes of strings have in common.
+    bits: u8,
+    /// A line break stood between two tokens.
+    broken: bool,
     /// For each open container whether it is an object.
     objects: [u64; MAX_DEPTH / 64],
 }
@@ -39,7 +43,15 @@ pub struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// Begins at the start of `json`. Containers may be nested `limit` deep, the outermost counting as 1.
     pub fn new(json: &'a [u8], limit: usize) -> Self {
-        Self { json, at: 0, limit: limit.min(MAX_DEPTH), depth: 0, objects: [0; MAX_DEPTH / 64] }
+        Self {
+            json,
+            at: 0,
+            limit: limit.min(MAX_DEPTH),
+            depth: 0,
+            bits: 0,
+            broken: false,
+            objects: [0; MAX_DEPTH / 64],
+        }
     }
 
     /// Reads the object here, and gives each member: its key and its value as they are written, quotes included.
@@ -119,6 +131,16 @@ impl<'a> Scanner<'a> {
         if self.at == self.json.len() { Ok(()) } else { Err(Fault::Unexpected(self.at)) }
     }
 
+    /// Whether all that was read is ASCII; if it is not, it need not be UTF-8.
+    pub fn is_ascii(&self) -> bool {
+        self.bits.is_ascii()
+    }
+
+    /// Whether what was read has line breaks; they can only stand between tokens.
+    pub fn has_line_breaks(&self) -> bool {
+        self.broken
+    }
+
     /// The next byte that is no white space, without passing it.
     pub fn peek(&mut self) -> Result<u8, Fault> {
         self.space();
@@ -158,7 +180,9 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         self.at += 1;
         loop {
-            self.at += self.json.get(self.at..).and_then(plain_run).ok_or(Fault::Cut)?;
+            let (run, bits) = self.json.get(self.at..).and_then(plain_run).ok_or(Fault::Cut)?;
+            self.at += run;
+            self.bits |= bits;
             match self.json[self.at] {
                 b'"' => {
                     self.at += 1;
@@ -230,7 +254,8 @@ impl<'a> Scanner<'a> {
     }
 
     fn space(&mut self) {
-        while matches!(self.json.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        while let Some(byte @ (b' ' | b'\n' | b'\r' | b'\t')) = self.json.get(self.at) {
+            self.broken |= matches!(byte, b'\n' | b'\r');
             self.at += 1;
         }
     }
@@ -266,34 +291,46 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The number of bytes before the first that ends a run of plain characters inside a string: a quote, a backslash or a
-/// control character. None if there is no such byte.
-fn plain_run(text: &[u8]) -> Option<usize> {
+/// A run of plain characters inside a string: how many bytes come before a quote, a backslash or a control character,
+/// and the bits that they and some bytes behind them have in common. None if there is no such end.
+fn plain_run(text: &[u8]) -> Option<(usize, u8)> {
     // Bitwise, so that a block is looked at without a branch.
     #[expect(
         clippy::needless_bitwise_bool,
         reason = "branches would keep the loop from being turned into vectors"
     )]
     let is_special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    let (blocks, _) = text.as_chunks::<BLOCK>();
-    let is_plain = |block: &&[u8; BLOCK]| !block.iter().fold(false, |found, &byte| found | is_special(byte));
+    let (mut at, mut bits) = (0, 0);
     // Short strings, which are nearly all of a small message, end in the first block.
-    let long = if text.len() > BLOCK { blocks.iter().take_while(is_plain).count() * BLOCK } else { 0 };
-    let (words, rest) = text[long..].as_chunks::<8>();
-    for (n, word) in words.iter().enumerate() {
-        let found = specials(u64::from_le_bytes(*word));
-        if found != 0 {
-            return Some(long + n * 8 + found.trailing_zeros() as usize / 8);
+    if text.len() > BLOCK {
+        for block in text.as_chunks::<BLOCK>().0 {
+            let (found, all) = block.iter().fold((false, 0), |(f, all), &b| (f | is_special(b), all | b));
+            bits |= all;
+            if found {
+                break;
+            }
+            at += BLOCK;
         }
     }
-    let at = rest.iter().position(|&byte| is_special(byte))?;
-    Some(text.len() - rest.len() + at)
+    let (words, rest) = text[at..].as_chunks::<8>();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let found = specials(word);
+        bits |= if word & HIGH == 0 { 0 } else { 0x80 };
+        if found != 0 {
+            return Some((at + found.trailing_zeros() as usize / 8, bits));
+        }
+        at += 8;
+    }
+    let end = rest.iter().position(|&byte| is_special(byte))?;
+    Some((at + end, rest[..end].iter().fold(bits, |bits, &byte| bits | byte)))
 }
+
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = ONES << 7;
 
 /// The highest bit of each byte that is special, exact up to the first of them.
 fn specials(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
     let zero = |word: u64| below(word, 1);
     below(word, 0x20) | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c))
@@ -340,6 +377,27 @@ mod tests {
         }
         let nested = ["[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH)].concat();
         assert_eq!(read(nested.as_bytes(), MAX_DEPTH), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_ascii_and_what_is_not_one_line_is_noticed() {
+        let long = "x".repeat(200);
+        for at in [0, 1, 7, 8, 63, 64, 65, 130, 199, 200] {
+            let mut text = long.clone();
+            text.insert(at, 'é');
+            let json = format!("[\"{text}\"]");
+            let mut scanner = Scanner::new(json.as_bytes(), 9);
+            scanner.value().unwrap();
+            assert!(!scanner.is_ascii(), "{at}");
+        }
+        let read = |json: &str| {
+            let mut scanner = Scanner::new(json.as_bytes(), 9);
+            scanner.value().unwrap();
+            (scanner.is_ascii(), scanner.has_line_breaks())
+        };
+        assert_eq!(read(&format!("[\"{long}\", \"\\n\"]")), (true, false));
+        assert_eq!(read("[1,\r2]"), (true, true));
+        assert_eq!(read("[1,\n2]"), (true, true));
     }
 
     /// Texts that are nearly JSON.

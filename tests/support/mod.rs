@@ -3,7 +3,11 @@
 #![allow(dead_code, reason = "no story uses everything")]
 
 pub(crate) mod client;
+pub(crate) mod events;
+pub(crate) mod mcp;
 pub(crate) mod process;
+pub(crate) mod puppet;
+pub(crate) mod raw;
 pub(crate) mod router;
 
 use std::time::{Duration, Instant};

@@ -51,6 +51,11 @@ impl Router {
         Self::start(json!({ "mcpServers": servers }), &[]).await
     }
 
+    /// A router with a demo server, mounted as `demo`.
+    pub(crate) async fn of_demo() -> Self {
+        Self::mounting(json!({ "demo": demo() })).await
+    }
+
     /// A router with a configuration file that names paths in the router's directory.
     pub(crate) async fn with_file(file: impl FnOnce(&Path) -> Value) -> Self {
         let directory = TempDir::new().expect("a directory for the configuration");
@@ -116,6 +121,16 @@ impl Router {
     /// The URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
+    }
+
+    /// The URL of a mount's Streamable HTTP.
+    pub(crate) fn mcp(&self, mount: &str) -> String {
+        self.url(&format!("/servers/{mount}/mcp"))
+    }
+
+    /// The URL of a mount's HTTP+SSE.
+    pub(crate) fn sse(&self, mount: &str) -> String {
+        self.url(&format!("/servers/{mount}/sse"))
     }
 
     /// GET: the status, and the body as JSON.

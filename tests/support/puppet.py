@@ -1,0 +1,90 @@
+"""An MCP server that says what a message tells it to say, so that a story can misbehave to the letter.
+
+The params of a message, or the arguments of a call, may tell it, and are followed in this order:
+
+    say: [line, ...]   writes each line as it is
+    mutter: text       writes it without ending the line
+    fill: [id, bytes]  answers request `id` with that much text
+    nest: [id, levels] answers request `id` with nested arrays
+    flood: number      writes that many log messages
+    close_stdout: true closes stdout and lives on
+    deaf: true         reads no more, until stdin is closed
+    answer: result     answers the message itself, whatever its id has become on the way
+    exit: status       exits
+
+A request that is told nothing is answered: `received` with every line that came so far, anything else
+with an empty result. The first argument, if there is one, is JSON that is followed before anything is read.
+"""
+
+import json
+import os
+import select
+import sys
+
+CAPABILITIES = {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}}
+
+ORDERS = {"say", "mutter", "fill", "nest", "flood", "answer", "close_stdout", "deaf", "exit"}
+
+
+def write(text):
+    data = text.encode("utf-8", "surrogatepass")
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def line(message):
+    write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+
+
+def obey(told, message):
+    for text in told.get("say", []):
+        write(text + "\n")
+    if "mutter" in told:
+        write(told["mutter"])
+    if "fill" in told:
+        id, size = told["fill"]
+        line({"id": id, "result": {"text": "x" * size}})
+    if "nest" in told:
+        id, levels = told["nest"]
+        write('{"jsonrpc":"2.0","id":%s,"result":{"deep":%s}}\n' % (json.dumps(id), "[" * levels + "]" * levels))
+    for number in range(told.get("flood", 0)):
+        line({"method": "notifications/message", "params": {"level": "info", "data": number}})
+    if "answer" in told:
+        line({"id": message["id"], "result": told["answer"]})
+    if told.get("close_stdout"):
+        os.close(1)
+    if told.get("deaf"):
+        closed = select.poll()
+        closed.register(0, 0)
+        closed.poll()
+        sys.exit()
+    if "exit" in told:
+        os._exit(told["exit"])
+
+
+def answer(message, received):
+    if message["method"] == "initialize":
+        version = message["params"]["protocolVersion"]
+        return {"protocolVersion": version, "capabilities": CAPABILITIES, "serverInfo": {"name": "puppet", "version": "1"}}
+    return {"lines": received} if message["method"] == "received" else {}
+
+
+def main():
+    if len(sys.argv) > 1:
+        obey(json.loads(sys.argv[1]), {})
+    received = []
+    for text in sys.stdin.buffer:
+        text = text.decode("utf-8", "surrogatepass").rstrip("\n")
+        received.append(text)
+        message = json.loads(text)
+        if not isinstance(message, dict):
+            continue
+        params = message.get("params") or {}
+        told = params.get("arguments", params)
+        if isinstance(told, dict) and ORDERS & told.keys():
+            obey(told, message)
+        elif "method" in message and "id" in message:
+            line({"id": message["id"], "result": answer(message, received)})
+
+
+main()
