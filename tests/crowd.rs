@@ -74,7 +74,7 @@ async fn come_and_go(router: &Router) {
     let hurt: Vec<&Vec<Value>> = slept.iter().filter(is_hurt).collect();
     assert!((1..=2).contains(&hurt.len()), "{hurt:?}");
     assert!(hurt.iter().copied().flatten().all(|call| code(call) == -31002), "{hurt:?}");
-    let restarts = before["restarts"].as_u64().unwrap() + hurt.len() as u64;
+    let restarts = before["restarts"].as_u64().expect("a count") + hurt.len() as u64;
     router.until("a", "going on", |mount| mount["restarts"] == restarts).await;
     // All sessions go on, those that were hurt among them.
     every_call_is_answered(&clients).await;

@@ -1,7 +1,5 @@
 //! Everything passes both ways: questions of the server, progress, cancellation, logs, changes, and time.
 
-#![expect(clippy::unwrap_used, reason = "a story fails where it breaks")]
-
 mod support;
 
 use serde_json::{Value, json};
@@ -65,11 +63,11 @@ async fn a_ping_of_the_server_is_answered_by_the_client_and_by_nobody_else() {
     client.have_said(&[ping.to_owned()]).await;
     let heard = stream.next_message().await;
     assert_eq!(heard.data.as_deref(), Some(ping));
-    let pong = r#"{"jsonrpc":"2.0","id":"p\u0069ng","result":{"late":1.0}}"#;
-    assert_eq!(client.post(pong).await.status, 202);
+    let answer = r#"{"jsonrpc":"2.0","id":"p\u0069ng","result":{"late":1.0}}"#;
+    assert_eq!(client.post(answer).await.status, 202);
     let answers: Vec<String> =
         client.received().await.into_iter().filter(|line| line.contains("u0069ng\",\"result")).collect();
-    assert_eq!(answers, [pong]);
+    assert_eq!(answers, [answer]);
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! What `--stateless` promises: each POST stands alone.
 
-#![expect(clippy::unwrap_used, reason = "a story fails where it breaks")]
-
 mod support;
 
 use http::{Method, StatusCode};

@@ -1,7 +1,5 @@
 //! What Streamable HTTP promises to legacy clients: sessions, forms of answers, statuses.
 
-#![expect(clippy::unwrap_used, reason = "a story fails where it breaks")]
-
 mod support;
 
 use http::{Method, StatusCode};

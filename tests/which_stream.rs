@@ -1,7 +1,5 @@
 //! Which of a client's streams a message of the server goes to, and that it goes to one only.
 
-#![expect(clippy::unwrap_used, reason = "a story fails where it breaks")]
-
 mod support;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! A lean MCP client, which says what it is told and hides nothing of the answers.
 
+#![allow(clippy::needless_pass_by_value, reason = "messages are written where they are sent: json!({ .. })")]
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
