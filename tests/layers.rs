@@ -158,9 +158,9 @@ fn uses(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for start in starts {
         for (at, _) in code.match_indices(start) {
-            // `$crate` and the like are other words, and a text that begins so is no path: the log's targets do.
+            // `$crate` and the like are other words; what begins a string is the name of a log target.
             let before = code[..at].chars().next_back();
-            if before.is_none_or(|before| !before.is_alphanumeric() && before != '_' && before != '"') {
+            if before.is_none_or(|before| !before.is_alphanumeric() && !['_', '"'].contains(&before)) {
                 expand(&code[at + start.len()..], "", &mut paths);
             }
         }

@@ -63,11 +63,11 @@ async fn a_ping_of_the_server_is_answered_by_the_client_and_by_nobody_else() {
     client.have_said(&[ping.to_owned()]).await;
     let heard = stream.next_message().await;
     assert_eq!(heard.data.as_deref(), Some(ping));
-    let answer = r#"{"jsonrpc":"2.0","id":"p\u0069ng","result":{"late":1.0}}"#;
-    assert_eq!(client.post(answer).await.status, 202);
+    let reply = r#"{"jsonrpc":"2.0","id":"p\u0069ng","result":{"late":1.0}}"#;
+    assert_eq!(client.post(reply).await.status, 202);
     let answers: Vec<String> =
         client.received().await.into_iter().filter(|line| line.contains("u0069ng\",\"result")).collect();
-    assert_eq!(answers, [answer]);
+    assert_eq!(answers, [reply]);
 }
 
 #[tokio::test]

@@ -151,6 +151,20 @@ async fn what_finds_no_stream_waits_for_one() {
 }
 
 #[tokio::test]
+async fn progress_that_waits_never_goes_to_another_call() {
+    let router = router_of_puppet().await;
+    let client = Client::open(router.mcp("puppet")).await;
+    let lines = [progress(1, 1), result(1, json!("one"))];
+    let first = client.json_only().call_with_progress(1, "any", json!({ "say": lines })).await;
+    assert_eq!(words(first).await, ["one"]);
+    let second = client.call_with_progress(2, "any", json!({ "answer": "two" })).await;
+    assert!(second.is_json());
+    assert_eq!(words(second).await, ["two"]);
+    let mut stream = client.listen().await;
+    assert_eq!(word(&stream.message().await), "progress 1");
+}
+
+#[tokio::test]
 async fn of_what_waits_for_a_stream_the_65th_is_refused() {
     let router = router_of_puppet().await;
     let client = Client::open(router.mcp("puppet")).await.json_only();

@@ -120,7 +120,8 @@ fn is_request(message: &Message) -> bool {
 
 fn claim(message: &Message) -> Option<String> {
     let params = message.body();
-    memmem::find(params.as_bytes(), CLAIM.as_bytes())?;
+    // The end of the key is searched for: some serializers escape the slash before it.
+    memmem::find(params.as_bytes(), b"protocolVersion\"")?;
     let raw = meta::find(params, &["_meta", CLAIM])?;
     // A claim that is no string is still a claim.
     Some(serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned()))

@@ -5,12 +5,12 @@ use super::connection::ConnectionInfo;
 use super::endpoint::Place;
 use super::front::Front;
 use super::incoming::{as_initialize, has_request, id_of, messages, modern, payload, refuse_batch};
-use super::mcp::{not_found, unserved};
+use super::mcp::{Visit, not_found, unserved};
 use super::refusal::Refusal;
 use super::reply::{self, Manner, respond};
-use crate::mount::{Mount, Seat};
+use crate::mount::{Mount, Seat, Unserved};
 use crate::session::{Form, Posted, SessionId};
-use crate::wire::{Kind, Payload, Revision, RpcError};
+use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
 use bytes::{Buf, Bytes};
 use futures::Stream;
 use http::{HeaderMap, StatusCode};
@@ -83,10 +83,22 @@ where
         Some(Seat::Taken(_)) | None => return Err(not_found(request)),
     };
     refuse_batch(&payload, client.revision())?;
-    match client.post(payload, Form::Events).await {
-        Ok(Posted::Accepted | Posted::Response(_)) => Ok(accepted()),
-        Err(refused) => Err(unserved(refused.into(), request)),
+    let requests: Vec<Message> =
+        messages(&payload).iter().filter(|message| message.kind() == Kind::Request).cloned().collect();
+    let refused = if mount.is_closing() && !requests.is_empty() {
+        RpcError::new(Code::ShuttingDown, "the router is shutting down")
+    } else {
+        match client.post(payload, Form::Either).await.map_err(Unserved::from) {
+            Ok(Posted::Accepted | Posted::Response(_)) => return Ok(accepted()),
+            Err(Unserved::Unavailable { error, .. }) if !requests.is_empty() => error,
+            Err(other) => return Err(unserved(other, request)),
+        }
+    };
+    // In a live session a request is refused by its response: some clients lose all that they have on any other status.
+    for request in requests {
+        client.tell(refused.to_line(request.id()));
     }
+    Ok(accepted())
 }
 
 /// POST to `/sse`: a single request without a session, answered as plain JSON.
@@ -125,7 +137,8 @@ where
     let client = mount.visit(Revision::NEWEST_LEGACY).await.map_err(|error| unserved(error, id.clone()))?;
     match client.post(payload, Form::Json).await {
         Ok(Posted::Response(reader)) => {
-            Ok(respond(reader, Accepted { json: true, events: false }, Manner::default()).await)
+            let manner = Manner { held: Some(Box::new(Visit(client))), ..Manner::default() };
+            Ok(respond(reader, Accepted { json: true, events: false }, manner).await)
         }
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Err(refused) => Err(unserved(refused.into(), id)),

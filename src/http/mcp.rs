@@ -6,7 +6,7 @@ use super::incoming::{
     as_initialize, has_request, id_of, messages, payload, refuse_batch, refuse_modern, revision, session_id,
 };
 use super::refusal::Refusal;
-use super::reply::{self, Manner, respond};
+use super::reply::{self, Held, Manner, respond};
 use crate::mount::{Mount, Seat, Unserved};
 use crate::session::{Client, Posted, Refused};
 use crate::wire::{Code, Era, Kind, Payload, Revision, RpcError};
@@ -94,7 +94,10 @@ pub(super) async fn once(
     let batch = matches!(payload, Payload::Batch(_));
     match client.post(payload, accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
-        Ok(Posted::Response(reader)) => Ok(respond(reader, accepted, Manner { batch, prime: false }).await),
+        Ok(Posted::Response(reader)) => {
+            let held: Held = Box::new(Visit(client));
+            Ok(respond(reader, accepted, Manner { batch, prime: false, held: Some(held) }).await)
+        }
         Err(refused) => Err(unserved(refused.into(), id)),
     }
 }
@@ -105,20 +108,21 @@ async fn open(mount: &Arc<Mount>, payload: Payload, accepted: Accepted) -> Resul
     let client = mount.open(initialize).await.map_err(|error| unserved(error, id.clone()))?;
     // Who hangs up now never learns the session's id.
     let opening = Opening { mount, client: &client, done: false };
-    let posted = client
-        .post(payload, accepted.form())
-        .await
-        .map_err(|refused| unserved(refused.into(), id.clone()))?;
-    let Posted::Response(reader) = posted else { return Err(not_found(id)) };
-    let mut response = respond(reader, accepted, Manner::default()).await;
+    let posted = client.post(payload, accepted.form()).await;
+    let mut response = match posted {
+        Ok(Posted::Response(reader)) => respond(reader, accepted, Manner::default()).await,
+        Ok(Posted::Accepted) => return Err(not_found(id)),
+        Err(refused) if client.failure().is_none() => return Err(unserved(refused.into(), id)),
+        Err(_) => reply::empty(StatusCode::OK),
+    };
     match client.failure() {
         Some(error) if matches!(error.code, Code::ServerUnavailable | Code::ShuttingDown) => {
             let retry_after = std::time::Duration::from_secs(1);
             return Err(Refusal::Unavailable { id, error, retry_after });
         }
-        // The server itself has refused; what it said is the response.
-        Some(_) => return Ok(response),
-        None => {}
+        // The server has refused, or was too slow: the response says so, and there is no session.
+        _ if !reply::is_events(&response) && !client.is_open() => return Ok(response),
+        _ => {}
     }
     let value = HeaderValue::from_str(client.id().as_str()).map_err(|_| not_found(None))?;
     response.headers_mut().insert(MCP_SESSION_ID, value);
@@ -147,12 +151,12 @@ async fn in_session(
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
             let prime = revision.is_some_and(|revision| revision >= Revision::V2025_11_25);
-            Ok(respond(reader, accepted, Manner { batch, prime }).await)
+            Ok(respond(reader, accepted, Manner { batch, prime, held: None }).await)
         }
         Err(Refused::Ended) => Err(not_found(id_of(&kept))),
         Err(refused) => match Unserved::from(refused) {
             Unserved::Unavailable { error, .. } => refused_in_session(&kept, &error),
-            Unserved::NoSession => Err(not_found(id_of(&kept))),
+            other => Err(unserved(other, id_of(&kept))),
         },
     }
 }
@@ -199,6 +203,16 @@ pub(super) fn unserved(unserved: Unserved, id: Option<Box<str>>) -> Refusal {
     match unserved {
         Unserved::Unavailable { error, retry_after } => Refusal::Unavailable { id, error, retry_after },
         Unserved::NoSession => not_found(id),
+        Unserved::TooMuch(what) => Refusal::Invalid { id, reason: what.into() },
+    }
+}
+
+/// A client that is there for one POST. Nobody can come back for the response once its connection is gone.
+pub(super) struct Visit(pub(super) Arc<Client>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 

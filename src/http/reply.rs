@@ -24,12 +24,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What else a response needs to know.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Manner {
     /// The messages came as a batch, and their responses go as one.
     pub batch: bool,
     /// An event stream begins with an event that lets the client resume.
     pub prime: bool,
+    /// What lives until the response has been sent.
+    pub held: Option<Held>,
 }
 
 /// The response to a POST: one JSON body if the responses are the first thing that is said, else an event stream.
@@ -49,7 +51,7 @@ pub(super) async fn respond(mut reader: StreamReader, accepted: Accepted, manner
     };
     match answers {
         Some(answers) => json(body(answers, manner.batch)),
-        None => events(reader, manner.prime, None, None),
+        None => events(reader, manner.prime, None, manner.held),
     }
 }
 
@@ -85,6 +87,11 @@ pub(super) fn events(
     let mut response = warp::reply::stream(stream).into_response();
     set_event_headers(&mut response);
     response
+}
+
+/// Whether a response is an event stream.
+pub(super) fn is_events(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "text/event-stream")
 }
 
 /// The head of an event stream.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// Lets a bounded number of starts through, those that a client waits for first.
+/// Lets a bounded number of starts through, those that a client waits for first; half of them are for clients only.
 #[derive(Debug)]
 pub(super) struct Gate(Mutex<State>);
 
@@ -22,6 +22,8 @@ pub(super) enum Urgency {
 #[derive(Debug)]
 struct State {
     free: usize,
+    /// So many starts are kept for clients.
+    reserved: usize,
     clients: VecDeque<oneshot::Sender<Pass>>,
     spares: VecDeque<oneshot::Sender<Pass>>,
 }
@@ -29,14 +31,20 @@ struct State {
 impl Gate {
     /// A gate for `width` starts at a time.
     pub(super) fn new(width: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { free: width, clients: VecDeque::new(), spares: VecDeque::new() })))
+        let reserved = width / 2;
+        Arc::new(Self(Mutex::new(State {
+            free: width,
+            reserved,
+            clients: VecDeque::new(),
+            spares: VecDeque::new(),
+        })))
     }
 
     /// Waits for the right to start a process.
     pub(super) async fn enter(self: &Arc<Self>, urgency: Urgency) -> Pass {
         let waiting = {
             let mut state = self.lock();
-            if state.free > 0 {
+            if state.free > state.least(urgency) {
                 state.free -= 1;
                 return Pass(Some(self.clone()));
             }
@@ -56,12 +64,25 @@ impl Gate {
     }
 }
 
+impl State {
+    /// How many starts must stay free for others.
+    fn least(&self, urgency: Urgency) -> usize {
+        match urgency {
+            Urgency::Client => 0,
+            Urgency::Spare => self.reserved,
+        }
+    }
+}
+
 impl Drop for Pass {
     fn drop(&mut self) {
         let Some(gate) = self.0.take() else { return };
         loop {
             let mut state = gate.lock();
-            let Some(next) = state.clients.pop_front().or_else(|| state.spares.pop_front()) else {
+            let spares = state.free + 1 > state.least(Urgency::Spare);
+            let next = state.clients.pop_front();
+            let next = if spares { next.or_else(|| state.spares.pop_front()) } else { next };
+            let Some(next) = next else {
                 state.free += 1;
                 return;
             };
@@ -79,6 +100,19 @@ impl Drop for Pass {
 mod tests {
     use super::*;
     use futures::FutureExt;
+
+    #[tokio::test]
+    async fn spares_leave_half_of_the_starts_to_clients() {
+        let gate = Gate::new(4);
+        let spares = [gate.enter(Urgency::Spare).await, gate.enter(Urgency::Spare).await];
+        let mut third = Box::pin(gate.enter(Urgency::Spare));
+        assert!((&mut third).now_or_never().is_none());
+        let clients = [gate.enter(Urgency::Client).await, gate.enter(Urgency::Client).await];
+        drop(clients);
+        assert!((&mut third).now_or_never().is_none());
+        drop(spares);
+        assert!(third.now_or_never().is_some());
+    }
 
     #[tokio::test]
     async fn clients_go_first_and_who_gave_up_is_passed_over() {

@@ -1,6 +1,6 @@
 //! Shared sessions: clients that declared the same to a process of the same kind may use it together.
 
-use super::{Mount, Seat, Unserved};
+use super::{Mount, RETRY_FULL, Seat, Unserved};
 use crate::config::Isolation;
 use crate::protocol::{Member, handshake};
 use crate::session::{Client, Session, SessionId, Transport};
@@ -12,6 +12,9 @@ use tokio::sync::Mutex as AsyncMutex;
 
 /// A process with this many requests in flight is busy: the next client gets another, if there is room.
 const BUSY: usize = 16;
+
+/// Bytes of capabilities that tell kinds of clients apart.
+const LONGEST_CAPABILITIES: usize = 16 << 10;
 
 /// The shared sessions of a mount.
 #[derive(Debug, Default)]
@@ -36,14 +39,26 @@ impl Mount {
         transport: Transport,
         initialize: &Message,
     ) -> Result<Arc<Client>, Unserved> {
-        let (revision, capabilities) = handshake::asked_for(initialize);
-        let capabilities: Map<String, Value> = serde_json::from_str(&capabilities).unwrap_or_default();
-        let key = self.key(revision, &capabilities);
-        let session = self.shared_session(key).await?;
-        let member = Member { capabilities, reachable: true };
-        let client = session.join(id.clone(), transport, member)?;
+        let client = self.seatless(id.clone(), transport, initialize).await?;
         self.seat(id, Seat::Taken(client.clone()));
         Ok(client)
+    }
+
+    /// A client in a shared session that is not yet found by its id.
+    pub(super) async fn seatless(
+        &self,
+        id: SessionId,
+        transport: Transport,
+        initialize: &Message,
+    ) -> Result<Arc<Client>, Unserved> {
+        let (revision, capabilities) = handshake::asked_for(initialize);
+        if capabilities.len() > LONGEST_CAPABILITIES {
+            return Err(Unserved::TooMuch("the capabilities in `initialize` are larger than 16 KiB"));
+        }
+        let capabilities: Map<String, Value> = serde_json::from_str(&capabilities).unwrap_or_default();
+        let session = self.shared_session(self.key(revision, &capabilities)).await?;
+        let member = Member { revision: Some(revision), capabilities, reachable: true };
+        Ok(session.join(id, transport, member)?)
     }
 
     /// A client for one POST without a session. `revision`: what its header says it speaks.
@@ -54,7 +69,7 @@ impl Mount {
             // Without authentication all clients are one principal.
             Isolation::Request | Isolation::Principal | Isolation::Shared => self.shared_session(key).await?,
         };
-        let member = Member { capabilities: Map::new(), reachable: false };
+        let member = Member { revision: Some(revision), capabilities: Map::new(), reachable: false };
         Ok(session.join(super::new_id()?, Transport::Once, member)?)
     }
 
@@ -72,18 +87,30 @@ impl Mount {
         let mut sessions = group.lock().await;
         sessions.retain(|session| !session.is_over());
         let least = sessions.iter().map(|session| (session.load().1, session)).min_by_key(|(load, _)| *load);
-        let least = least.map(|(load, session)| (load, session.clone()));
-        match least {
-            Some((load, session)) if load < BUSY || self.spec.pool.max <= sessions.len() => Ok(session),
-            least => match self.open_shared(&key, false).await {
-                Ok(session) => {
-                    sessions.push(session.clone());
-                    Ok(session)
-                }
-                // A full mount shares what it has.
-                Err(error) => least.map(|(_, session)| session).ok_or(error),
-            },
+        if let Some((load, session)) = least {
+            let session = session.clone();
+            if load >= BUSY && sessions.len() < self.spec.pool.max {
+                drop(sessions);
+                self.grow(key, group);
+            }
+            return Ok(session);
         }
+        let session = self.open_shared(&key, false).await?;
+        sessions.push(session.clone());
+        Ok(session)
+    }
+
+    /// Opens another process of a kind beside those that are busy; nobody waits for it.
+    fn grow(&self, key: Key, group: Arc<Group>) {
+        let Some(mount) = self.me.upgrade() else { return };
+        self.tracker.spawn(async move {
+            // Whoever has the lock is growing already.
+            let Ok(mut sessions) = group.try_lock() else { return };
+            let idle = sessions.iter().any(|session| session.load().1 < BUSY);
+            if !idle && let Ok(session) = mount.open_shared(&key, false).await {
+                sessions.push(session);
+            }
+        });
     }
 
     async fn open_shared(&self, key: &Key, once: bool) -> Result<Arc<Session>, Unserved> {
@@ -94,8 +121,14 @@ impl Mount {
         match session.opened().await {
             Ok(_) => Ok(session),
             Err(error) => {
-                // The router made this handshake itself, so it counts.
-                let retry_after = self.count_failure(&error.message);
+                // What a client asked for may be at fault, so the keeper's own handshake decides. A singleton has no
+                // keeper's, and asks for nothing.
+                let retry_after = if self.spec.pool.is_singleton() {
+                    self.count_failure(&error.message)
+                } else {
+                    self.doubt.notify_one();
+                    RETRY_FULL
+                };
                 Err(Unserved::Unavailable { error, retry_after })
             }
         }
@@ -106,11 +139,13 @@ impl Groups {
     fn group(&self, key: &Key) -> Arc<Group> {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Kinds are what clients declare, so they are forgotten with their last session.
-        groups.retain(|other, group| {
-            other == key
-                || group.try_lock().is_ok_and(|sessions| !sessions.is_empty())
-                || Arc::strong_count(group) > 1
-        });
+        let is_used = |group: &Arc<Group>| {
+            group.try_lock().map_or(true, |mut sessions| {
+                sessions.retain(|session| !session.is_over());
+                !sessions.is_empty() || Arc::strong_count(group) > 1
+            })
+        };
+        groups.retain(|other, group| other == key || is_used(group));
         groups.entry(key.clone()).or_default().clone()
     }
 }

@@ -34,6 +34,9 @@ pub use pool::House;
 pub use status::{MountStatus, State};
 pub use table::Table;
 
+/// A process counts as starting until it has answered, but no longer than this.
+const STARTING: Duration = Duration::from_secs(2);
+
 /// When a client may try again that found a mount full.
 const RETRY_FULL: Duration = Duration::from_secs(2);
 
@@ -100,6 +103,9 @@ pub enum Unserved {
     /// There is no such session.
     #[error("no such session")]
     NoSession,
+    /// The request asks for more than is given to anybody.
+    #[error("{0}")]
+    TooMuch(&'static str),
 }
 
 impl Mount {
@@ -220,7 +226,20 @@ impl Mount {
         stream: Arc<EventStream>,
         initialize: &Message,
     ) -> Result<Arc<Client>, Unserved> {
-        self.join(id, Transport::Sse(stream), initialize).await
+        let client = self.seatless(id.clone(), Transport::Sse(stream.clone()), initialize).await?;
+        let mut seats = self.seats();
+        match seats.get(id.as_str()) {
+            Some(Seat::Standing(_, standing)) if Arc::ptr_eq(standing, &stream) => {
+                seats.insert(id, Seat::Taken(client.clone()));
+                Ok(client)
+            }
+            // The stream has ended meanwhile, or another `initialize` was faster.
+            _ => {
+                drop(seats);
+                client.leave();
+                Err(Unserved::NoSession)
+            }
+        }
     }
 
     /// The client with this session id.
@@ -281,7 +300,8 @@ impl Mount {
         for session in self.living() {
             session.shut_down();
         }
-        for seat in std::mem::take(&mut *self.seats()).into_values() {
+        let seats = std::mem::take(&mut *self.seats());
+        for seat in seats.into_values() {
             if let Seat::Standing(_, stream) = seat {
                 stream.close();
             }
@@ -299,6 +319,8 @@ impl Mount {
     async fn open_dedicated(&self, id: SessionId, transport: Transport) -> Result<Arc<Client>, Unserved> {
         let pool = self.admit()?;
         let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
+        // Over HTTP+SSE nothing is said to the process before the client posts.
+        let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
         let client =
             Session::dedicated(peer, id.clone(), transport, self.parts()).map_err(|_| shutting_down())?;
         self.adopt(client.session(), pass);
@@ -313,13 +335,16 @@ impl Mount {
     /// Takes a new session into the mount's care; the pass is held until it has opened.
     fn adopt(&self, session: &Arc<Session>, pass: Option<Pass>) {
         self.sessions().push(Arc::downgrade(session));
+        if self.is_closing() {
+            // The end has come in between, and has not seen this one.
+            return session.shut_down();
+        }
         if let Some(pass) = pass {
-            let session = Arc::downgrade(session);
+            let session = session.clone();
             self.tracker.spawn(async move {
-                if let Some(session) = session.upgrade() {
-                    let _ = session.opened().await;
-                }
-                drop(pass);
+                // One that takes longer must not hold up the others for as long as it likes.
+                let _ = tokio::time::timeout(STARTING, session.opened()).await;
+                drop((pass, session));
             });
         }
     }
@@ -428,7 +453,7 @@ impl Home for Door {
             let pool = mount.pool.clone().ok_or_else(gone)?;
             pool.replace().await.map_err(|error| match mount.not_had(&error) {
                 Unserved::Unavailable { error, .. } => error,
-                Unserved::NoSession => gone(),
+                Unserved::NoSession | Unserved::TooMuch(_) => gone(),
             })
         }
         .boxed()
@@ -467,10 +492,7 @@ impl From<Refused> for Unserved {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Ended => Self::NoSession,
-            Refused::Full => Self::Unavailable {
-                error: RpcError::new(Code::Overloaded, "the server does not read its input: try again later"),
-                retry_after: RETRY_FULL,
-            },
+            Refused::Full => Self::Unavailable { error: RpcError::unread(), retry_after: RETRY_FULL },
             Refused::Restarting => Self::Unavailable {
                 error: RpcError::new(
                     Code::ServerUnavailable,

@@ -153,7 +153,8 @@ impl Pool {
     pub(super) fn close(&self) {
         self.stop.cancel();
         self.slots.close();
-        for spare in std::mem::take(&mut self.lock().spares) {
+        let spares = std::mem::take(&mut self.lock().spares);
+        for spare in spares {
             spare.stop();
         }
     }
@@ -181,7 +182,8 @@ impl Pool {
     /// Ends every process at once.
     pub(super) fn kill(&self) {
         self.close();
-        for process in self.lock().processes.values() {
+        let processes: Vec<Witness> = self.lock().processes.values().cloned().collect();
+        for process in processes {
             process.kill();
         }
     }
@@ -190,7 +192,10 @@ impl Pool {
         let spare = {
             let mut stock = self.lock();
             stock.bury(&self.name);
-            stock.spares.pop_front()
+            let spare = stock.spares.pop_front();
+            // They live long enough, after all.
+            stock.deaths = if spare.is_some() { 0 } else { stock.deaths };
+            spare
         };
         if spare.is_some() {
             self.taken.notify_one();
@@ -202,7 +207,7 @@ impl Pool {
         loop {
             let (spares, deaths) = {
                 let mut stock = self.lock();
-                // One that exited at once was not on the stock yet when its end was noticed.
+                // One that exited at once was not in stock yet when its end was noticed.
                 stock.bury(&self.name);
                 (stock.spares.len(), stock.deaths)
             };
@@ -245,16 +250,22 @@ impl Pool {
         }
         // Not the id of the client's session: that is a credential, and a server is not told it.
         let marker = SessionId::random().map_err(|_| PoolError::Closed)?;
-        let launch = Launch {
-            command: &self.command,
-            name: &self.name,
-            marker: marker.as_str().to_owned(),
-            pass_environment: self.house.pass_environment,
-            line_limit: self.house.line_limit,
-            tracker: self.house.tracker.clone(),
-        };
-        let peer = Peer::spawn(launch).await?;
-        self.watch(&peer, slot, place);
+        let pool = self.clone();
+        // A task of its own: whoever waits may give up in the middle, and the process still has its place until it is gone.
+        let started = self.house.tracker.spawn(async move {
+            let launch = Launch {
+                command: &pool.command,
+                name: &pool.name,
+                marker: marker.as_str().to_owned(),
+                pass_environment: pool.house.pass_environment,
+                line_limit: pool.house.line_limit,
+                tracker: pool.house.tracker.clone(),
+            };
+            let peer = Peer::spawn(launch).await?;
+            pool.watch(&peer, slot, place);
+            Ok::<_, PoolError>(peer)
+        });
+        let peer = started.await.map_err(|_| PoolError::Closed)??;
         Ok((peer, pass))
     }
 

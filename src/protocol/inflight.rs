@@ -1,6 +1,8 @@
 //! The requests in flight towards a server, found by the id and the progress token that the server knows them by.
 
-use super::{CANCELLED_GRACE, ClientKey, ExchangeKey};
+use super::{CANCELLED_GRACE, ClientKey, ExchangeKey, Output, Rules};
+use crate::wire::{Code, RpcError};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -68,7 +70,10 @@ impl Inflight {
     /// The id is looked for to the letter, then by its value: Node answers `1` to the request `1.0`.
     pub(super) fn take(&mut self, id: &str) -> Option<Flight> {
         if let Some(flight) = self.flights.remove(id) {
-            return Some(self.forget(flight));
+            return Some(self.forget(id, flight));
+        }
+        if is_canonical(id) && self.flights.keys().all(|key| is_canonical(key)) {
+            return None;
         }
         let value: serde_json::Value = serde_json::from_str(id).ok()?;
         let same = |key: &str| {
@@ -81,7 +86,7 @@ impl Inflight {
         };
         let key = self.flights.keys().find(|key| same(key))?.clone();
         let flight = self.flights.remove(&key)?;
-        Some(self.forget(flight))
+        Some(self.forget(&key, flight))
     }
 
     /// The flight whose progress the server tells under `token`.
@@ -128,7 +133,8 @@ impl Inflight {
         due.into_iter()
             .filter_map(|(id, why)| {
                 let flight = self.flights.remove(&id)?;
-                Some((id, self.forget(flight), why))
+                let flight = self.forget(&id, flight);
+                Some((id, flight, why))
             })
             .collect()
     }
@@ -140,18 +146,72 @@ impl Inflight {
         ids.into_iter()
             .filter_map(|id| {
                 let flight = self.flights.remove(&id)?;
-                Some((id, self.forget(flight)))
+                let flight = self.forget(&id, flight);
+                Some((id, flight))
             })
             .collect()
     }
 
-    fn forget(&mut self, flight: Flight) -> Flight {
+    /// Books the end of the flight that the server knew by `id`.
+    fn forget(&mut self, id: &str, flight: Flight) -> Flight {
         if let Some((token, _)) = &flight.token {
-            self.tokens.remove(token);
+            // Two requests with one token are the client's mistake; the later one has it.
+            if self.tokens.get(token).is_some_and(|owner| **owner == *id) {
+                self.tokens.remove(token);
+            }
         }
         self.timed -= usize::from(flight.deadline.is_some() || flight.cancelled.is_some());
         flight
     }
+}
+
+/// Answers a flight with an error of the router's own.
+pub(super) fn answer(flight: &Flight, error: &RpcError, out: &mut Vec<Output>) {
+    let message = error.to_line(Some(&flight.id));
+    out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message, failed: true });
+}
+
+/// Ends a flight by the clock; `server_id` is the id that the server knows it by.
+pub(super) fn overdue(server_id: &str, flight: &Flight, why: &Overdue, rules: Rules, out: &mut Vec<Output>) {
+    match why {
+        Overdue::TimedOut => {
+            // "the sender SHOULD issue a cancellation notification for that request", but `initialize` MUST NOT be cancelled.
+            if flight.effect != Effect::Initialize {
+                out.push(Output::ToServer(cancelled(server_id, "the request timed out")));
+            }
+            let seconds = rules.timeout.unwrap_or_default().as_secs_f32();
+            let error = RpcError::new(
+                Code::RequestTimeout,
+                format!(
+                    "the server did not answer within {seconds} s: raise the mount's `timeout`, or call again"
+                ),
+            );
+            answer(flight, &error, out);
+        }
+        Overdue::Cancelled if rules.answer_cancelled => {
+            answer(
+                flight,
+                &RpcError::new(Code::RequestCancelled, "the request was cancelled by its client"),
+                out,
+            );
+        }
+        Overdue::Cancelled => out.push(Output::Forget { client: flight.client, exchange: flight.exchange }),
+    }
+}
+
+/// The notification that tells a server to stop working on a request.
+pub(super) fn cancelled(id: &str, reason: &str) -> Bytes {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{reason}"}}}}"#
+    )
+    .into()
+}
+
+/// Whether no other text has the value of this id: an integer without sign, exponent or fraction, or a string without
+/// escapes.
+fn is_canonical(id: &str) -> bool {
+    let digits = id.bytes().all(|byte| byte.is_ascii_digit());
+    digits || (id.starts_with('"') && !id.contains('\\'))
 }
 
 #[cfg(test)]

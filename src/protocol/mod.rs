@@ -55,6 +55,8 @@ pub enum Input {
         /// What the client is told in its place.
         error: RpcError,
     },
+    /// A request did not reach the server, and will not: nothing of it was written.
+    Unsent(ExchangeKey),
     /// The server's process is gone, or could not be used.
     Exited(RpcError),
     /// A client is gone for good.
@@ -68,6 +70,13 @@ pub enum Input {
 pub enum Output {
     /// Write this line to the server.
     ToServer(Bytes),
+    /// Write this request of a client to the server; if it cannot be taken, say so by [`Input::Unsent`].
+    Request {
+        /// The exchange that waits for the answer.
+        exchange: ExchangeKey,
+        /// The request.
+        line: Bytes,
+    },
     /// Give this, the final response, to the exchange; the exchange ends.
     Answer {
         /// Whose.
@@ -76,6 +85,8 @@ pub enum Output {
         exchange: ExchangeKey,
         /// The response.
         message: Bytes,
+        /// It is an error, the server's or our own.
+        failed: bool,
     },
     /// The exchange ends without a response, because its client does not want one.
     Forget {
@@ -169,10 +180,10 @@ impl Bridge {
     }
 
     /// A new process stands ready in place of the one that died: speaks the handshake with it again.
-    pub fn resume(&mut self, now: Instant, out: &mut Vec<Output>) {
+    pub fn resume(&mut self, out: &mut Vec<Output>) {
         match self {
             Self::Straight(bridge) => bridge.resume(out),
-            Self::Shared(bridge) => bridge.open(now, out),
+            Self::Shared(bridge) => bridge.open(out),
         }
     }
 
@@ -192,8 +203,11 @@ impl Bridge {
         }
     }
 
-    /// The revision that the handshake agreed on.
-    pub fn revision(&self) -> Option<Revision> {
-        self.opened().and_then(|opened| opened.revision)
+    /// The revision that this client was told.
+    pub fn revision(&self, client: ClientKey) -> Option<Revision> {
+        match self {
+            Self::Straight(bridge) => bridge.opened()?.revision,
+            Self::Shared(bridge) => bridge.revision(client),
+        }
     }
 }

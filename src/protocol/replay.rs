@@ -3,6 +3,7 @@
 use super::handshake::INITIALIZED;
 use super::inflight::Effect;
 use super::{Addressee, Class, ClientKey, Opened, Output};
+use crate::wire::meta::find;
 use bytes::Bytes;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ pub(super) struct Memory {
     pub(super) opened: Option<Opened>,
     /// Raw params of `logging/setLevel`.
     level: Option<Box<str>>,
-    /// Raw params of `resources/subscribe`.
+    /// URIs, as JSON strings.
     subscriptions: BTreeSet<Box<str>>,
 }
 
@@ -36,6 +37,13 @@ impl Memory {
                 self.subscriptions.remove(&params);
             }
         }
+    }
+
+    /// Whether the client's level lets a warning pass.
+    pub(super) fn wants_warnings(&self) -> bool {
+        let above = ["\"error\"", "\"critical\"", "\"alert\"", "\"emergency\""];
+        let level = self.level.as_deref().and_then(|params| find(params, &["level"]));
+        level.is_none_or(|level| !above.contains(&level))
     }
 
     /// Forgets the level and the subscriptions.
@@ -57,14 +65,14 @@ impl Memory {
         if let Some(params) = &self.level {
             ask("logging/setLevel", params);
         }
-        for params in &self.subscriptions {
-            ask("resources/subscribe", params);
+        for uri in &self.subscriptions {
+            ask("resources/subscribe", &format!(r#"{{"uri":{uri}}}"#));
         }
     }
 }
 
 /// Tells a client that its server is a new process, as far as the server had declared that it would.
-pub(super) fn announce(opened: &Opened, client: ClientKey, out: &mut Vec<Output>) {
+pub(super) fn announce(opened: &Opened, client: ClientKey, warn: bool, out: &mut Vec<Output>) {
     for kind in ["tools", "prompts", "resources"] {
         if opened.announces(kind) {
             let message = format!(r#"{{"jsonrpc":"2.0","method":"notifications/{kind}/list_changed"}}"#);
@@ -76,7 +84,7 @@ pub(super) fn announce(opened: &Opened, client: ClientKey, out: &mut Vec<Output>
             });
         }
     }
-    if opened.capabilities.contains_key("logging") {
+    if warn && opened.capabilities.contains_key("logging") {
         let message = json!({
             "jsonrpc": "2.0",
             "method": "notifications/message",

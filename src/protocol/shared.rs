@@ -4,11 +4,10 @@
 //! names no client; it goes to the only request in flight, or to nobody.
 
 use super::handshake::{INITIALIZED, Opened, initialize};
-use super::inflight::{Effect, Flight, Inflight};
+use super::inflight::{Effect, Flight, Inflight, answer, cancelled, overdue};
 use super::replay::announce;
-use super::straight::{answer, cancelled, overdue};
 use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Input, Output, Rules};
-use crate::wire::meta::{find, find_string, progress_token};
+use crate::wire::meta::{find, find_string, progress_token, span, splice, uri};
 use crate::wire::{Code, Kind, Message, Revision, RpcError};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -23,8 +22,10 @@ pub struct Shared {
     capabilities: Box<str>,
     inflight: Inflight,
     members: BTreeMap<ClientKey, State>,
-    questions: BTreeMap<Box<str>, ClientKey>,
+    questions: BTreeMap<Box<str>, Asked>,
     minted: u64,
+    /// Makes progress tokens that no client can guess: one that slipped through unread would be another client's.
+    seed: u64,
     opening: Option<Box<str>>,
     opened: Option<Opened>,
     /// The level that the server was last asked for.
@@ -34,11 +35,23 @@ pub struct Shared {
 /// A client of a shared process.
 #[derive(Clone, Debug)]
 pub struct Member {
+    /// The revision that the client asked for, if it made a handshake.
+    pub revision: Option<Revision>,
     /// The capabilities that the client declared; a question beyond them is not put to it.
     pub capabilities: Map<String, Value>,
     /// It can be asked, and told of changes: it has a session, and with it a way back.
     pub reachable: bool,
 }
+
+/// Whom a question of the server was put to.
+#[derive(Debug)]
+struct Asked {
+    client: ClientKey,
+    exchange: ExchangeKey,
+}
+
+/// A server that asks more than this at once does not wait for answers.
+const MOST_QUESTIONS: usize = 64;
 
 #[derive(Debug)]
 struct State {
@@ -47,12 +60,15 @@ struct State {
     subscriptions: BTreeSet<Box<str>>,
 }
 
+/// Where "warning" stands among the levels.
+const WARNING: usize = 3;
+
 /// The levels of RFC 5424, the most verbose first.
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 impl Shared {
-    /// A bridge that opens its process with `revision` and `capabilities` (raw JSON).
-    pub fn new(revision: Revision, capabilities: Box<str>, rules: Rules) -> Self {
+    /// A bridge that opens its process with `revision` and `capabilities` (raw JSON). `seed` must be random.
+    pub fn new(revision: Revision, capabilities: Box<str>, seed: u64, rules: Rules) -> Self {
         Self {
             rules,
             revision,
@@ -61,6 +77,7 @@ impl Shared {
             members: BTreeMap::new(),
             questions: BTreeMap::new(),
             minted: 0,
+            seed,
             opening: None,
             opened: None,
             level: None,
@@ -68,7 +85,7 @@ impl Shared {
     }
 
     /// Speaks the handshake with a new process.
-    pub fn open(&mut self, _now: Instant, out: &mut Vec<Output>) {
+    pub fn open(&mut self, out: &mut Vec<Output>) {
         let id = self.mint();
         out.push(Output::ToServer(initialize(&id, self.revision, &self.capabilities)));
         self.opening = Some(id);
@@ -88,6 +105,11 @@ impl Shared {
             Input::Notice { client, message } => self.notice(client, &message, now, out),
             Input::Server(message) => self.server(&message, now, out),
             Input::Unreadable { id, error } => self.unreadable(id.as_deref(), &error, out),
+            Input::Unsent(exchange) => {
+                for (_, flight) in self.inflight.drain(|flight| flight.exchange == exchange) {
+                    answer(&flight, &RpcError::unread(), out);
+                }
+            }
             Input::Exited(error) => {
                 self.questions.clear();
                 self.opening = None;
@@ -115,9 +137,11 @@ impl Shared {
         self.opened.as_ref()
     }
 
-    /// Clients that have joined and not gone.
-    pub fn members(&self) -> usize {
-        self.members.len()
+    /// The revision that a client was told: what it asked for, unless the server is older.
+    pub fn revision(&self, client: ClientKey) -> Option<Revision> {
+        let agreed = self.opened.as_ref()?.revision?;
+        let asked = self.members.get(&client)?.member.revision;
+        Some(asked.map_or(agreed, |asked| asked.min(agreed)))
     }
 
     fn request(
@@ -129,24 +153,25 @@ impl Shared {
         out: &mut Vec<Output>,
     ) {
         if let Some(line) = self.answered_here(client, message) {
-            out.push(Output::Answer { client, exchange, message: line });
+            out.push(Output::Answer { client, exchange, message: line, failed: false });
             return;
         }
         let params = message.body();
         let id = message.id().unwrap_or_default();
         let effect = match message.method() {
-            "resources/subscribe" => Effect::Subscribe(find(params, &["uri"]).unwrap_or_default().into()),
-            "resources/unsubscribe" => Effect::Unsubscribe(find(params, &["uri"]).unwrap_or_default().into()),
+            "resources/subscribe" => uri(params).map_or(Effect::None, Effect::Subscribe),
+            "resources/unsubscribe" => uri(params).map_or(Effect::None, Effect::Unsubscribe),
             _ => Effect::None,
         };
         let minted = self.mint();
         let token = progress_token(params);
+        let own_token: Box<str> = format!("\"{:016x}.{minted}\"", self.seed).into();
         let line = if message.method() == "logging/setLevel" {
             let level = self.members.values().filter_map(|state| state.level).min().unwrap_or_default();
             self.level = Some(level);
             set_level(&minted, level)
         } else {
-            message.spliced(&minted, token.map(|token| (token, &*minted)))
+            message.spliced(&minted, token.map(|token| (token, &*own_token)))
         };
         self.inflight.insert(
             minted.clone(),
@@ -154,13 +179,13 @@ impl Shared {
                 client,
                 exchange,
                 id: id.into(),
-                token: token.map(|token| (minted, token.into())),
+                token: token.map(|token| (own_token, token.into())),
                 effect,
                 deadline: self.rules.timeout.map(|timeout| now + timeout),
                 cancelled: None,
             },
         );
-        out.push(Output::ToServer(line));
+        out.push(Output::Request { exchange, line });
     }
 
     /// What the server need not be asked, because it was, or because others share it.
@@ -170,9 +195,17 @@ impl Shared {
             Some(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#).into())
         };
         let id = message.id();
-        let uri = || find(message.body(), &["uri"]).unwrap_or_default();
         match message.method() {
-            "initialize" => result(&self.opened.as_ref()?.result),
+            "initialize" => {
+                let opened = self.opened.as_ref()?;
+                let told = self.revision(client).map(|revision| format!("\"{revision}\""));
+                match (find(&opened.result, &["protocolVersion"]), told) {
+                    (Some(written), Some(told)) => {
+                        result(&splice(&opened.result, &[(span(&opened.result, written), &told)]))
+                    }
+                    _ => result(&opened.result),
+                }
+            }
             "logging/setLevel" => {
                 let wanted = find_string(message.body(), &["level"]);
                 let level = LEVELS.iter().position(|level| Some(*level) == wanted.as_deref());
@@ -188,14 +221,15 @@ impl Shared {
                 Some(error.to_line(id))
             }
             "resources/unsubscribe" => {
+                let uri = uri(message.body())?;
                 let others = self
                     .members
                     .iter()
-                    .any(|(key, state)| *key != client && state.subscriptions.contains(uri()));
+                    .any(|(key, state)| *key != client && state.subscriptions.contains(&uri));
                 if !others {
                     return None;
                 }
-                self.members.get_mut(&client)?.subscriptions.remove(uri());
+                self.members.get_mut(&client)?.subscriptions.remove(&uri);
                 result("{}")
             }
             _ => None,
@@ -204,7 +238,8 @@ impl Shared {
 
     fn notice(&mut self, client: ClientKey, message: &Message, now: Instant, out: &mut Vec<Output>) {
         if message.is_answer() {
-            let asked = message.id().is_some_and(|id| self.questions.get(id) == Some(&client));
+            let asked = message.id().and_then(|id| self.questions.get(id));
+            let asked = asked.is_some_and(|asked| asked.client == client);
             if asked {
                 self.questions.remove(message.id().unwrap_or_default());
                 out.push(Output::ToServer(message.raw().clone()));
@@ -253,6 +288,7 @@ impl Shared {
             out.push(Output::Dropped(Dropped::UnknownAnswer));
             return;
         };
+        self.questions.retain(|_, asked| asked.exchange != flight.exchange);
         if let (Kind::Result, Some(state)) = (message.kind(), self.members.get_mut(&flight.client)) {
             match flight.effect {
                 Effect::Subscribe(uri) => drop(state.subscriptions.insert(uri)),
@@ -261,7 +297,8 @@ impl Shared {
             }
         }
         let line = message.with_id(&flight.id);
-        out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message: line });
+        let failed = message.kind() == Kind::Error;
+        out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message: line, failed });
     }
 
     fn handshake_answered(&mut self, message: &Message, out: &mut Vec<Output>) {
@@ -282,7 +319,8 @@ impl Shared {
         out.push(Output::Resumed);
         let reachable = self.members.iter().filter(|(_, state)| state.member.reachable);
         for (client, _) in reachable {
-            announce(&opened, *client, out);
+            let wanted = self.members.get(client).and_then(|state| state.level);
+            announce(&opened, *client, wanted.is_none_or(|level| level <= WARNING), out);
         }
     }
 
@@ -316,9 +354,11 @@ impl Shared {
             let member = self.members.get(&flight.client).map(|state| &state.member);
             member.is_some_and(|member| member.reachable && member.capabilities.contains_key(capability))
         });
+        let asked = asked.filter(|_| self.questions.len() < MOST_QUESTIONS);
         if let Some(flight) = asked {
-            let (client, to) = (flight.client, Addressee::Exchange(flight.exchange));
-            self.questions.insert(id.into(), client);
+            let (client, exchange) = (flight.client, flight.exchange);
+            let to = Addressee::Exchange(exchange);
+            self.questions.insert(id.into(), Asked { client, exchange });
             out.push(Output::ToClient { client, to, message: message.raw().clone(), class: Class::Question });
             return;
         }
@@ -353,7 +393,8 @@ impl Shared {
             });
         }
         if method == "notifications/resources/updated" || method.ends_with("/list_changed") {
-            let uri = find(params, &["uri"]).filter(|_| method.ends_with("/updated"));
+            let uri = uri(params).filter(|_| method.ends_with("/updated"));
+            let uri = uri.as_deref();
             for (client, state) in &self.members {
                 if state.member.reachable && uri.is_none_or(|uri| state.subscriptions.contains(uri)) {
                     out.push(Output::ToClient {
@@ -369,7 +410,7 @@ impl Shared {
         // Among them `cancelled` of a question: it goes where the question went.
         let asked = find(params, &["requestId"]).and_then(|id| self.questions.remove(id));
         let to = match (asked, self.inflight.only()) {
-            (Some(client), _) => Some((client, Addressee::Anyone)),
+            (Some(asked), _) => Some((asked.client, Addressee::Exchange(asked.exchange))),
             (None, Some(flight)) => Some((flight.client, Addressee::Exchange(flight.exchange))),
             (None, None) => None,
         };
@@ -422,8 +463,12 @@ impl Shared {
             out.push(Output::ToServer(cancelled(&minted, "the client has gone")));
             answer(&flight, &RpcError::new(Code::RequestCancelled, "the session has ended"), out);
         }
-        let asked: Vec<Box<str>> =
-            self.questions.iter().filter(|(_, asked)| **asked == client).map(|(id, _)| id.clone()).collect();
+        let asked: Vec<Box<str>> = self
+            .questions
+            .iter()
+            .filter(|(_, asked)| asked.client == client)
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in asked {
             self.questions.remove(&id);
             let error = RpcError::new(Code::InternalError, "the client that was asked has gone");

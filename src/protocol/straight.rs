@@ -4,13 +4,12 @@
 //! and to be able to tell a new process what the old one knew.
 
 use super::handshake::with_legacy_version;
-use super::inflight::{Effect, Flight, Inflight, Overdue};
+use super::inflight::{Effect, Flight, Inflight, answer, overdue};
 use super::replay::{Memory, announce};
 use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Input, Opened, Output, Rules};
-use crate::wire::meta::{find, find_string, progress_token};
+use crate::wire::meta::{find, find_string, progress_token, uri};
 use crate::wire::{Code, Kind, Message, RpcError};
-use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 /// The bridge of a process that belongs to one legacy client.
@@ -23,7 +22,12 @@ pub struct Straight {
     /// Requests of the router's own, and what they were.
     own: HashMap<Box<str>, Own>,
     minted: u64,
+    /// Questions of the server that the client has not answered. Those of a dead process must not reach the next one.
+    questions: HashSet<Box<str>>,
 }
+
+/// A server that asks more than this at once does not wait for answers.
+const MOST_QUESTIONS: usize = 1024;
 
 /// A request that the router made in the client's place.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +46,7 @@ impl Straight {
             memory: Memory::default(),
             own: HashMap::new(),
             minted: 0,
+            questions: HashSet::new(),
         }
     }
 
@@ -52,8 +57,14 @@ impl Straight {
             Input::Notice { message, .. } => self.notice(&message, now, out),
             Input::Server(message) => self.server(&message, now, out),
             Input::Unreadable { id, error } => self.unreadable(id.as_deref(), &error, out),
+            Input::Unsent(exchange) => {
+                for (_, flight) in self.inflight.drain(|flight| flight.exchange == exchange) {
+                    answer(&flight, &RpcError::unread(), out);
+                }
+            }
             Input::Exited(error) => {
                 self.own.clear();
+                self.questions.clear();
                 self.answer_all(&error, out);
             }
             Input::Gone(_) => {
@@ -92,15 +103,20 @@ impl Straight {
         if self.inflight.contains(id) {
             // "The request ID MUST NOT have been previously used by the requestor within the same session."
             let error = RpcError::new(Code::InvalidRequest, "this id is in use by another request in flight");
-            out.push(Output::Answer { client: self.client, exchange, message: error.to_line(Some(id)) });
+            out.push(Output::Answer {
+                client: self.client,
+                exchange,
+                message: error.to_line(Some(id)),
+                failed: true,
+            });
             return;
         }
         let params = message.body();
         let effect = match message.method() {
             "initialize" => Effect::Initialize,
             "logging/setLevel" => Effect::SetLevel(params.into()),
-            "resources/subscribe" => Effect::Subscribe(params.into()),
-            "resources/unsubscribe" => Effect::Unsubscribe(params.into()),
+            "resources/subscribe" => uri(params).map_or(Effect::None, Effect::Subscribe),
+            "resources/unsubscribe" => uri(params).map_or(Effect::None, Effect::Unsubscribe),
             _ => Effect::None,
         };
         let line = if effect == Effect::Initialize {
@@ -122,10 +138,13 @@ impl Straight {
                 cancelled: None,
             },
         );
-        out.push(Output::ToServer(line));
+        out.push(Output::Request { exchange, line });
     }
 
     fn notice(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
+        if message.is_answer() && !message.id().is_some_and(|id| self.questions.remove(id)) {
+            return out.push(Output::Dropped(Dropped::UnknownQuestion));
+        }
         match message.method() {
             "notifications/initialized" => self.memory.initialized = true,
             "notifications/cancelled" => {
@@ -141,7 +160,15 @@ impl Straight {
     fn server(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
         match message.kind() {
             Kind::Result | Kind::Error => self.server_answers(message, out),
-            Kind::Request => self.to_client(Addressee::Anyone, message, Class::Question, out),
+            Kind::Request => {
+                if self.questions.len() >= MOST_QUESTIONS {
+                    let error =
+                        RpcError::new(Code::Overloaded, "too many questions wait for the client's answer");
+                    return out.push(Output::ToServer(error.to_line(message.id())));
+                }
+                self.questions.insert(message.id().unwrap_or_default().into());
+                self.to_client(Addressee::Anyone, message, Class::Question, out);
+            }
             Kind::Notification => {
                 let (to, class) = match message.method() {
                     "notifications/progress" => (self.progress(message, now), Class::Passing),
@@ -157,7 +184,8 @@ impl Straight {
 
     fn progress(&mut self, message: &Message, now: Instant) -> Addressee {
         let flight = find(message.body(), &["progressToken"]).and_then(|token| self.inflight.by_token(token));
-        let Some(flight) = flight else { return Addressee::Anyone };
+        // Progress of what is over is news, but must not turn another call's answer into an event stream.
+        let Some(flight) = flight else { return Addressee::Announcement };
         flight.deadline = self.rules.timeout.map(|timeout| now + timeout);
         Addressee::Exchange(flight.exchange)
     }
@@ -192,7 +220,8 @@ impl Straight {
         } else if message.kind() == Kind::Result {
             self.memory.learn(flight.effect);
         }
-        out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message: line });
+        let failed = message.kind() == Kind::Error;
+        out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message: line, failed });
     }
 
     fn own_answered(&mut self, own: &Own, message: &Message, out: &mut Vec<Output>) {
@@ -218,7 +247,7 @@ impl Straight {
                 self.minted = minted;
                 self.own.extend(ids.into_iter().map(|id| (id, Own::Wish)));
                 out.push(Output::Resumed);
-                announce(&opened, self.client, out);
+                announce(&opened, self.client, self.memory.wants_warnings(), out);
             }
         }
     }
@@ -267,52 +296,11 @@ fn own_id(n: u64) -> Box<str> {
     format!("\"{}/{n}\"", env!("CARGO_PKG_NAME")).into()
 }
 
-/// Answers a flight with an error of the router's own.
-pub(super) fn answer(flight: &Flight, error: &RpcError, out: &mut Vec<Output>) {
-    let message = error.to_line(Some(&flight.id));
-    out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message });
-}
-
-/// Ends a flight by the clock; `server_id` is the id that the server knows it by.
-pub(super) fn overdue(server_id: &str, flight: &Flight, why: &Overdue, rules: Rules, out: &mut Vec<Output>) {
-    match why {
-        Overdue::TimedOut => {
-            // "the sender SHOULD issue a cancellation notification for that request", but `initialize` MUST NOT be cancelled.
-            if flight.effect != Effect::Initialize {
-                out.push(Output::ToServer(cancelled(server_id, "the request timed out")));
-            }
-            let seconds = rules.timeout.unwrap_or_default().as_secs_f32();
-            let error = RpcError::new(
-                Code::RequestTimeout,
-                format!(
-                    "the server did not answer within {seconds} s: raise the mount's `timeout`, or call again"
-                ),
-            );
-            answer(flight, &error, out);
-        }
-        Overdue::Cancelled if rules.answer_cancelled => {
-            answer(
-                flight,
-                &RpcError::new(Code::RequestCancelled, "the request was cancelled by its client"),
-                out,
-            );
-        }
-        Overdue::Cancelled => out.push(Output::Forget { client: flight.client, exchange: flight.exchange }),
-    }
-}
-
-/// The notification that tells a server to stop working on a request.
-pub(super) fn cancelled(id: &str, reason: &str) -> Bytes {
-    format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{reason}"}}}}"#
-    )
-    .into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::CANCELLED_GRACE;
+    use bytes::Bytes;
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -335,7 +323,7 @@ mod tests {
     fn show(output: &Output) -> String {
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         match output {
-            Output::ToServer(line) => format!("server< {}", text(line)),
+            Output::ToServer(line) | Output::Request { line, .. } => format!("server< {}", text(line)),
             Output::Answer { exchange, message, .. } => format!("{}< {}", exchange.0, text(message)),
             Output::ToClient { to, message, .. } => format!("{to:?}< {}", text(message)),
             Output::Opened(opened) => format!("opened {}", opened.version()),
@@ -379,7 +367,7 @@ mod tests {
             ),
             (
                 r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"q","progress":1}}"#,
-                "Anyone",
+                "Announcement",
             ),
             (r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#, "Announcement"),
             (

@@ -1,10 +1,10 @@
 //! A client's handle on its session.
 
 use super::stream::{Form, StreamReader};
-use super::{Link, Session, SessionId, State};
+use super::{Link, Session, SessionId};
 use crate::peer::Peer;
-use crate::protocol::{ClientKey, ExchangeKey, Input, Opened};
-use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
+use crate::protocol::{ClientKey, ExchangeKey, Input};
+use crate::wire::{Kind, Message, Payload, Revision, RpcError};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// A notification or an answer waits this long for a server that does not read.
 const ROOM_WITHIN: Duration = Duration::from_secs(10);
 
-/// When a client may try again whose server does not read.
-const RETRY_FULL: Duration = Duration::from_secs(1);
+/// A session with so many requests in flight takes no further ones.
+const MOST_IN_FLIGHT: usize = 4096;
 
 /// One client of a session. Dropping the handle does not end anything; [`Client::leave`] does.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub enum Refused {
     /// The session is over, or there is no such stream.
     #[error("the session has ended")]
     Ended,
-    /// The server does not read, and nothing more fits.
-    #[error("the server does not read its input")]
+    /// The server does not read, or the client asks too much at once; nothing more fits.
+    #[error("too much waits for the server already")]
     Full,
     /// Nothing came up in place of a dead process.
     #[error("the server is being restarted")]
@@ -51,6 +51,8 @@ enum Attempt {
     Done(Posted),
     /// The process is being replaced.
     NotNow,
+    /// The client has too many requests in flight.
+    TooMany,
     /// So many bytes do not fit.
     Full(Peer, usize),
     Ended,
@@ -78,12 +80,7 @@ impl Client {
 
     /// The revision that the handshake agreed on, if it is over.
     pub fn revision(&self) -> Option<Revision> {
-        self.session.lock().bridge.revision()
-    }
-
-    /// What the handshake agreed on, if it is over.
-    pub fn opened(&self) -> Option<Opened> {
-        self.session.lock().bridge.opened().cloned()
+        self.session.lock().bridge.revision(self.key)
     }
 
     /// Why the session is over before it began, if it is.
@@ -109,6 +106,7 @@ impl Client {
             match self.attempt(&messages, form) {
                 Attempt::Done(posted) => return Ok(posted),
                 Attempt::Ended => return Err(Refused::Ended),
+                Attempt::TooMany => return Err(Refused::Full),
                 Attempt::NotNow => {
                     let until = begun + self.session.settings.start;
                     tokio::time::timeout_at(until, changed).await.map_err(|_| Refused::Restarting)?;
@@ -128,9 +126,15 @@ impl Client {
         let seat = state.clients.get_mut(&self.key).ok_or(Refused::Ended)?;
         seat.last_active = now;
         match last_event_id {
-            Some(id) => seat.streams.resume(id, now).ok_or(Refused::Ended),
-            None => Ok(seat.streams.open_standalone(now)),
+            Some(id) => seat.streams.resume(id).ok_or(Refused::Ended),
+            None => Ok(seat.streams.open_standalone()),
         }
+    }
+
+    /// Whether its handshake is over, with success.
+    pub fn is_open(&self) -> bool {
+        let state = self.session.lock();
+        state.link.peer().is_some() && state.bridge.opened().is_some()
     }
 
     /// Says something of the router's own on the stream of an HTTP+SSE client.
@@ -154,47 +158,39 @@ impl Client {
             Link::Down | Link::Replaying(_) => return Attempt::NotNow,
             Link::Ended(_) => return Attempt::Ended,
         };
-        let requests = messages.iter().filter(|message| message.kind() == Kind::Request).count();
+        let is_request = |message: &&Message| message.kind() == Kind::Request;
+        let requests = messages.iter().filter(is_request).count();
         let bytes = messages.iter().map(|message| message.raw().len()).sum();
-        let full = !peer.has_room(bytes);
-        if full && requests == 0 {
+        if requests == 0 && !peer.has_room(bytes) {
             return Attempt::Full(peer.clone(), bytes);
         }
         let Some(seat) = state.clients.get_mut(&self.key) else { return Attempt::Ended };
+        if requests > 0 && state.bridge.in_flight() + requests > MOST_IN_FLIGHT {
+            return Attempt::TooMany;
+        }
         seat.last_active = now;
-        if requests == 0 {
-            for message in messages {
-                self.notice(state, message, now);
+        let response = (requests > 0).then(|| seat.streams.open_response(requests, form));
+        let mut next = ExchangeKey(state.next_exchange);
+        if let Some((stream, _)) = &response {
+            // All of them first: the response ends with the last one, and some are answered at once.
+            for _ in 0..requests {
+                seat.streams.add_exchange(ExchangeKey(state.next_exchange), stream, form);
+                state.next_exchange += 1;
             }
-            return Attempt::Done(Posted::Accepted);
         }
-        let (stream, reader) = seat.streams.open_response(requests, form);
         for message in messages {
-            if message.kind() != Kind::Request {
-                self.notice(state, message, now);
-                continue;
-            }
-            self.session.tally.requests.add_one();
-            let exchange = ExchangeKey(state.next_exchange);
-            state.next_exchange += 1;
-            let Some(seat) = state.clients.get_mut(&self.key) else { break };
-            seat.streams.add_exchange(exchange, &stream, form, now);
-            if full {
-                self.session.tally.errors.add_one();
-                let error =
-                    RpcError::new(Code::Overloaded, "the server does not read its input: try again later")
-                        .retry_after(RETRY_FULL);
-                let _ = seat.streams.answer(exchange, error.to_line(message.id()), now);
+            let client = self.key;
+            let message = message.clone();
+            let input = if is_request(&&message) {
+                self.session.tally.requests.add_one();
+                let exchange = next;
+                next.0 += 1;
+                Input::Request { client, exchange, message }
             } else {
-                let input = Input::Request { client: self.key, exchange, message: message.clone() };
-                self.session.handle(state, input, now);
-            }
+                Input::Notice { client, message }
+            };
+            self.session.handle(state, input, now);
         }
-        Attempt::Done(Posted::Response(reader))
-    }
-
-    fn notice(&self, state: &mut State, message: &Message, now: Instant) {
-        let input = Input::Notice { client: self.key, message: message.clone() };
-        self.session.handle(state, input, now);
+        Attempt::Done(response.map_or(Posted::Accepted, |(_, reader)| Posted::Response(reader)))
     }
 }

@@ -108,6 +108,7 @@ impl Session {
                 state.link = Link::Down;
                 state.opening_until = None;
                 self.handle(&mut state, Input::Exited(server_exited(exit)), now);
+                state.clients.values_mut().for_each(|seat| seat.streams.forget_questions());
                 state.deaths.retain(|death| now < *death + DEATHS_WITHIN);
                 state.deaths.push(now);
                 let deaths = u32::try_from(state.deaths.len()).unwrap_or(u32::MAX);
@@ -153,7 +154,7 @@ impl Session {
         }
         state.link = Link::Replaying(peer.clone());
         let mut outputs = std::mem::take(&mut state.outputs);
-        state.bridge.resume(now, &mut outputs);
+        state.bridge.resume(&mut outputs);
         self.perform(&mut state, outputs, now);
         drop(state);
         peer.attach(Arc::new(lines::Ear::new(self.me.clone())));

@@ -4,7 +4,7 @@ use super::{Session, State};
 use crate::peer::{Exit, Listener};
 use crate::protocol::Input;
 use crate::wire::line::{Line, Skipped};
-use crate::wire::{Code, Kind, Malformed, Message, Payload, RpcError, meta};
+use crate::wire::{Code, Malformed, Message, Payload, RpcError, meta};
 use bytes::Bytes;
 use std::sync::Weak;
 use std::time::Instant;
@@ -50,9 +50,6 @@ impl Listener for Ear {
 
 impl Session {
     fn hear(&self, message: Message, now: Instant) {
-        if message.kind() == Kind::Error {
-            self.tally.errors.add_one();
-        }
         self.with_living(|state| self.handle(state, Input::Server(message), now));
     }
 
@@ -68,7 +65,14 @@ impl Session {
             ),
             Malformed::NotJson(_) | Malformed::NotJsonRpc { .. } => return self.skip(line),
         };
-        let id = std::str::from_utf8(line).ok().and_then(|text| meta::find(text, &["id"])).map(Into::into);
+        let field = |name| std::str::from_utf8(line).ok().and_then(|text| meta::find(text, &[name]));
+        let id = field("id").map(Into::into);
+        if field("method").is_some() {
+            // Not an answer, whatever its id: the server's ids are its own.
+            self.tally.skipped_lines.add_one();
+            tracing::warn!(server = %self.settings.name, "skipped a message of the server: {malformed}");
+            return;
+        }
         self.with_living(|state| self.handle(state, Input::Unreadable { id, error }, now));
     }
 

@@ -142,14 +142,16 @@ impl Session {
         once: bool,
         make: Parts,
     ) -> Arc<Self> {
-        let bridge = Bridge::Shared(Shared::new(revision, capabilities, make.rules(true)));
+        // Without random numbers there were no session ids either.
+        let seed = getrandom::u64().unwrap_or_default();
+        let bridge = Bridge::Shared(Shared::new(revision, capabilities, seed, make.rules(true)));
         let session = Self::new(peer, bridge, make);
         session.attach();
         let mut state = session.lock();
         state.once = once;
         let now = Instant::now();
         let mut outputs = std::mem::take(&mut state.outputs);
-        state.bridge.resume(now, &mut outputs);
+        state.bridge.resume(&mut outputs);
         session.perform(&mut state, outputs, now);
         drop(state);
         session

@@ -12,11 +12,25 @@ impl Session {
     /// Does everything in `outputs`, and gives its memory back to the state.
     pub(super) fn perform(&self, state: &mut State, mut outputs: Vec<Output>, now: Instant) {
         let mut leaving: Vec<ClientKey> = Vec::new();
+        let mut unsent = Vec::new();
         let mut failure = None;
         for output in outputs.drain(..) {
             match output {
-                Output::ToServer(line) => self.to_server(state, line, now),
-                Output::Answer { client, exchange, message } => {
+                Output::ToServer(line) => {
+                    if !self.to_server(state, line, now) {
+                        self.tally.dropped.add_one();
+                        tracing::warn!(server = %self.settings.name, "the server does not read; a message to it was dropped");
+                    }
+                }
+                Output::Request { exchange, line } => {
+                    if !self.to_server(state, line, now) {
+                        unsent.push(exchange);
+                    }
+                }
+                Output::Answer { client, exchange, message, failed } => {
+                    if failed {
+                        self.tally.errors.add_one();
+                    }
                     let Some(seat) = state.clients.get_mut(&client) else { continue };
                     seat.last_active = now;
                     let delivered = seat.streams.answer(exchange, message, now);
@@ -63,6 +77,9 @@ impl Session {
             }
         }
         state.outputs = outputs;
+        for exchange in unsent {
+            self.handle(state, Input::Unsent(exchange), now);
+        }
         if let Some(error) = failure {
             self.end(state, Some(life::refused(&error)), now);
         }
@@ -80,7 +97,7 @@ impl Session {
                 let error =
                     RpcError::new(Code::InternalError, "the client has no open stream to be asked on");
                 let id = Message::own(question).ok().and_then(|message| message.id().map(str::to_owned));
-                self.to_server(state, error.to_line(id.as_deref()), now);
+                let _ = self.to_server(state, error.to_line(id.as_deref()), now);
             }
         }
     }
@@ -103,18 +120,16 @@ impl Session {
         }
     }
 
-    fn to_server(&self, state: &mut State, line: Bytes, now: Instant) {
-        let Some(peer) = state.link.peer() else { return };
+    /// Writes a line to the process; false if it does not fit, and nothing of it was written.
+    fn to_server(&self, state: &mut State, line: Bytes, now: Instant) -> bool {
+        let Some(peer) = state.link.peer() else { return true };
         if matches!(state.link, Link::Opening(_) | Link::Replaying(_)) && state.opening_until.is_none() {
             state.opening_until = Some(now + self.settings.start);
         }
         match peer.send(line) {
             // A process that is ending says so itself, in a moment.
-            Ok(()) | Err(SendError::Closed) => {}
-            Err(SendError::Full) => {
-                self.tally.dropped.add_one();
-                tracing::warn!(server = %self.settings.name, "the server does not read; a message to it was dropped");
-            }
+            Ok(()) | Err(SendError::Closed) => true,
+            Err(SendError::Full) => false,
         }
     }
 }

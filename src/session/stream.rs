@@ -184,7 +184,7 @@ impl EventStream {
         ring.end_reader();
         ring.attached = true;
         if let Some(after) = after {
-            let next = (after + 1).clamp(ring.first, ring.first + ring.events.len() as u64);
+            let next = after.saturating_add(1).clamp(ring.first, ring.first + ring.events.len() as u64);
             ring.rewind(next);
         }
         let generation = ring.generation;
@@ -235,7 +235,7 @@ impl StreamReader {
     /// Ready as soon as it is decided how the POST is answered.
     pub fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<First> {
         let mut ring = self.stream.lock();
-        if ring.only_answers && ring.answers_due == 0 && ring.ended {
+        if ring.only_answers && ring.ended {
             return Poll::Ready(First::Answers(ring.events.drain(..).collect()));
         }
         if !ring.only_answers || ring.generation != self.generation {

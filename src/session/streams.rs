@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 /// A message that finds no stream waits this long, and no more than so many of them.
 const WAITING_TIME: Duration = Duration::from_mins(1);
 const WAITING_MESSAGES: usize = 64;
+const WAITING_BYTES: usize = 4 << 20;
 
 /// Streams that have ended are kept for resuming this long, and no more than so many.
 const FINISHED_TIME: Duration = Duration::from_mins(1);
@@ -50,6 +51,7 @@ struct Exchange {
 #[derive(Debug)]
 struct Waiting {
     since: Instant,
+    to: Addressee,
     message: Bytes,
     class: Class,
 }
@@ -93,21 +95,15 @@ impl Streams {
     }
 
     /// Adds a request in flight whose response goes to `stream`.
-    pub(super) fn add_exchange(
-        &mut self,
-        key: ExchangeKey,
-        stream: &Arc<EventStream>,
-        form: Form,
-        now: Instant,
-    ) {
+    pub(super) fn add_exchange(&mut self, key: ExchangeKey, stream: &Arc<EventStream>, form: Form) {
         if !matches!(self.transport, Transport::Sse(_)) {
             self.exchanges.insert(key, Exchange { stream: stream.clone(), events: form != Form::Json });
-            self.flush(now);
+            self.flush();
         }
     }
 
     /// Opens a standalone stream.
-    pub(super) fn open_standalone(&mut self, now: Instant) -> StreamReader {
+    pub(super) fn open_standalone(&mut self) -> StreamReader {
         self.last_number += 1;
         let stream = EventStream::new(self.last_number, true, 0);
         let reader = stream.attach(None);
@@ -117,18 +113,18 @@ impl Streams {
             self.standalone.remove(oldest).end();
         }
         self.standalone.push(stream);
-        self.flush(now);
+        self.flush();
         reader
     }
 
     /// Goes on with the stream of an event id behind that event; None if there is no such stream.
-    pub(super) fn resume(&mut self, event_id: &str, now: Instant) -> Option<StreamReader> {
+    pub(super) fn resume(&mut self, event_id: &str) -> Option<StreamReader> {
         let (number, after) = parse_event_id(event_id)?;
         if let Some(at) = self.standalone.iter().position(|stream| stream.number() == number) {
             let stream = self.standalone.remove(at);
             let reader = stream.attach(Some(after));
             self.standalone.push(stream);
-            self.flush(now);
+            self.flush();
             return Some(reader);
         }
         let in_flight = self.exchanges.values().map(|exchange| &exchange.stream);
@@ -154,10 +150,12 @@ impl Streams {
                 Pushed::Overflowed => {}
             }
         }
-        if self.waiting.len() >= WAITING_MESSAGES || matches!(self.transport, Transport::Once) {
+        let bytes: usize = self.waiting.iter().map(|waiting| waiting.message.len()).sum();
+        let full = self.waiting.len() >= WAITING_MESSAGES || bytes + message.len() > WAITING_BYTES;
+        if full || matches!(self.transport, Transport::Once) {
             return undelivered(message, class);
         }
-        self.waiting.push_back(Waiting { since: now, message, class });
+        self.waiting.push_back(Waiting { since: now, to, message, class });
         Delivered::Taken
     }
 
@@ -221,6 +219,11 @@ impl Streams {
         }
     }
 
+    /// The server's process is gone: what it asked need not be answered any more.
+    pub(super) fn forget_questions(&mut self) {
+        self.waiting.retain(|waiting| waiting.class != Class::Question);
+    }
+
     /// Requests in flight.
     pub(super) fn in_flight(&self) -> usize {
         self.exchanges.len()
@@ -257,7 +260,7 @@ impl Streams {
         let newest = || self.standalone.iter().rev().find(|stream| stream.is_attached());
         match to {
             Addressee::Exchange(key) => match self.exchanges.get(&key) {
-                Some(exchange) if exchange.events => Some(&exchange.stream),
+                Some(exchange) if exchange.events && exchange.stream.is_reachable() => Some(&exchange.stream),
                 _ => newest(),
             },
             Addressee::Announcement => newest().or_else(|| self.route(Addressee::Anyone)),
@@ -270,11 +273,12 @@ impl Streams {
         }
     }
 
-    fn flush(&mut self, now: Instant) {
-        for Waiting { since, message, class } in std::mem::take(&mut self.waiting) {
-            let taken = self.route(Addressee::Anyone).map(|stream| stream.push(message.clone(), class));
-            if taken != Some(Pushed::Queued) && now < since + WAITING_TIME {
-                self.waiting.push_back(Waiting { since, message, class });
+    fn flush(&mut self) {
+        for Waiting { since, to, message, class } in std::mem::take(&mut self.waiting) {
+            let taken = self.route(to).map(|stream| stream.push(message.clone(), class));
+            // What has waited too long is given up by the clock, which tells the server.
+            if taken != Some(Pushed::Queued) {
+                self.waiting.push_back(Waiting { since, to, message, class });
             }
         }
     }
@@ -290,6 +294,13 @@ impl Streams {
             held -= stream.held();
             self.finished.pop_front();
         }
+    }
+}
+
+/// Whoever reads a stream must not wait for more, once nobody can say any more.
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -321,7 +332,7 @@ mod tests {
 
     fn exchange(streams: &mut Streams, key: u64, form: Form) -> StreamReader {
         let (stream, reader) = streams.open_response(1, form);
-        streams.add_exchange(ExchangeKey(key), &stream, form, Instant::now());
+        streams.add_exchange(ExchangeKey(key), &stream, form);
         reader
     }
 
@@ -338,8 +349,8 @@ mod tests {
         let mut second = exchange(&mut streams, 2, Form::Either);
         assert_eq!(say(&mut streams, Addressee::Anyone, Class::Notice), Delivered::Taken);
         assert!(text(&mut first).contains("said"));
-        let mut old = streams.open_standalone(Instant::now());
-        let mut new = streams.open_standalone(Instant::now());
+        let mut old = streams.open_standalone();
+        let mut new = streams.open_standalone();
         assert_eq!(say(&mut streams, Addressee::Anyone, Class::Notice), Delivered::Taken);
         assert!(text(&mut new).contains("said"));
         drop(new);
@@ -354,7 +365,7 @@ mod tests {
     fn a_client_that_takes_json_only_gets_what_precedes_the_answer_on_its_standalone_stream() {
         let mut streams = Streams::new(Transport::Streamable);
         let mut json = exchange(&mut streams, 1, Form::Json);
-        let mut standalone = streams.open_standalone(Instant::now());
+        let mut standalone = streams.open_standalone();
         assert_eq!(say(&mut streams, Addressee::Exchange(ExchangeKey(1)), Class::Passing), Delivered::Taken);
         assert!(text(&mut standalone).contains("said"));
         assert_eq!(streams.answer(ExchangeKey(1), "done".into(), Instant::now()), Delivered::Taken);
@@ -366,7 +377,7 @@ mod tests {
     fn what_finds_no_stream_waits_and_is_given_up_in_time() {
         let mut streams = Streams::new(Transport::Streamable);
         assert_eq!(say(&mut streams, Addressee::Anyone, Class::Question), Delivered::Taken);
-        let mut standalone = streams.open_standalone(Instant::now());
+        let mut standalone = streams.open_standalone();
         assert!(text(&mut standalone).contains("said"));
         drop(standalone);
         for _ in 0..WAITING_MESSAGES {
@@ -387,11 +398,11 @@ mod tests {
         assert!(text(&mut reader).contains("id: 1-1"));
         drop(reader);
         assert_eq!(streams.answer(ExchangeKey(1), "done".into(), Instant::now()), Delivered::Taken);
-        assert!(streams.resume("2-0", Instant::now()).is_none());
-        let mut again = streams.resume("1-1", Instant::now()).unwrap();
+        assert!(streams.resume("2-0").is_none());
+        let mut again = streams.resume("1-1").unwrap();
         assert_eq!(text(&mut again), "event: message\nid: 1-2\ndata: done\n\n");
         assert!(streams.tick(Instant::now() + FINISHED_TIME).is_empty());
-        assert!(streams.resume("1-1", Instant::now()).is_none());
+        assert!(streams.resume("1-1").is_none());
     }
 
     #[test]
@@ -405,7 +416,7 @@ mod tests {
                 assert_eq!(say(&mut streams, Addressee::Anyone, Class::Notice), Delivered::Taken);
             }
             assert_eq!(streams.answer(ExchangeKey(1), "done".into(), Instant::now()), Delivered::Taken);
-            assert_eq!(streams.resume("1-0", Instant::now()).is_some(), kept, "{form:?} {said}");
+            assert_eq!(streams.resume("1-0").is_some(), kept, "{form:?} {said}");
         }
     }
 }

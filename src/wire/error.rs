@@ -136,6 +136,12 @@ impl RpcError {
         Self { code, message: message.into(), data: Map::new() }
     }
 
+    /// The server does not read its input, and nothing more fits.
+    pub fn unread() -> Self {
+        Self::new(Code::Overloaded, "the server does not read its input: try again later")
+            .retry_after(Duration::from_secs(1))
+    }
+
     /// The revision `requested` is not served, those that begin with `initialize` are: clients of both eras then fall back
     /// to it (2026-07-28, basic/versioning).
     pub fn unsupported_version(requested: &str) -> Self {

@@ -235,12 +235,20 @@ impl Fields {
 
     /// What kind of message it is, and where its params, result or error stand.
     fn kind(&self, raw: &[u8]) -> Result<(Kind, Range<usize>), &'static str> {
-        let has = |place: &Range<usize>| !place.is_empty();
+        // Some serializers write what is absent as null; only a result may be null and be there.
+        let has = |place: &Range<usize>| !place.is_empty() && raw.get(place.clone()) != Some(b"null");
+        let params = if has(&self.params) { self.params.clone() } else { 0..0 };
         let null_id = &raw[self.id.clone()] == b"null";
-        match (has(&self.method), has(&self.id), has(&self.result), has(&self.error)) {
+        let (has_id, has_result) = (!self.id.is_empty(), !self.result.is_empty());
+        match (
+            has(&self.method),
+            has_id,
+            has_result && (has(&self.result) || !has(&self.error)),
+            has(&self.error),
+        ) {
             (true, true, false, false) if null_id => Err("the id of a request must not be null"),
-            (true, true, false, false) => Ok((Kind::Request, self.params.clone())),
-            (true, false, false, false) => Ok((Kind::Notification, self.params.clone())),
+            (true, true, false, false) => Ok((Kind::Request, params)),
+            (true, false, false, false) => Ok((Kind::Notification, params)),
             (false, true, true, false) => Ok((Kind::Result, self.result.clone())),
             (false, _, false, true) => Ok((Kind::Error, self.error.clone())),
             (false, true, false, false) => Err("it has neither \"method\" nor \"result\" nor \"error\""),
@@ -326,6 +334,15 @@ mod tests {
             (r#"{"result":null,"jsonrpc":"2.0","id":"a"}"#, Kind::Result, Some(r#""a""#), "", "null"),
             (r#"{"jsonrpc":"2.0","id":null,"error":{}}"#, Kind::Error, Some("null"), "", "{}"),
             (r#"{"jsonrpc":"2.0","error":{}}"#, Kind::Error, None, "", "{}"),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{},"error":null}"#, Kind::Result, Some("1"), "", "{}"),
+            (r#"{"jsonrpc":"2.0","id":1,"result":null,"error":{}}"#, Kind::Error, Some("1"), "", "{}"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":null}"#,
+                Kind::Request,
+                Some("1"),
+                "ping",
+                "",
+            ),
         ];
         for (text, kind, id, method, body) in table {
             let message = parse(text).unwrap();

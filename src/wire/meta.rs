@@ -1,6 +1,6 @@
 //! Looking into params and results without building them: the raw text that stands at a path.
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -20,10 +20,25 @@ pub fn find_string(json: &str, path: &[&str]) -> Option<String> {
 
 /// The `_meta.progressToken` of a request's params, or nothing.
 pub fn progress_token(params: &str) -> Option<&str> {
-    // The name is searched for first: most requests have no token, and then nothing is parsed.
-    memmem::find(params.as_bytes(), b"\"progressToken\"")?;
+    // The name is searched for first: most requests have no token, and then nothing is parsed. It may be written with
+    // escapes, though.
+    if memmem::find(params.as_bytes(), b"\"progressToken\"").is_none()
+        && memchr(b'\\', params.as_bytes()).is_none()
+    {
+        return None;
+    }
     find(params, &["_meta", "progressToken"])
 }
+
+/// The `uri` of a request's params as a JSON string, written in one way whatever way it came; nothing if there is none
+/// of reasonable length.
+pub fn uri(params: &str) -> Option<Box<str>> {
+    let uri = find_string(params, &["uri"]).filter(|uri| uri.len() <= LONGEST_URI)?;
+    Some(serde_json::Value::from(uri).to_string().into())
+}
+
+/// Bytes of a URI that is remembered.
+const LONGEST_URI: usize = 8 << 10;
 
 /// Where `part`, a slice of `whole`, stands in it.
 pub fn span(whole: &str, part: &str) -> Range<usize> {

@@ -57,9 +57,9 @@ impl Encoder {
         self.pieces
     }
 
-    /// Bytes collected in the piece that is not yet full.
+    /// Bytes collected.
     pub fn len(&self) -> usize {
-        self.tail.len()
+        self.pieces.iter().map(Bytes::len).sum::<usize>() + self.tail.len()
     }
 
     /// Whether nothing was collected.

@@ -1,6 +1,8 @@
 //! What the stories share: the binary under test, a client for it, and a look at processes.
 
 #![allow(dead_code, reason = "no story uses everything")]
+#![allow(clippy::print_stderr, reason = "the router's log is shown beside the story that failed")]
+#![allow(clippy::needless_pass_by_value, reason = "json! makes values, and stories pass them as they are")]
 
 pub(crate) mod client;
 pub(crate) mod events;
@@ -29,6 +31,6 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
 
 /// Waits, but not for ever.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let Ok(value) = tokio::time::timeout(PATIENCE, future).await else { panic!("it took too long: {what}") };
-    value
+    let outcome = tokio::time::timeout(PATIENCE, future).await;
+    outcome.unwrap_or_else(|_| panic!("it took too long: {what}"))
 }
