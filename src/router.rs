@@ -123,12 +123,20 @@ impl Router {
     }
 
     /// Serves `config` from now on. Mounts that are the same keep their sessions; a changed or removed one finishes what
-    /// is in flight, at most 30 s, and ends. New ones are started. Addresses and limits stay as they were.
-    pub fn reload(&self, config: Config) {
+    /// is in flight, at most 30 s, and its sessions end. New ones are started. Addresses, limits, origins and proxies stay as
+    /// they were.
+    ///
+    /// False if the router is ending, and nothing was changed.
+    pub fn reload(&self, config: Config) -> bool {
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.front.is_closing() {
+            return false;
+        }
         let table = self.front.table.load_full();
+        let alike =
+            config.idle_timeout == current.idle_timeout && config.limits.depth == current.limits.depth;
         let keep = |spec: &ServerSpec, old: Option<&Arc<Mount>>| match old {
-            Some(mount) if mount.spec() == spec => mount.clone(),
+            Some(mount) if alike && mount.spec() == spec => mount.clone(),
             _ => {
                 let mount = Mount::new(spec.clone(), &config, self.house.clone());
                 mount.start();
@@ -138,19 +146,25 @@ impl Router {
         let named =
             config.servers.iter().map(|spec| keep(spec, table.find_any(spec.name.as_str()))).collect();
         let default = config.default_server.as_ref().map(|spec| keep(spec, table.default_mount()));
-        let next = Arc::new(Table::new(named, default));
-        self.front.table.store(next.clone());
-        for mount in table.all().filter(|old| !next.all().any(|new| Arc::ptr_eq(old, new))) {
-            self.tracker.spawn(retire(mount.clone()));
+        let next = Table::new(named, default);
+        let old: Vec<_> =
+            table.all().filter(|old| !next.all().any(|new| Arc::ptr_eq(old, new))).cloned().collect();
+        let finishing = table.retired().iter().filter(|mount| !mount.is_closed()).cloned();
+        let next = next.retiring(finishing.chain(old.iter().cloned()).collect());
+        self.front.table.store(Arc::new(next));
+        for mount in old {
+            tracing::info!(server = %mount.name(), "is served no more as it was; what is in flight may finish");
+            self.tracker.spawn(retire(mount));
         }
         *current = config;
+        true
     }
 
     /// Stops in peace: nothing new is taken, streams end, calls in flight have 10 s, then the processes are stopped.
     /// Returns when nothing runs any more.
     pub async fn stop(&self) {
         self.front.close();
-        let mounts: Vec<Arc<Mount>> = self.front.table.load().all().cloned().collect();
+        let mounts: Vec<Arc<Mount>> = self.front.table.load().all_and_retired().cloned().collect();
         for mount in &mounts {
             mount.drain();
         }
@@ -177,7 +191,7 @@ impl Router {
     /// Ends every process at once.
     pub fn kill(&self) {
         self.front.close();
-        self.front.table.load().all().for_each(|mount| mount.kill());
+        self.front.table.load().all_and_retired().for_each(|mount| mount.kill());
         self.stop.drain.cancel();
         self.stop.cut.cancel();
     }
@@ -214,7 +228,7 @@ impl Router {
                     _ = ticks.tick() => {}
                 }
                 let now = Instant::now();
-                front.table.load().all().for_each(|mount| mount.tick(now));
+                front.table.load().all_and_retired().for_each(|mount| mount.tick(now));
             }
         });
     }
@@ -235,8 +249,7 @@ impl Router {
 async fn retire(mount: Arc<Mount>) {
     mount.drain();
     let until = Instant::now() + RELOAD_GRACE;
-    while mount.in_flight() > 0 && Instant::now() < until {
-        mount.tick(Instant::now());
+    while mount.in_flight() > 0 && Instant::now() < until && !mount.is_closed() {
         tokio::time::sleep(TICK).await;
     }
     mount.close();

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::config;
 
 /// The options and words of the command line.
-#[derive(Debug, Default, Parser)]
+#[derive(Clone, Debug, Default, Parser)]
 #[command(
     name = "mcp-switchboard",
     version,
@@ -161,7 +161,7 @@ pub struct Arguments {
 }
 
 /// A task of its own.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Task {
     /// Print the completions of a shell.
     Completions {

@@ -9,6 +9,7 @@ pub mod check;
 pub mod compat;
 pub mod logging;
 pub mod progress;
+mod reload;
 mod serve;
 pub mod settings;
 mod signals;
@@ -27,7 +28,7 @@ use clap::{CommandFactory, FromArgMatches};
 use arguments::{Arguments, Task};
 use settings::{Outside, Unusable};
 
-use crate::config::{ConfigError, file};
+use crate::config::{Config, ConfigError, file};
 
 /// Does what the words after the program's name ask for, and says how that ended: 0 well, 1 badly, 2 not understood.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -64,20 +65,7 @@ pub fn parse(words: &[String]) -> Result<Arguments, clap::Error> {
 }
 
 fn route(arguments: &Arguments) -> ExitCode {
-    let environment = |name: &str| std::env::var(name).ok();
-    let resolve = |host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect());
-    let outside = Outside { environment: &environment, resolve: &resolve };
-    let file = match &arguments.named_server_config {
-        Some(path) => match file::load(path, &environment) {
-            Ok(file) => Some(file),
-            Err(error @ ConfigError::Read { .. }) => return failed(&anyhow::Error::new(error)),
-            Err(error) => return failed(&error),
-        },
-        None => None,
-    };
-    let settings = settings::config(arguments, file, &outside)
-        .and_then(|config| Ok((config, settings::level(arguments, &outside)?)));
-    let (config, level) = match settings {
+    let (config, level) = match settings(arguments) {
         Ok(settings) => settings,
         Err(Unusable::Arguments(message)) => return misused(&message),
         Err(Unusable::File(message)) => return failed(&message),
@@ -92,7 +80,27 @@ fn route(arguments: &Arguments) -> ExitCode {
         return if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let options = logging::Options { level, format: arguments.log_format, syslog: arguments.syslog };
-    serve::serve(config, options)
+    serve::serve(config, options, arguments)
+}
+
+/// What the words, the environment and the file say together, as they are now.
+fn settings(arguments: &Arguments) -> Result<(Config, arguments::Level), Unusable> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let resolve = |host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect());
+    let outside = Outside { environment: &environment, resolve: &resolve };
+    let file = match &arguments.named_server_config {
+        Some(path) => Some(file::load(path, &environment).map_err(|error| Unusable::File(told(error)))?),
+        None => None,
+    };
+    Ok((settings::config(arguments, file, &outside)?, settings::level(arguments, &outside)?))
+}
+
+/// A refused file as a person is told: with the cause, where reading has failed.
+fn told(error: ConfigError) -> String {
+    match error {
+        error @ ConfigError::Read { .. } => format!("{:#}", anyhow::Error::new(error)),
+        error => error.to_string(),
+    }
 }
 
 fn completions(shell: clap_complete::Shell) -> ExitCode {

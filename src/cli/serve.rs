@@ -10,10 +10,11 @@ use indicatif::MultiProgress;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::arguments::Arguments;
 use super::logging::{ALWAYS, Log, Options};
 use super::progress::MountProgress;
 use super::signals::Signals;
-use super::{failed, print, tell};
+use super::{failed, print, reload, tell};
 use crate::config::Config;
 use crate::peer::orphans;
 use crate::router::Router;
@@ -25,7 +26,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal ends it: 0 after an orderly stop, 1 where it could not start or was told twice.
-pub(super) fn serve(config: Config, options: Options) -> ExitCode {
+pub(super) fn serve(config: Config, options: Options, arguments: &Arguments) -> ExitCode {
     let screen = MultiProgress::new();
     let log = match Log::open(options, screen.clone()) {
         Ok(log) => log,
@@ -35,7 +36,7 @@ pub(super) fn serve(config: Config, options: Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("failed to start: {error}")),
     };
-    let outcome = runtime.block_on(route(config, screen));
+    let outcome = runtime.block_on(route(config, screen, arguments.clone()));
     runtime.shutdown_timeout(PATIENCE);
     let dropped = log.dropped();
     drop(log);
@@ -45,7 +46,7 @@ pub(super) fn serve(config: Config, options: Options) -> ExitCode {
     outcome.unwrap_or_else(|error| failed(&error))
 }
 
-async fn route(config: Config, screen: MultiProgress) -> anyhow::Result<ExitCode> {
+async fn route(config: Config, screen: MultiProgress, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     adopt_orphans();
     for warning in &config.warnings {
@@ -62,6 +63,7 @@ async fn route(config: Config, screen: MultiProgress) -> anyhow::Result<ExitCode
         }
     };
     announce(&router);
+    tasks.spawn(reload::follow(arguments, Arc::clone(&router), stop.clone()));
     let progress = follow(screen, &router);
     let signal = signals.next().await;
     drop(progress);

@@ -53,9 +53,23 @@ impl Front {
         })
     }
 
-    /// The mount of a place, if there is one and it is not disabled.
-    pub fn mount(&self, place: Place<'_>) -> Option<Arc<Mount>> {
+    /// The mount of a place, if there is one and it is not disabled; or, if a reload has replaced it, the one that still has
+    /// the session that the request names.
+    pub fn mount<'a>(
+        &self,
+        place: Place<'_>,
+        session: impl FnOnce() -> Option<&'a str>,
+    ) -> Option<Arc<Mount>> {
         let table = self.table.load();
+        if !table.retired().is_empty()
+            && let Some(retired) = session().and_then(|id| table.find_retired(id))
+        {
+            let is_there = match place {
+                Place::Root => true,
+                Place::Named(name) => retired.name().as_str() == name,
+            };
+            return is_there.then(|| retired.clone());
+        }
         match place {
             Place::Root => table.default_mount().cloned(),
             Place::Named(name) => table.find(name).cloned(),

@@ -86,7 +86,10 @@ where
     let requests: Vec<Message> =
         messages(&payload).iter().filter(|message| message.kind() == Kind::Request).cloned().collect();
     let refused = if mount.is_closing() && !requests.is_empty() {
-        RpcError::new(Code::ShuttingDown, "the router is shutting down")
+        RpcError::new(
+            Code::ShuttingDown,
+            "the server takes no new requests: it is being stopped, or replaced",
+        )
     } else {
         match client.post(payload, Form::Either).await.map_err(Unserved::from) {
             Ok(Posted::Accepted | Posted::Response(_)) => return Ok(accepted()),
@@ -174,7 +177,8 @@ fn prefix(front: &Front, headers: &HeaderMap, peer: Option<ConnectionInfo>) -> S
     said.filter(plain).map_or_else(|| front.base_path.clone(), str::to_owned)
 }
 
-fn session_of(query: &str) -> Option<&str> {
+/// The session that a query names.
+pub(super) fn session_of(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| match pair.split_once('=')? {
         ("session_id" | "sessionId", id) => Some(id),
         _ => None,

@@ -140,7 +140,10 @@ async fn in_session(
     if mount.is_closing() && has_request(&payload) {
         return refused_in_session(
             &payload,
-            &RpcError::new(Code::ShuttingDown, "the router is shutting down"),
+            &RpcError::new(
+                Code::ShuttingDown,
+                "the server takes no new requests: it is being stopped, or replaced",
+            ),
         );
     }
     let revision = client.revision();

@@ -170,9 +170,13 @@ where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
+    let session = || {
+        let header = headers.get("mcp-session-id").and_then(|value| value.to_str().ok());
+        header.or_else(|| legacy_sse::session_of(query))
+    };
     let mount = |place: Place<'_>| {
         front.touch();
-        front.mount(place).ok_or_else(|| mcp::not_found(None))
+        front.mount(place, session).ok_or_else(|| mcp::not_found(None))
     };
     let head = method == Method::HEAD;
     let get = head || method == Method::GET;

@@ -1,8 +1,8 @@
 //! Who looks after a mount that nobody uses: finds out whether its server starts, and keeps spares ready.
 
+use super::Mount;
 use super::health::Standing;
 use super::pool::{Pool, PoolError};
-use super::{Mount, describe};
 use crate::session::Session;
 use crate::wire::{Revision, RpcError};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ enum Fault {
 async fn handshake(mount: &Arc<Mount>, pool: &Arc<Pool>) -> Result<(), Fault> {
     let (peer, pass) = pool.throw_away().await.map_err(|error| match error {
         PoolError::Full | PoolError::HouseFull | PoolError::Closed => Fault::NoRoom,
-        PoolError::Spawn(error) => Fault::Failed(describe(&error)),
+        PoolError::Spawn(error) => Fault::Failed(mount.describe(&error)),
     })?;
     let session = Session::shared(peer, Revision::NEWEST_LEGACY, "{}".into(), false, mount.parts());
     mount.adopt(&session, pass);

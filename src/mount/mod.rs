@@ -9,7 +9,7 @@ mod status;
 mod table;
 
 use crate::config::{Config, OnCrash, PoolMode, ServerName, ServerSpec, Target};
-use crate::peer::{Exit, Peer};
+use crate::peer::{Exit, Mask, Peer};
 use crate::protocol::Opened;
 use crate::session::{
     Client, EventStream, Home, Parts, Refused, Session, SessionId, Settings, StreamReader, Tally, Transport,
@@ -57,6 +57,7 @@ pub struct Mount {
     /// There is reason to doubt that the server starts.
     doubt: Notify,
     closing: AtomicBool,
+    closed: AtomicBool,
     stop: CancellationToken,
     me: Weak<Self>,
 }
@@ -128,6 +129,10 @@ impl Mount {
             restart: spec.restart.on_crash == OnCrash::Restart,
             attempts: spec.restart.attempts,
             depth: config.limits.depth,
+            mask: Arc::new(match &spec.target {
+                Target::Stdio(command) => Mask::new(command),
+                Target::Disabled | Target::Broken(_) => Mask::default(),
+            }),
         };
         Arc::new_cyclic(|me| Self {
             spec,
@@ -142,6 +147,7 @@ impl Mount {
             tracker,
             doubt: Notify::new(),
             closing: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             stop: CancellationToken::new(),
             me: me.clone(),
         })
@@ -162,7 +168,7 @@ impl Mount {
     /// Its command, as it may be shown.
     pub fn command(&self) -> Option<String> {
         match &self.spec.target {
-            Target::Stdio(command) => Some(command.to_string()),
+            Target::Stdio(command) => Some(self.settings.mask.apply(&command.to_string()).into_owned()),
             Target::Disabled | Target::Broken(_) => None,
         }
     }
@@ -185,6 +191,11 @@ impl Mount {
     /// Whether it takes nothing new, because the router ends or the mount does.
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
+    }
+
+    /// Whether its sessions have ended, and nothing more comes.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// What it counts.
@@ -296,6 +307,7 @@ impl Mount {
 
     /// Ends all sessions and their processes.
     pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         self.drain();
         for session in self.living() {
             session.shut_down();
@@ -393,7 +405,7 @@ impl Mount {
             },
             PoolError::Closed => shutting_down(),
             PoolError::Spawn(spawn) => {
-                let reason = describe(spawn);
+                let reason = self.describe(spawn);
                 let wait = self.count_failure(&reason);
                 self.doubt.notify_one();
                 unavailable(format!("the server {} cannot be started: {reason}", self.name()), wait)
@@ -413,6 +425,13 @@ impl Mount {
             tracing::warn!(server = %self.name(), "cannot be started: {reason}");
         }
         wait
+    }
+
+    /// An error with its causes, on one line and without secrets.
+    fn describe(&self, error: &dyn std::error::Error) -> String {
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+        self.settings.mask.apply(&text).into_owned()
     }
 
     fn parts(&self) -> Parts {
@@ -515,12 +534,6 @@ fn unavailable(reason: String, retry_after: Duration) -> Unserved {
 fn shutting_down() -> Unserved {
     let error = RpcError::new(Code::ShuttingDown, "the router is shutting down: try again when it is back");
     Unserved::Unavailable { error, retry_after: RETRY_FULL }
-}
-
-/// An error with its causes, on one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl std::fmt::Debug for Mount {

@@ -10,6 +10,8 @@ pub struct Table {
     mounts: Vec<Arc<Mount>>,
     by_name: HashMap<Box<str>, usize>,
     default: Option<Arc<Mount>>,
+    /// Replaced or removed by a reload, and still finishing what is in flight.
+    retired: Vec<Arc<Mount>>,
 }
 
 impl Table {
@@ -17,7 +19,28 @@ impl Table {
     pub fn new(mounts: Vec<Arc<Mount>>, default: Option<Arc<Mount>>) -> Self {
         let by_name =
             mounts.iter().enumerate().map(|(at, mount)| (mount.name().as_str().into(), at)).collect();
-        Self { mounts, by_name, default }
+        Self { mounts, by_name, default, retired: Vec::new() }
+    }
+
+    /// The same table with mounts beside it that are found by the sessions they still have.
+    #[must_use]
+    pub fn retiring(self, retired: Vec<Arc<Mount>>) -> Self {
+        Self { retired, ..self }
+    }
+
+    /// Mounts that a reload has replaced or removed.
+    pub fn retired(&self) -> &[Arc<Mount>] {
+        &self.retired
+    }
+
+    /// The mount that still has this session, among those that were replaced or removed.
+    pub fn find_retired(&self, session: &str) -> Option<&Arc<Mount>> {
+        self.retired.iter().find(|mount| mount.client(session).is_some())
+    }
+
+    /// Every mount, retired ones too.
+    pub fn all_and_retired(&self) -> impl Iterator<Item = &Arc<Mount>> {
+        self.all().chain(&self.retired)
     }
 
     /// The mount of this name, unless it is disabled.

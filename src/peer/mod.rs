@@ -14,6 +14,7 @@ mod exit;
 mod group;
 mod ladder;
 mod launch;
+mod mask;
 pub mod orphans;
 mod program;
 mod stderr;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 pub use exit::{Cause, Exit};
 pub use ladder::{MERCY, PATIENCE};
 pub use launch::{Launch, SpawnError};
+pub use mask::Mask;
 pub use stdin::{MAX_BYTES, MAX_MESSAGES, SendError};
 
 use crate::wire::line::Line;

@@ -1,10 +1,10 @@
 //! Foreign text on its way into the log: cut into lines, without secrets, harmless to a terminal, and not too much of it.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use memchr::memchr;
 
+use super::mask::Mask;
 use crate::config::{CommandSpec, ServerName};
 
 /// Bytes of a line that are logged.
@@ -15,12 +15,6 @@ const BURST: f64 = 50.0;
 
 /// Lines per second after that.
 const RATE: f64 = 10.0;
-
-/// Shortest value that is taken for a secret: masking every `1` and `on` would hide the log, not the secret.
-const SHORTEST_SECRET: usize = 4;
-
-/// Longest secret that is still found where a line is cut.
-const LONGEST_SECRET: usize = 4 << 10;
 
 /// The lines of one process's stderr, on their way into the log. It holds no buffer between lines.
 #[derive(Debug)]
@@ -105,41 +99,6 @@ fn shown(text: &str, cut: bool) -> String {
 fn is_harmless(character: char) -> bool {
     !character.is_control()
         && !matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-}
-
-/// What must not be shown.
-#[derive(Debug)]
-struct Mask {
-    /// Longest first, so that a secret that holds another is masked whole.
-    secrets: Box<[Box<str>]>,
-    longest: usize,
-}
-
-impl Mask {
-    fn new(command: &CommandSpec) -> Self {
-        let values = command.secrets.iter().chain(command.env.values());
-        // What has lines, like a key, appears in lines.
-        let mut secrets: Vec<Box<str>> = values
-            .flat_map(|value| value.lines())
-            .map(str::trim)
-            .filter(|line| line.len() >= SHORTEST_SECRET)
-            .map(Box::from)
-            .collect();
-        secrets.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
-        secrets.dedup();
-        let longest = secrets.first().map_or(0, |secret| secret.len().min(LONGEST_SECRET));
-        Self { secrets: secrets.into(), longest }
-    }
-
-    fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        for secret in &self.secrets {
-            if text.contains(&**secret) {
-                text = text.replace(&**secret, "***").into();
-            }
-        }
-        text
-    }
 }
 
 /// How many lines may be logged.

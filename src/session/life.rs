@@ -2,7 +2,7 @@
 
 use super::{Link, Session, State, lines};
 use crate::peer::{Exit, Peer};
-use crate::protocol::{Bridge, ClientKey, Input, OpeningError};
+use crate::protocol::{Bridge, ClientKey, Input};
 use crate::wire::{Code, RpcError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -206,8 +206,8 @@ pub(super) fn unavailable(reason: String) -> RpcError {
 }
 
 /// What the client is told whose server refused the handshake.
-pub(super) fn refused(error: &OpeningError) -> RpcError {
-    RpcError::new(Code::ProtocolError, error.to_string())
+pub(super) fn refused(why: &str) -> RpcError {
+    RpcError::new(Code::ProtocolError, why.to_owned())
 }
 
 fn server_exited(exit: &Exit) -> RpcError {

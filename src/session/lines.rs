@@ -95,8 +95,9 @@ impl Session {
         let count = self.tally.skipped_lines.count();
         // A server that talks on stdout would fill the log: the first lines, then every power of two.
         if count <= 10 || count.is_power_of_two() {
-            let text = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]);
-            let text = text.escape_debug();
+            let text = String::from_utf8_lossy(line);
+            let masked = self.settings.mask.apply(&text);
+            let text: String = masked.chars().take(SHOWN).flat_map(char::escape_debug).collect();
             tracing::warn!(server = %self.settings.name, %count, "skipped a line of stdout that is no message: {text}");
         }
     }

@@ -14,7 +14,7 @@ mod stream;
 mod streams;
 mod tally;
 
-use crate::peer::{Exit, Peer};
+use crate::peer::{Exit, Mask, Peer};
 use crate::protocol::{Bridge, ClientKey, Input, Member, Opened, Output, Shared, Straight};
 use crate::wire::{Revision, RpcError};
 use futures::future::BoxFuture;
@@ -60,6 +60,8 @@ pub struct Settings {
     pub attempts: u32,
     /// Deepest nesting of a message.
     pub depth: usize,
+    /// What must not be shown of what the server says.
+    pub mask: Arc<Mask>,
 }
 
 /// What a session asks of its mount. It is called under the session's lock, and must neither block nor call back.

@@ -81,7 +81,8 @@ impl Session {
             self.handle(state, Input::Unsent(exchange), now);
         }
         if let Some(error) = failure {
-            self.end(state, Some(life::refused(&error)), now);
+            let error = life::refused(&self.settings.mask.apply(&error.to_string()));
+            self.end(state, Some(error), now);
         }
         for client in leaving {
             self.dismiss(state, client, now);

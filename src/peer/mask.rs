@@ -1,0 +1,47 @@
+//! What must not be shown: not in a log, not in `/status`, not in an error.
+
+use crate::config::CommandSpec;
+use std::borrow::Cow;
+
+/// Shortest value that is taken for a secret: masking every `1` and `on` would hide the log, not the secret.
+const SHORTEST_SECRET: usize = 4;
+
+/// Longest secret that is still found where a line is cut.
+const LONGEST_SECRET: usize = 4 << 10;
+
+/// The secrets of a command: the values of its environment, and what `${}` has produced.
+#[derive(Debug, Default)]
+pub struct Mask {
+    /// Longest first, so that a secret that holds another is masked whole.
+    secrets: Box<[Box<str>]>,
+    pub(super) longest: usize,
+}
+
+impl Mask {
+    /// What must not be shown of a command.
+    pub fn new(command: &CommandSpec) -> Self {
+        let values = command.secrets.iter().chain(command.env.values());
+        // What has lines, like a key, appears in lines.
+        let mut secrets: Vec<Box<str>> = values
+            .flat_map(|value| value.lines())
+            .map(str::trim)
+            .filter(|line| line.len() >= SHORTEST_SECRET)
+            .map(Box::from)
+            .collect();
+        secrets.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        secrets.dedup();
+        let longest = secrets.first().map_or(0, |secret| secret.len().min(LONGEST_SECRET));
+        Self { secrets: secrets.into(), longest }
+    }
+
+    /// The text without the secrets.
+    pub fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(text);
+        for secret in &self.secrets {
+            if text.contains(&**secret) {
+                text = text.replace(&**secret, "***").into();
+            }
+        }
+        text
+    }
+}
