@@ -17,7 +17,7 @@ use support::router::{Router, demo, pids, script, with};
 /// Writes a line with its process id for each process, and one for each message that a process got.
 const RECORDED: &str = r#"echo "started $$" >>"$1"; tee -a "$1" | "$0" demo-server"#;
 
-fn pooled(pool: Value) -> Value {
+fn pooled(pool: &Value) -> Value {
     with(demo(), &json!({ "pool": pool }))
 }
 
@@ -27,7 +27,7 @@ fn able_to(capabilities: Value) -> Hello {
 
 #[tokio::test]
 async fn a_full_mount_gives_up_its_spares_first_and_then_refuses_at_once() {
-    let router = Router::mounting(json!({ "a": pooled(json!({ "max": 2, "warm": 2 })) })).await;
+    let router = Router::mounting(json!({ "a": pooled(&json!({ "max": 2, "warm": 2 })) })).await;
     let spares = router.settled("a", 2).await;
     let one = Client::open(&router, "a").await;
     let two = Client::open(&router, "a").await;
@@ -72,7 +72,7 @@ async fn a_spare_is_not_spoken_to_and_is_replaced_when_taken() {
 
 #[tokio::test]
 async fn a_mount_without_warm_processes_runs_none_until_a_client_comes() {
-    let router = Router::mounting(json!({ "a": pooled(json!({ "warm": 0 })) })).await;
+    let router = Router::mounting(json!({ "a": pooled(&json!({ "warm": 0 })) })).await;
     let idle = router.mount("a").await;
     assert_eq!((&idle["state"], &idle["verified_at"]), (&json!("idle"), &Value::Null));
     assert!(descendants(router.pid()).is_empty());
@@ -107,7 +107,7 @@ async fn spares_that_exit_unasked_are_given_up_after_three() {
 
 #[tokio::test]
 async fn all_mounts_together_run_no_more_than_the_limit() {
-    let cold = || pooled(json!({ "warm": 0 }));
+    let cold = || pooled(&json!({ "warm": 0 }));
     let file = json!({ "mcpServers": { "a": cold(), "b": cold() }, "limits": { "processes": 2 } });
     let router = Router::start(file, &[]).await;
     let one = Client::open(&router, "a").await;
@@ -127,7 +127,7 @@ async fn all_mounts_together_run_no_more_than_the_limit() {
 
 #[tokio::test]
 async fn clients_of_a_shared_mount_share_a_process_and_no_id_or_token_crosses() {
-    let router = Router::mounting(json!({ "a": pooled(json!({ "mode": "shared", "warm": 0 })) })).await;
+    let router = Router::mounting(json!({ "a": pooled(&json!({ "mode": "shared", "warm": 0 })) })).await;
     let clients = join_all((0..5).map(async |_| Client::open(&router, "a").await)).await;
     let mount = router.mount("a").await;
     assert_eq!((pids(&mount).len(), &mount["sessions"]), (1, &json!(5)), "{mount}");
@@ -166,7 +166,7 @@ async fn clients_of_a_shared_mount_share_a_process_and_no_id_or_token_crosses() 
 
 #[tokio::test]
 async fn a_question_of_a_shared_server_goes_to_the_only_call_in_flight_or_to_nobody() {
-    let router = Router::mounting(json!({ "a": pooled(json!({ "mode": "shared", "warm": 0 })) })).await;
+    let router = Router::mounting(json!({ "a": pooled(&json!({ "mode": "shared", "warm": 0 })) })).await;
     let hello = able_to(json!({ "elicitation": {} }));
     let one = Client::open_as(&router, "a", &hello).await;
     let two = Client::open_as(&router, "a", &hello).await;
@@ -196,7 +196,7 @@ async fn a_question_of_a_shared_server_goes_to_the_only_call_in_flight_or_to_nob
 
 #[tokio::test]
 async fn a_shared_server_tells_all_of_its_lists_and_subscribers_only_of_updates() {
-    let router = Router::mounting(json!({ "a": pooled(json!({ "mode": "shared", "warm": 0 })) })).await;
+    let router = Router::mounting(json!({ "a": pooled(&json!({ "mode": "shared", "warm": 0 })) })).await;
     let watching = Client::open(&router, "a").await;
     let other = Client::open(&router, "a").await;
     let (mut to_watching, mut to_other) = (watching.listen().await, other.listen().await);
@@ -218,7 +218,7 @@ async fn a_shared_server_tells_all_of_its_lists_and_subscribers_only_of_updates(
 
 #[tokio::test]
 async fn a_shared_server_logs_at_the_most_verbose_level_and_each_client_hears_its_own() {
-    let router = Router::mounting(json!({ "a": pooled(json!({ "mode": "shared", "warm": 0 })) })).await;
+    let router = Router::mounting(json!({ "a": pooled(&json!({ "mode": "shared", "warm": 0 })) })).await;
     let (quiet, chatty) = (Client::open(&router, "a").await, Client::open(&router, "a").await);
     quiet.request("logging/setLevel", json!({ "level": "error" })).await;
     chatty.request("logging/setLevel", json!({ "level": "debug" })).await;
@@ -239,7 +239,7 @@ async fn a_shared_server_logs_at_the_most_verbose_level_and_each_client_hears_it
 
 #[tokio::test]
 async fn clients_that_declare_other_things_or_speak_another_version_have_another_process() {
-    let router = Router::mounting(json!({ "a": pooled(json!({ "mode": "shared", "warm": 0 })) })).await;
+    let router = Router::mounting(json!({ "a": pooled(&json!({ "mode": "shared", "warm": 0 })) })).await;
     let processes = async || pids(&router.mount("a").await).len();
     let _plain = Client::open(&router, "a").await;
     assert_eq!(processes().await, 1);
@@ -298,8 +298,8 @@ async fn a_singleton_is_exactly_one_process_from_its_first_client_on() {
 #[tokio::test]
 async fn without_sessions_all_clients_use_one_process_unless_each_request_is_to_have_its_own() {
     let servers = json!({
-        "one": pooled(json!({ "warm": 0 })),
-        "each": pooled(json!({ "warm": 0, "isolation": "request" })),
+        "one": pooled(&json!({ "warm": 0 })),
+        "each": pooled(&json!({ "warm": 0, "isolation": "request" })),
     });
     let router = Router::start(json!({ "mcpServers": servers }), &["--stateless"]).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -321,7 +321,7 @@ async fn without_sessions_all_clients_use_one_process_unless_each_request_is_to_
 
 #[tokio::test]
 async fn an_unused_shared_process_is_stopped() {
-    let file = json!({ "mcpServers": { "a": pooled(json!({ "mode": "shared", "warm": 0 })) } });
+    let file = json!({ "mcpServers": { "a": pooled(&json!({ "mode": "shared", "warm": 0 })) } });
     let router = Router::start(file, &["--timeout", "1"]).await;
     let client = Client::open(&router, "a").await;
     assert_eq!(client.text("sleep", json!({ "ms": 1500 })).await, "Slept 1500 ms.");

@@ -197,6 +197,7 @@ fn keep(mut from: impl Read + Send + 'static, to: Arc<Mutex<String>>) {
 }
 
 impl Drop for Router {
+    #[expect(clippy::print_stderr, reason = "the router's log is what a failing story shows")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- the router's log\n{}", self.log());
