@@ -9,7 +9,7 @@ use futures::future::{join, join_all};
 use serde_json::{Value, json};
 use support::client::{Client, Hello, code, text};
 use support::eventually;
-use support::process::{descendants, is_running, kill};
+use support::process::{descendants, kill};
 use support::router::{BINARY, Router, demo, pids, script, with};
 
 /// Notes each message that a process got in a file.
