@@ -366,16 +366,18 @@ async fn a_server_that_reads_nothing_stalls_nobody_else() {
     client.order(json!({ "deaf": true })).await;
     let huge = "x".repeat(1 << 20);
     let mut waiting = Vec::new();
-    let refused = loop {
+    let (probe, refused) = loop {
         let id = waiting.len();
         // One that fits in the queue is in flight; the first that does not is refused at once.
         let answer = client.events_only().call(id, "any", json!({ "text": huge })).await;
         let begun = Instant::now();
-        let probe = client.call("probe", "any", json!({ "text": huge }));
+        // A hang-up cancels nothing: each probe that was queued stays in flight, and needs an id of its own.
+        let name = format!("probe {id}");
+        let probe = client.call(&*name, "any", json!({ "text": huge }));
         match tokio::time::timeout(Duration::from_millis(300), probe).await {
             Ok(answer) => {
                 assert!(begun.elapsed() < Duration::from_secs(1));
-                break answer;
+                break (name, answer);
             }
             Err(_) => waiting.push(answer),
         }
@@ -383,7 +385,7 @@ async fn a_server_that_reads_nothing_stalls_nobody_else() {
     };
     assert_eq!(refused.status, 200);
     let refused = refused.outcome().await;
-    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("probe"), &json!(-31004)), "{refused}");
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(probe), &json!(-31004)), "{refused}");
     assert!(refused["error"]["data"]["retryAfterMs"].as_u64().unwrap() > 0, "{refused}");
     neighbour.assert_serves().await;
     assert_eq!(client.delete().await.status, 204);

@@ -9,6 +9,7 @@ use super::replay::{Memory, announce};
 use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Input, Opened, Output, Rules};
 use crate::wire::meta::{find, find_string, progress_token, uri};
 use crate::wire::{Code, Kind, Message, RpcError};
+use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
@@ -121,7 +122,8 @@ impl Straight {
         };
         let line = if effect == Effect::Initialize {
             let line = with_legacy_version(message);
-            self.memory.initialize = Some(line.clone());
+            // A copy: the line is a part of the buffer that the request was read into, and would keep all of it.
+            self.memory.initialize = Some(Bytes::copy_from_slice(&line));
             line
         } else {
             message.raw().clone()
@@ -300,7 +302,6 @@ fn own_id(n: u64) -> Box<str> {
 mod tests {
     use super::*;
     use crate::protocol::CANCELLED_GRACE;
-    use bytes::Bytes;
     use proptest::prelude::*;
     use std::time::Duration;
 
