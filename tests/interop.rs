@@ -8,6 +8,8 @@
 #![allow(missing_docs, reason = "a test says what it promises in its name")]
 #![allow(clippy::print_stdout, reason = "what the clients print is what a failing story shows")]
 
+#[path = "interop/litellm.rs"]
+mod litellm;
 #[path = "interop/router.rs"]
 mod router;
 #[path = "interop/rust.rs"]

@@ -23,8 +23,10 @@ pub struct Straight {
     /// Requests of the router's own, and what they were.
     own: HashMap<Box<str>, Own>,
     minted: u64,
-    /// Questions of the server that the client has not answered. Those of a dead process must not reach the next one.
+    /// Questions of the server that the client has not answered.
     questions: HashSet<Box<str>>,
+    /// Questions of processes that died before the answer: it must not reach the next one, which has ids of its own.
+    orphaned: HashSet<Box<str>>,
 }
 
 /// A server that asks more than this at once does not wait for answers.
@@ -48,6 +50,7 @@ impl Straight {
             own: HashMap::new(),
             minted: 0,
             questions: HashSet::new(),
+            orphaned: HashSet::new(),
         }
     }
 
@@ -65,7 +68,7 @@ impl Straight {
             }
             Input::Exited(error) => {
                 self.own.clear();
-                self.questions.clear();
+                self.orphaned.extend(self.questions.drain());
                 self.answer_all(&error, out);
             }
             Input::Gone(_) => {
@@ -144,7 +147,8 @@ impl Straight {
     }
 
     fn notice(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
-        if message.is_answer() && !message.id().is_some_and(|id| self.questions.remove(id)) {
+        let id = message.id().filter(|_| message.is_answer());
+        if id.is_some_and(|id| !self.questions.remove(id) && self.orphaned.remove(id)) {
             return out.push(Output::Dropped(Dropped::UnknownQuestion));
         }
         match message.method() {
@@ -163,7 +167,7 @@ impl Straight {
         match message.kind() {
             Kind::Result | Kind::Error => self.server_answers(message, out),
             Kind::Request => {
-                if self.questions.len() >= MOST_QUESTIONS {
+                if self.questions.len() + self.orphaned.len() >= MOST_QUESTIONS {
                     let error =
                         RpcError::new(Code::Overloaded, "too many questions wait for the client's answer");
                     return out.push(Output::ToServer(error.to_line(message.id())));
@@ -475,6 +479,23 @@ mod tests {
         assert_eq!(out.len(), 6);
         let wish = r#"{"jsonrpc":"2.0","id":"mcp-switchboard/2","result":{}}"#;
         assert!(step(&mut bridge, Input::Server(message(wish)), Instant::now()).is_empty());
+    }
+
+    #[test]
+    fn an_answer_to_a_dead_process_does_not_reach_the_next_one() {
+        let mut bridge = bridge();
+        open(&mut bridge, "{}");
+        let question = r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#;
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        let say = |bridge: &mut Straight| {
+            step(bridge, Input::Notice { client: CLIENT, message: message(answer) }, Instant::now())
+        };
+        step(&mut bridge, Input::Server(message(question)), Instant::now());
+        step(&mut bridge, Input::Exited(RpcError::new(Code::ServerExited, "gone")), Instant::now());
+        assert_eq!(say(&mut bridge), ["Dropped(UnknownQuestion)"]);
+        assert_eq!(say(&mut bridge), [format!("server< {answer}")]);
+        step(&mut bridge, Input::Server(message(question)), Instant::now());
+        assert_eq!(say(&mut bridge), [format!("server< {answer}")]);
     }
 
     #[test]
