@@ -2,7 +2,7 @@
 //!
 //! [`run`] is all of the program. The words go through [`compat`], which settles what users of mcp-proxy
 //! mean by them, then through clap into [`arguments`], and with the environment and the file into a
-//! [`Config`](crate::config::Config) by [`settings`].
+//! [`Config`] by [`settings`](mod@settings).
 
 pub mod arguments;
 pub mod check;
