@@ -239,8 +239,8 @@ impl Router {
             State::Failed | State::Failing => mount.error(),
             _ => mount.error().or_else(|| mount.greeting()),
         };
-        let at = self.address.map_or_else(String::new, |address| format!("http://{address}"));
-        let url = format!("{at}{}{path}", self.front.base_path);
+        // Here, on this machine: what a reverse proxy takes off before is not ours to answer.
+        let url = self.address.map_or_else(|| path.to_owned(), |address| format!("http://{address}{path}"));
         MountLine { name: mount.name().to_string(), state: state.as_str(), detail, url }
     }
 }

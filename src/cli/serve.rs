@@ -130,7 +130,7 @@ fn announce(router: &Router) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "listening on http://{address}");
     }
-    for mount in router.mount_lines() {
+    for mount in router.mount_lines().iter().filter(|mount| mount.state != "disabled") {
         let _ = writeln!(text, "{}", mount.url);
     }
     print(text.as_bytes());

@@ -162,7 +162,16 @@ impl Router {
     /// Waits until the first handshake of a mount is over, its throw-away process gone, and `spares` are ready.
     pub(crate) async fn settled(&self, name: &str, spares: usize) -> Vec<u32> {
         let is = |mount: &Value| mount["state"] == "ready" && pids(mount).len() == spares;
-        pids(&self.until(name, &format!("ready with {spares} spares"), is).await)
+        let mut seen = pids(&self.until(name, &format!("ready with {spares} spares"), is).await);
+        // The throw-away process counts, too, until it has ended: the same ones must be there a while later.
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let again = pids(&self.until(name, &format!("ready with {spares} spares"), is).await);
+            if again == seen {
+                return seen;
+            }
+            seen = again;
+        }
     }
 
     /// Everything that it wrote to stderr.
