@@ -1,6 +1,8 @@
 //! Shared sessions: clients that declared the same to a process of the same kind may use it together.
 
-use super::{Mount, RETRY_FULL, Seat, Unserved};
+use super::seat::new_id;
+use super::unserved::RETRY_FULL;
+use super::{Mount, Seat, Unserved};
 use crate::config::Isolation;
 use crate::protocol::{Member, handshake};
 use crate::session::{Client, Session, SessionId, Transport};
@@ -70,7 +72,7 @@ impl Mount {
             Isolation::Request | Isolation::Principal | Isolation::Shared => self.shared_session(key).await?,
         };
         let member = Member { revision: Some(revision), capabilities: Map::new(), reachable: false };
-        Ok(session.join(super::new_id()?, Transport::Once, member)?)
+        Ok(session.join(new_id()?, Transport::Once, member)?)
     }
 
     /// The kind of process that a client needs. A singleton has one kind for all: it declares nothing, so that it

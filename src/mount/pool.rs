@@ -1,6 +1,7 @@
 //! The processes of a mount: how many there may be, and which are kept ready.
 
-use super::gate::{Gate, Pass, Urgency};
+use super::gate::{Pass, Urgency};
+use super::house::House;
 use crate::config::{CommandSpec, ServerName};
 use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
@@ -9,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// After so many spares that exited unasked, the mount runs without spares.
 const SPARE_DEATHS: u32 = 3;
@@ -19,19 +19,6 @@ const SPARE_PAUSE: Duration = Duration::from_millis(500);
 
 /// A session whose process died waits this long for a place in a full pool: the dead one's is freed in a moment.
 const REPLACE_WITHIN: Duration = Duration::from_secs(10);
-
-/// What all pools of a router share.
-#[derive(Clone, Debug)]
-pub struct House {
-    gate: Arc<Gate>,
-    processes: Arc<Semaphore>,
-    /// Children inherit the whole environment.
-    pub(super) pass_environment: bool,
-    /// Bytes of a line, at most.
-    pub(super) line_limit: usize,
-    /// Owns the tasks of all processes.
-    pub(super) tracker: TaskTracker,
-}
 
 /// The processes of one mount.
 #[derive(Debug)]
@@ -70,20 +57,6 @@ pub(super) enum PoolError {
     /// Nothing new is started.
     #[error("the router is shutting down")]
     Closed,
-}
-
-impl House {
-    /// The house of a router with at most `processes` processes; at most 2 x cores of them start at a time.
-    pub fn new(processes: usize, pass_environment: bool, line_limit: usize, tracker: TaskTracker) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            gate: Gate::new(2 * cores),
-            processes: Arc::new(Semaphore::new(processes.min(Semaphore::MAX_PERMITS))),
-            pass_environment,
-            line_limit,
-            tracker,
-        }
-    }
 }
 
 impl Pool {
