@@ -88,7 +88,8 @@ impl Mount {
         let group = self.groups.group(&key);
         let mut sessions = group.lock().await;
         sessions.retain(|session| !session.is_over());
-        let least = sessions.iter().map(|session| (session.load().1, session)).min_by_key(|(load, _)| *load);
+        let least =
+            sessions.iter().map(|session| (session.in_flight(), session)).min_by_key(|(load, _)| *load);
         if let Some((load, session)) = least {
             let session = session.clone();
             if load >= BUSY && sessions.len() < self.spec.pool.max {
@@ -108,7 +109,7 @@ impl Mount {
         self.tracker.spawn(async move {
             // Whoever has the lock is growing already.
             let Ok(mut sessions) = group.try_lock() else { return };
-            let idle = sessions.iter().any(|session| session.load().1 < BUSY);
+            let idle = sessions.iter().any(|session| session.in_flight() < BUSY);
             if !idle && let Ok(session) = mount.open_shared(&key, false).await {
                 sessions.push(session);
             }

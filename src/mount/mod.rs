@@ -190,7 +190,7 @@ impl Mount {
 
     /// Requests in flight.
     pub fn in_flight(&self) -> usize {
-        self.living().iter().map(|session| session.load().1).sum()
+        self.living().iter().map(|session| session.in_flight()).sum()
     }
 
     /// Ends all sessions and their processes.

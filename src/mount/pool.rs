@@ -29,8 +29,8 @@ pub(super) struct Pool {
     warm: usize,
     slots: Arc<Semaphore>,
     stock: Mutex<Stock>,
-    /// A spare was taken, or died, or a place became free.
-    taken: Notify,
+    /// Spares may be wanting: one was taken, or died, or there is room for one again.
+    wanting: Notify,
     stop: CancellationToken,
 }
 
@@ -75,7 +75,7 @@ impl Pool {
             warm: warm.min(max),
             slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
             stock: Mutex::default(),
-            taken: Notify::new(),
+            wanting: Notify::new(),
             stop: CancellationToken::new(),
         })
     }
@@ -110,14 +110,14 @@ impl Pool {
     /// Keeps the spares ready until the pool is closed.
     pub(super) async fn keep_warm(self: Arc<Self>) {
         loop {
-            let taken = self.taken.notified();
+            let wanting = self.wanting.notified();
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = self.fill() => {}
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = taken => {}
+                () = wanting => {}
             }
         }
     }
@@ -171,7 +171,7 @@ impl Pool {
             spare
         };
         if spare.is_some() {
-            self.taken.notify_one();
+            self.wanting.notify_one();
         }
         spare
     }
@@ -252,14 +252,14 @@ impl Pool {
             peer.gone().await;
             pool.lock().processes.remove(&pid);
             drop((slot, place));
-            pool.taken.notify_one();
+            pool.wanting.notify_one();
         });
     }
 
     /// A process has ended; perhaps it was a spare.
     fn mourn(&self) {
         if self.lock().bury(&self.name) {
-            self.taken.notify_one();
+            self.wanting.notify_one();
         }
     }
 

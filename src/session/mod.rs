@@ -37,7 +37,7 @@ pub struct Session {
     home: Arc<dyn Home>,
     tally: Arc<Tally>,
     tracker: TaskTracker,
-    state: Mutex<State>,
+    state: Mutex<Conversation>,
     /// The link has changed.
     changed: Notify,
     me: Weak<Session>,
@@ -78,10 +78,11 @@ pub trait Home: Send + Sync + 'static {
     fn left(&self, id: &SessionId);
 }
 
-struct State {
+/// Where the conversation stands: everything that the session's lock guards.
+struct Conversation {
     bridge: Bridge,
     link: Link,
-    clients: BTreeMap<ClientKey, Seat>,
+    clients: BTreeMap<ClientKey, Participant>,
     next_client: u64,
     next_exchange: u64,
     /// When the handshake in progress must be over.
@@ -94,7 +95,7 @@ struct State {
 }
 
 /// What a session knows of one of its clients.
-struct Seat {
+struct Participant {
     id: SessionId,
     streams: Streams,
     last_active: Instant,
@@ -114,9 +115,6 @@ enum Link {
     Ended(Option<RpcError>),
 }
 
-/// Why a session could not be opened.
-pub type OpeningFailure = RpcError;
-
 impl Session {
     /// A session with one client, which makes the handshake itself.
     ///
@@ -131,7 +129,7 @@ impl Session {
         let rules = make.rules(matches!(transport, Transport::Streamable));
         let bridge = Bridge::Straight(Straight::new(ClientKey(0), rules));
         let session = Self::new(peer, bridge, make);
-        let client = session.seat(id, transport, None).ok_or(Refused::Ended)?;
+        let client = session.enrol(id, transport, None).ok_or(Refused::Ended)?;
         session.attach();
         Ok(client)
     }
@@ -167,11 +165,11 @@ impl Session {
         if self.is_over() {
             return Err(Refused::Ended);
         }
-        self.seat(id, transport, Some(member)).ok_or(Refused::Ended)
+        self.enrol(id, transport, Some(member)).ok_or(Refused::Ended)
     }
 
     /// Waits until the session is open, or has failed to open.
-    pub async fn opened(&self) -> Result<Opened, OpeningFailure> {
+    pub async fn opened(&self) -> Result<Opened, RpcError> {
         loop {
             let changed = self.changed.notified();
             {
@@ -189,20 +187,14 @@ impl Session {
         }
     }
 
-    /// The process that serves it now.
-    pub fn pid(&self) -> Option<u32> {
-        self.lock().link.peer().map(Peer::pid)
-    }
-
-    /// Clients and requests in flight.
-    pub fn load(&self) -> (usize, usize) {
-        let state = self.lock();
-        (state.clients.len(), state.bridge.in_flight())
+    /// Requests in flight.
+    pub fn in_flight(&self) -> usize {
+        self.lock().bridge.in_flight()
     }
 
     /// Clients that speak HTTP+SSE.
     pub fn sse_clients(&self) -> usize {
-        self.lock().clients.values().filter(|seat| seat.streams.is_sse()).count()
+        self.lock().clients.values().filter(|participant| participant.streams.is_sse()).count()
     }
 
     /// Whether it is over.
@@ -212,7 +204,7 @@ impl Session {
 
     fn new(peer: Peer, bridge: Bridge, make: Parts) -> Arc<Self> {
         let now = Instant::now();
-        let state = State {
+        let state = Conversation {
             bridge,
             link: Link::Opening(peer),
             clients: BTreeMap::new(),
@@ -236,13 +228,14 @@ impl Session {
         })
     }
 
-    fn seat(&self, id: SessionId, transport: Transport, member: Option<Member>) -> Option<Arc<Client>> {
+    fn enrol(&self, id: SessionId, transport: Transport, member: Option<Member>) -> Option<Arc<Client>> {
         let session = self.me.upgrade()?;
         let mut state = self.lock();
         let key = ClientKey(state.next_client);
         state.next_client += 1;
-        let seat = Seat { id: id.clone(), streams: Streams::new(transport), last_active: Instant::now() };
-        state.clients.insert(key, seat);
+        let participant =
+            Participant { id: id.clone(), streams: Streams::new(transport), last_active: Instant::now() };
+        state.clients.insert(key, participant);
         if let (Bridge::Shared(bridge), Some(member)) = (&mut state.bridge, member) {
             bridge.join(key, member);
         }
@@ -258,13 +251,13 @@ impl Session {
     }
 
     /// Lets the bridge decide about `input`, and does what it decides.
-    fn handle(&self, state: &mut State, input: Input, now: Instant) {
+    fn handle(&self, state: &mut Conversation, input: Input, now: Instant) {
         let mut outputs = std::mem::take(&mut state.outputs);
         state.bridge.handle(input, now, &mut outputs);
         self.perform(state, outputs, now);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Conversation> {
         // A panic under the lock is our bug; the others in the process must still be served.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
