@@ -8,8 +8,10 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(super) struct Gate(Mutex<Starts>);
 
-/// The right to start a process. Dropped when the process has answered, or has had two seconds for it; empty once it was
-/// handed on.
+/// The right to start a process; empty once it was handed on.
+///
+/// Dropped when the process has answered, or has had two seconds for it; for a spare, a replacement, and a process to
+/// which nothing is said yet, as soon as it was spawned.
 #[derive(Debug)]
 pub(super) struct Pass(Option<Arc<Gate>>);
 

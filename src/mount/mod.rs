@@ -216,7 +216,7 @@ impl Mount {
         }
     }
 
-    /// Takes a new session into the mount's care; the pass is held until it has opened.
+    /// Takes a new session into the mount's care; the pass is held until it has opened, or for [`STARTING`].
     fn adopt(&self, session: &Arc<Session>, pass: Option<Pass>) {
         self.sessions().push(Arc::downgrade(session));
         if self.is_closing() {

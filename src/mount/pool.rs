@@ -80,7 +80,7 @@ impl Pool {
         })
     }
 
-    /// A process that was not spoken to: a spare, or a new one. The pass, if any, is held until it has started.
+    /// A process that was not spoken to: a spare, or a new one. The pass, if any, is to be held while it starts.
     pub(super) async fn take(self: &Arc<Self>) -> Result<(Peer, Option<Pass>), PoolError> {
         if let Some(spare) = self.take_spare() {
             return Ok((spare, None));

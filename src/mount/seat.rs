@@ -111,8 +111,7 @@ impl Mount {
         let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
         // Over HTTP+SSE nothing is said to the process before the client posts.
         let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
-        let client = Session::dedicated(peer, id.clone(), transport, self.parts())
-            .map_err(|_| Unserved::shutting_down())?;
+        let client = Session::dedicated(peer, id.clone(), transport, self.parts());
         self.adopt(client.session(), pass);
         self.seat(id, Seat::Taken(client.clone()));
         Ok(client)

@@ -1,9 +1,10 @@
-//! One conversation with one server process, and the clients that take part in it.
+//! One conversation with a server, and the clients that take part in it.
 //!
-//! A [`Session`] holds the bridge, the process and the streams of its clients behind one lock that is held for a few
-//! lines and one write. A *dedicated* session has one client, a *shared* one many. A client reaches it through its
-//! [`Client`]; the process reaches it on the task that reads its stdout. The session outlives its process where the
-//! mount wishes so: then the handshake is repeated with a new one, and the client keeps its id.
+//! A [`Session`] has one process at a time. The bridge, the process and the streams of the clients are behind one lock,
+//! which is held while the bridge decides and what it decided is done; nothing waits under it. A *dedicated* session has
+//! one client, which makes the handshake; a *shared* one has many, and the router makes it. A client reaches its session
+//! through its [`Client`], the process on the task that reads its stdout, the clock through [`Session::tick`]. Where the
+//! mount wishes so, the session outlives its process: the handshake is repeated with a new one, and clients keep their ids.
 
 mod client;
 mod id;
@@ -31,7 +32,7 @@ pub use stream::{EventStream, First, Form, StreamReader};
 pub use streams::{Transport, first};
 pub use tally::{Counter, Tally};
 
-/// One conversation with one server process.
+/// One conversation with a server.
 pub struct Session {
     settings: Settings,
     home: Arc<dyn Home>,
@@ -64,7 +65,8 @@ pub struct Settings {
     pub mask: Arc<Mask>,
 }
 
-/// What a session asks of its mount. It is called under the session's lock, and must neither block nor call back.
+/// What a session asks of its mount, and what it reports. All but [`replace`](Self::replace) is called under the session's
+/// lock, and must neither block nor call back.
 pub trait Home: Send + Sync + 'static {
     /// A process in place of one that died.
     fn replace(&self) -> BoxFuture<'static, Result<Peer, RpcError>>;
@@ -72,7 +74,7 @@ pub trait Home: Send + Sync + 'static {
     fn opened(&self, opened: &Opened);
     /// A process died that was not asked to.
     fn crashed(&self, exit: &Exit);
-    /// A process died or was silent when a client spoke to it first.
+    /// The first process died, or was silent for too long, before the handshake was over.
     fn not_opened(&self);
     /// A client has left, or its session has ended.
     fn left(&self, id: &SessionId);
@@ -117,21 +119,13 @@ enum Link {
 
 impl Session {
     /// A session with one client, which makes the handshake itself.
-    ///
-    /// # Errors
-    /// [`Refused::Ended`] cannot happen here; it is the type's way to say that nobody holds the session.
-    pub fn dedicated(
-        peer: Peer,
-        id: SessionId,
-        transport: Transport,
-        make: Parts,
-    ) -> Result<Arc<Client>, Refused> {
+    pub fn dedicated(peer: Peer, id: SessionId, transport: Transport, make: Parts) -> Arc<Client> {
         let rules = make.rules(matches!(transport, Transport::Streamable));
         let bridge = Bridge::Straight(Straight::new(ClientKey(0), rules));
         let session = Self::new(peer, bridge, make);
-        let client = session.enrol(id, transport, None).ok_or(Refused::Ended)?;
+        let client = session.enrol(id, transport, None);
         session.attach();
-        Ok(client)
+        client
     }
 
     /// A session for many clients; the router makes the handshake, declaring `capabilities` (raw JSON).
@@ -161,11 +155,16 @@ impl Session {
     ///
     /// # Errors
     /// [`Refused::Ended`] if the session is over.
-    pub fn join(&self, id: SessionId, transport: Transport, member: Member) -> Result<Arc<Client>, Refused> {
+    pub fn join(
+        self: &Arc<Self>,
+        id: SessionId,
+        transport: Transport,
+        member: Member,
+    ) -> Result<Arc<Client>, Refused> {
         if self.is_over() {
             return Err(Refused::Ended);
         }
-        self.enrol(id, transport, Some(member)).ok_or(Refused::Ended)
+        Ok(self.enrol(id, transport, Some(member)))
     }
 
     /// Waits until the session is open, or has failed to open.
@@ -228,8 +227,7 @@ impl Session {
         })
     }
 
-    fn enrol(&self, id: SessionId, transport: Transport, member: Option<Member>) -> Option<Arc<Client>> {
-        let session = self.me.upgrade()?;
+    fn enrol(self: &Arc<Self>, id: SessionId, transport: Transport, member: Option<Member>) -> Arc<Client> {
         let mut state = self.lock();
         let key = ClientKey(state.next_client);
         state.next_client += 1;
@@ -240,7 +238,7 @@ impl Session {
             bridge.join(key, member);
         }
         drop(state);
-        Some(Arc::new(Client::new(session, key, id)))
+        Arc::new(Client::new(self.clone(), key, id))
     }
 
     fn attach(&self) {
