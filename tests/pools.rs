@@ -1,6 +1,5 @@
 //! How many processes a mount runs, which are kept ready, and who shares them.
 #![cfg(target_os = "linux")]
-#![expect(clippy::needless_pass_by_value, reason = "json! makes values, and stories pass them as they are")]
 
 mod support;
 

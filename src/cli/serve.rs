@@ -49,6 +49,7 @@ pub(super) fn serve(config: Config, options: Options, arguments: &Arguments) -> 
 async fn route(config: Config, screen: MultiProgress, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     adopt_orphans();
+    raise_descriptor_limit(&config);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -90,6 +91,37 @@ fn adopt_orphans() {
         tracing::warn!(%error, "processes that leave their group cannot be followed");
     }
 }
+
+/// Many systems give a process 1024 descriptors to begin with, and more if it asks.
+///
+/// A connection takes one, a process four: its pipes, and the one by which its end is noticed.
+#[cfg(unix)]
+fn raise_descriptor_limit(config: &Config) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let wanted = config
+        .limits
+        .connections
+        .saturating_add(config.limits.processes.saturating_mul(4))
+        .saturating_add(64);
+    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    limit.current = Some(limit.maximum.map_or(wanted, |most| most.min(wanted)));
+    let raised = setrlimit(Resource::Nofile, limit);
+    if raised.is_err() || limit.current < Some(wanted) {
+        tracing::warn!(
+            descriptors = limit.current,
+            wanted,
+            "fewer descriptors than `limits.connections` and `limits.processes` may need: raise `ulimit -n`"
+        );
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_descriptor_limit(_: &Config) {}
 
 /// The first line says where, then comes a line for each mount; nothing else is ever written to stdout.
 fn announce(router: &Router) {
