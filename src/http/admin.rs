@@ -84,7 +84,7 @@ pub(super) fn readyz(front: &Front) -> Response {
 /// `/servers/<name>/health`: that mount's part of `/status`; 200 if a client can be served.
 pub(super) fn mount_health(front: &Front, name: &str) -> Result<Response, Refusal> {
     let table = front.table.load();
-    let mount = table.find(name).ok_or_else(|| super::mcp::not_found(None))?;
+    let mount = table.find(name).ok_or_else(|| super::unserved::not_found(None))?;
     let status = match mount.state() {
         State::Ready | State::Idle => StatusCode::OK,
         State::Starting | State::Failing | State::Failed | State::Disabled => StatusCode::SERVICE_UNAVAILABLE,

@@ -109,6 +109,11 @@ pub(super) fn id_of(payload: &Payload) -> Option<Box<str>> {
     }
 }
 
+/// What in it wants an answer.
+pub(super) fn requests(payload: &Payload) -> impl Iterator<Item = &Message> {
+    messages(payload).iter().filter(|message| is_request(message))
+}
+
 /// Whether something in it wants an answer.
 pub(super) fn has_request(payload: &Payload) -> bool {
     messages(payload).iter().any(is_request)

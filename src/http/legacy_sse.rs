@@ -1,18 +1,16 @@
-//! HTTP+SSE of 2024-11-05: a stream that names where to post, and the POSTs; besides, the one-shot POST.
+//! HTTP+SSE of 2024-11-05: a stream that names where to post, and the POSTs.
 
-use super::accept::Accepted;
 use super::connection::ConnectionInfo;
 use super::endpoint::Place;
 use super::front::Front;
-use super::incoming::{as_initialize, has_request, id_of, messages, modern, payload, refuse_batch};
-use super::mcp::{Visit, not_found, unserved};
+use super::incoming::{as_initialize, id_of, modern, refuse_batch, requests};
 use super::refusal::Refusal;
-use super::reply::{self, Manner, respond};
+use super::reply;
+use super::unserved::{closing, not_found, unserved};
 use crate::mount::{Mount, Seat, Unserved};
 use crate::session::{Form, Posted, SessionId};
-use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
-use bytes::{Buf, Bytes};
-use futures::Stream;
+use crate::wire::{Message, Payload, RpcError};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use warp::reply::{Reply, Response};
@@ -30,9 +28,7 @@ pub(super) async fn get(
         return Err(Refusal::NotAcceptable { offered: "text/event-stream" });
     }
     if head_only {
-        let mut response = reply::empty(StatusCode::OK);
-        reply::set_event_headers(&mut response);
-        return Ok(response);
+        return Ok(reply::events_head());
     }
     let prefix = prefix(front, headers, peer);
     let (id, reader) = mount.open_sse().await.map_err(|error| unserved(error, None))?;
@@ -42,18 +38,7 @@ pub(super) async fn get(
 }
 
 /// POST to `/messages`: a message of a session; the response comes on the stream.
-pub(super) async fn messages_post<S, B>(
-    front: &Front,
-    mount: &Arc<Mount>,
-    headers: &HeaderMap,
-    query: &str,
-    body: S,
-) -> Result<Response, Refusal>
-where
-    S: Stream<Item = Result<B, warp::Error>>,
-    B: Buf,
-{
-    let payload = payload(front, headers, body).await?;
+pub(super) async fn post(mount: &Mount, query: &str, payload: Payload) -> Result<Response, Refusal> {
     let id = session_of(query).ok_or_else(|| Refusal::Invalid {
         id: id_of(&payload),
         reason: "there is no session_id in the query: post to the path that the `endpoint` event names"
@@ -83,13 +68,9 @@ where
         Some(Seat::Taken(_)) | None => return Err(not_found(request)),
     };
     refuse_batch(&payload, client.revision())?;
-    let requests: Vec<Message> =
-        messages(&payload).iter().filter(|message| message.kind() == Kind::Request).cloned().collect();
+    let requests: Vec<Message> = requests(&payload).cloned().collect();
     let refused = if mount.is_closing() && !requests.is_empty() {
-        RpcError::new(
-            Code::ShuttingDown,
-            "the server takes no new requests: it is being stopped, or replaced",
-        )
+        closing()
     } else {
         match client.post(payload, Form::Either).await.map_err(Unserved::from) {
             Ok(Posted::Accepted | Posted::Response(_)) => return Ok(accepted()),
@@ -102,50 +83,6 @@ where
         client.tell(refused.to_line(request.id()));
     }
     Ok(accepted())
-}
-
-/// POST to `/sse`: a single request without a session, answered as plain JSON.
-///
-/// What opens a conversation gets 405, so that clients that find out the transport fall back to GET (2025-03-26,
-/// basic/transports, "Backwards Compatibility").
-pub(super) async fn one_shot<S, B>(
-    front: &Front,
-    mount: &Arc<Mount>,
-    headers: &HeaderMap,
-    body: S,
-) -> Result<Response, Refusal>
-where
-    S: Stream<Item = Result<B, warp::Error>>,
-    B: Buf,
-{
-    let payload = payload(front, headers, body).await?;
-    let opens = |payload: &Payload| {
-        as_initialize(payload).is_some() || messages(payload).iter().any(|message| modern(message).is_some())
-    };
-    if opens(&payload) {
-        return Err(Refusal::StreamFirst);
-    }
-    let Payload::One(message) = &payload else {
-        return Err(Refusal::invalid("a batch: without a session, post one request at a time"));
-    };
-    if !has_request(&payload) {
-        let nobody = matches!(message.kind(), Kind::Notification);
-        return if nobody {
-            Ok(reply::empty(StatusCode::ACCEPTED))
-        } else {
-            Err(Refusal::invalid("an answer: without a session nothing was asked"))
-        };
-    }
-    let id = id_of(&payload);
-    let client = mount.visit(Revision::NEWEST_LEGACY).await.map_err(|error| unserved(error, id.clone()))?;
-    match client.post(payload, Form::Json).await {
-        Ok(Posted::Response(reader)) => {
-            let manner = Manner { held: Some(Box::new(Visit(client))), ..Manner::default() };
-            Ok(respond(reader, Accepted { json: true, events: false }, manner).await)
-        }
-        Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
-        Err(refused) => Err(unserved(refused.into(), id)),
-    }
 }
 
 fn accepted() -> Response {

@@ -1,17 +1,17 @@
 //! Streamable HTTP for legacy clients: sessions, one path for POST, GET and DELETE.
 
 use super::accept::{Accepted, accepted};
-use super::front::Front;
 use super::incoming::{
-    as_initialize, has_request, id_of, messages, payload, refuse_batch, refuse_modern, revision, session_id,
+    as_initialize, has_request, id_of, refuse_batch, refuse_modern, requests, revision, session_id,
 };
 use super::refusal::Refusal;
-use super::reply::{self, Held, Manner, respond};
+use super::reply::{self, Manner, respond};
+use super::stateless;
+use super::unserved::{closing, not_found, unserved};
 use crate::mount::{Mount, Seat, Unserved};
 use crate::session::{Client, Posted, Refused};
-use crate::wire::{Code, Era, Kind, Payload, Revision, RpcError};
-use bytes::{Buf, Bytes};
-use futures::Stream;
+use crate::wire::{Code, Payload, Revision, RpcError};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::sync::Arc;
 use warp::reply::Response;
@@ -19,17 +19,7 @@ use warp::reply::Response;
 const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// POST: a message of a session, or the `initialize` that opens one.
-pub(super) async fn post<S, B>(
-    front: &Front,
-    mount: &Arc<Mount>,
-    headers: &HeaderMap,
-    body: S,
-) -> Result<Response, Refusal>
-where
-    S: Stream<Item = Result<B, warp::Error>>,
-    B: Buf,
-{
-    let payload = payload(front, headers, body).await?;
+pub(super) async fn post(mount: &Mount, headers: &HeaderMap, payload: Payload) -> Result<Response, Refusal> {
     let header = revision(headers)?;
     refuse_modern(&payload, header)?;
     let accepted = accepted(headers);
@@ -37,7 +27,7 @@ where
         return Err(Refusal::NotAcceptable { offered: "application/json or text/event-stream" });
     }
     match session_id(headers)? {
-        _ if mount.is_stateless() => once(mount, payload, accepted, header).await,
+        _ if mount.is_stateless() => stateless::post(mount, payload, accepted, header).await,
         Some(id) => {
             let client = find(mount, id).ok_or_else(|| not_found(id_of(&payload)))?;
             in_session(mount, &client, payload, accepted).await
@@ -58,13 +48,11 @@ pub(super) fn get(mount: &Mount, headers: &HeaderMap, head_only: bool) -> Result
         return Err(Refusal::NotAcceptable { offered: "text/event-stream" });
     }
     if head_only {
-        let mut response = reply::empty(StatusCode::OK);
-        reply::set_event_headers(&mut response);
-        return Ok(response);
+        return Ok(reply::events_head());
     }
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
     let reader = client.listen(last).map_err(|_| not_found(None))?;
-    Ok(reply::events(reader, primes(&client), None, None))
+    Ok(reply::events(reader, primes(client.revision()), None, None))
 }
 
 /// DELETE: the end of a session.
@@ -74,35 +62,7 @@ pub(super) fn delete(mount: &Mount, headers: &HeaderMap) -> Result<Response, Ref
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// A POST that stands alone.
-pub(super) async fn once(
-    mount: &Arc<Mount>,
-    payload: Payload,
-    accepted: Accepted,
-    header: Option<Revision>,
-) -> Result<Response, Refusal> {
-    if !has_request(&payload) {
-        // There is nobody whom it could concern.
-        return Ok(reply::empty(StatusCode::ACCEPTED));
-    }
-    let asked = as_initialize(&payload).map(|message| crate::protocol::handshake::asked_for(message).0);
-    refuse_batch(&payload, header)?;
-    let revision =
-        header.filter(|revision| revision.era() == Era::Legacy).or(asked).unwrap_or(Revision::ASSUMED);
-    let id = id_of(&payload);
-    let client = mount.visit(revision).await.map_err(|error| unserved(error, id.clone()))?;
-    let batch = matches!(payload, Payload::Batch(_));
-    match client.post(payload, accepted.form()).await {
-        Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
-        Ok(Posted::Response(reader)) => {
-            let held: Held = Box::new(Visit(client));
-            Ok(respond(reader, accepted, Manner { batch, prime: false, held: Some(held) }).await)
-        }
-        Err(refused) => Err(unserved(refused.into(), id)),
-    }
-}
-
-async fn open(mount: &Arc<Mount>, payload: Payload, accepted: Accepted) -> Result<Response, Refusal> {
+async fn open(mount: &Mount, payload: Payload, accepted: Accepted) -> Result<Response, Refusal> {
     let id = id_of(&payload);
     let Some(initialize) = as_initialize(&payload) else { return Err(not_found(id)) };
     let client = mount.open(initialize).await.map_err(|error| unserved(error, id.clone()))?;
@@ -138,13 +98,7 @@ async fn in_session(
 ) -> Result<Response, Refusal> {
     // Answers and cancellations concern what is in flight, and that may finish.
     if mount.is_closing() && has_request(&payload) {
-        return refused_in_session(
-            &payload,
-            &RpcError::new(
-                Code::ShuttingDown,
-                "the server takes no new requests: it is being stopped, or replaced",
-            ),
-        );
+        return refused_in_session(&payload, &closing());
     }
     let revision = client.revision();
     refuse_batch(&payload, revision)?;
@@ -153,8 +107,7 @@ async fn in_session(
     match client.post(payload, accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
-            let prime = revision.is_some_and(|revision| revision >= Revision::V2025_11_25);
-            Ok(respond(reader, accepted, Manner { batch, prime, held: None }).await)
+            Ok(respond(reader, accepted, Manner { batch, prime: primes(revision), held: None }).await)
         }
         Err(Refused::Ended) => Err(not_found(id_of(&kept))),
         Err(refused) => match Unserved::from(refused) {
@@ -166,8 +119,7 @@ async fn in_session(
 
 /// In a live session requests are refused in HTTP 200: some clients lose all that they have on any other status.
 fn refused_in_session(payload: &Payload, error: &RpcError) -> Result<Response, Refusal> {
-    let requests = messages(payload).iter().filter(|message| message.kind() == Kind::Request);
-    let answers: Vec<Bytes> = requests.map(|message| error.to_line(message.id())).collect();
+    let answers: Vec<Bytes> = requests(payload).map(|request| error.to_line(request.id())).collect();
     match (payload, answers.first()) {
         (_, None) => {
             let retry_after = std::time::Duration::from_secs(1);
@@ -192,31 +144,9 @@ fn find(mount: &Mount, id: &str) -> Option<Arc<Client>> {
     }
 }
 
-fn primes(client: &Client) -> bool {
-    client.revision().is_some_and(|revision| revision >= Revision::V2025_11_25)
-}
-
-/// There is no such session, for a legacy client.
-pub(super) fn not_found(id: Option<Box<str>>) -> Refusal {
-    Refusal::NotFound { id, era: Era::Legacy }
-}
-
-/// A mount that does not serve, as a response.
-pub(super) fn unserved(unserved: Unserved, id: Option<Box<str>>) -> Refusal {
-    match unserved {
-        Unserved::Unavailable { error, retry_after } => Refusal::Unavailable { id, error, retry_after },
-        Unserved::NoSession => not_found(id),
-        Unserved::TooMuch(what) => Refusal::Invalid { id, reason: what.into() },
-    }
-}
-
-/// A client that is there for one POST. Nobody can come back for the response once its connection is gone.
-pub(super) struct Visit(pub(super) Arc<Client>);
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
+/// Whether a client of this revision reads the event that an event stream begins with.
+fn primes(revision: Option<Revision>) -> bool {
+    revision.is_some_and(|revision| revision >= Revision::V2025_11_25)
 }
 
 /// A session whose client does not know of it yet.

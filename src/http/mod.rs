@@ -26,6 +26,8 @@ pub mod refusal;
 mod reply;
 pub mod serve;
 mod stage;
+mod stateless;
+mod unserved;
 
 use bytes::Buf;
 use connection::ConnectionInfo;
@@ -81,7 +83,7 @@ fn routes(front: Arc<Front>) -> BoxedFilter<(Response,)> {
         let front = front.clone();
         async move { respond(&front, &parts, body).await }
     });
-    ours.or(warp::any().map(|| mcp::not_found(None).into_response())).unify().boxed()
+    ours.or(warp::any().map(|| unserved::not_found(None).into_response())).unify().boxed()
 }
 
 /// The routes behind their guard as a tower service, which answers every request and is always ready.
@@ -155,7 +157,7 @@ where
 {
     match Endpoint::parse(parts.path.as_str()) {
         Some(endpoint) => answer(front, endpoint, parts, body).await,
-        None => Err(mcp::not_found(None)),
+        None => Err(unserved::not_found(None)),
     }
     .unwrap_or_else(Reply::into_response)
 }
@@ -176,14 +178,16 @@ where
     };
     let mount = |place: Place<'_>| {
         front.touch();
-        front.mount(place, session).ok_or_else(|| mcp::not_found(None))
+        front.mount(place, session).ok_or_else(|| unserved::not_found(None))
     };
+    // Nothing is read before this is awaited: who is refused for another reason need not send a body.
+    let payload = incoming::payload(front, headers, body);
     let head = method == Method::HEAD;
     let get = head || method == Method::GET;
     match endpoint {
         _ if method == Method::OPTIONS => Ok(options(front, endpoint, headers)),
         Endpoint::Mcp(place) if method == Method::POST => {
-            mcp::post(front, &mount(place)?, headers, body).await
+            mcp::post(&*mount(place)?, headers, payload.await?).await
         }
         Endpoint::Mcp(place) if get && !front.stateless => mcp::get(&*mount(place)?, headers, head),
         Endpoint::Mcp(place) if method == Method::DELETE && !front.stateless => {
@@ -193,10 +197,10 @@ where
             legacy_sse::get(front, &mount(place)?, place, headers, *peer, head).await
         }
         Endpoint::Sse(place) if method == Method::POST => {
-            legacy_sse::one_shot(front, &mount(place)?, headers, body).await
+            stateless::one_shot(&*mount(place)?, payload.await?).await
         }
         Endpoint::Messages(place) if method == Method::POST => {
-            legacy_sse::messages_post(front, &mount(place)?, headers, query, body).await
+            legacy_sse::post(&*mount(place)?, query, payload.await?).await
         }
         Endpoint::MountHealth(name) if get => admin::mount_health(front, name),
         Endpoint::Status if get => Ok(admin::status(front)),

@@ -94,8 +94,14 @@ pub(super) fn is_events(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "text/event-stream")
 }
 
-/// The head of an event stream.
-pub(super) fn set_event_headers(response: &mut Response) {
+/// What HEAD is answered where GET opens an event stream.
+pub(super) fn events_head() -> Response {
+    let mut response = empty(StatusCode::OK);
+    set_event_headers(&mut response);
+    response
+}
+
+fn set_event_headers(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -6,9 +6,12 @@ use tokio::sync::oneshot;
 
 /// Lets a bounded number of starts through, those that a client waits for first; half of them are for clients only.
 #[derive(Debug)]
-pub(super) struct Gate(Mutex<State>);
+pub(super) struct Gate(Mutex<Starts>);
 
-/// The right to start a process. Dropped when it has started; empty once it was handed on.
+/// The right to start a process; empty once it was handed on.
+///
+/// Dropped when the process has answered, or has had two seconds for it; for a spare, a replacement, and a process to
+/// which nothing is said yet, as soon as it was spawned.
 #[derive(Debug)]
 pub(super) struct Pass(Option<Arc<Gate>>);
 
@@ -19,8 +22,9 @@ pub(super) enum Urgency {
     Spare,
 }
 
+/// The starts that may be made, and who waits for one.
 #[derive(Debug)]
-struct State {
+struct Starts {
     free: usize,
     /// So many starts are kept for clients.
     reserved: usize,
@@ -32,7 +36,7 @@ impl Gate {
     /// A gate for `width` starts at a time.
     pub(super) fn new(width: usize) -> Arc<Self> {
         let reserved = width / 2;
-        Arc::new(Self(Mutex::new(State {
+        Arc::new(Self(Mutex::new(Starts {
             free: width,
             reserved,
             clients: VecDeque::new(),
@@ -43,15 +47,15 @@ impl Gate {
     /// Waits for the right to start a process.
     pub(super) async fn enter(self: &Arc<Self>, urgency: Urgency) -> Pass {
         let waiting = {
-            let mut state = self.lock();
-            if state.free > state.least(urgency) {
-                state.free -= 1;
+            let mut starts = self.lock();
+            if starts.free > starts.least(urgency) {
+                starts.free -= 1;
                 return Pass(Some(self.clone()));
             }
             let (sender, receiver) = oneshot::channel();
             match urgency {
-                Urgency::Client => state.clients.push_back(sender),
-                Urgency::Spare => state.spares.push_back(sender),
+                Urgency::Client => starts.clients.push_back(sender),
+                Urgency::Spare => starts.spares.push_back(sender),
             }
             receiver
         };
@@ -59,12 +63,12 @@ impl Gate {
         waiting.await.unwrap_or(Pass(None))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Starts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Starts {
     /// How many starts must stay free for others.
     fn least(&self, urgency: Urgency) -> usize {
         match urgency {
@@ -78,15 +82,15 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let Some(gate) = self.0.take() else { return };
         loop {
-            let mut state = gate.lock();
-            let spares = state.free + 1 > state.least(Urgency::Spare);
-            let next = state.clients.pop_front();
-            let next = if spares { next.or_else(|| state.spares.pop_front()) } else { next };
+            let mut starts = gate.lock();
+            let spares = starts.free + 1 > starts.least(Urgency::Spare);
+            let next = starts.clients.pop_front();
+            let next = if spares { next.or_else(|| starts.spares.pop_front()) } else { next };
             let Some(next) = next else {
-                state.free += 1;
+                starts.free += 1;
                 return;
             };
-            drop(state);
+            drop(starts);
             match next.send(Self(Some(gate.clone()))) {
                 Ok(()) => return,
                 // Who waited has given up: the pass goes to the next.

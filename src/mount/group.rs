@@ -1,6 +1,8 @@
 //! Shared sessions: clients that declared the same to a process of the same kind may use it together.
 
-use super::{Mount, RETRY_FULL, Seat, Unserved};
+use super::seat::new_id;
+use super::unserved::RETRY_FULL;
+use super::{Mount, Seat, Unserved};
 use crate::config::Isolation;
 use crate::protocol::{Member, handshake};
 use crate::session::{Client, Session, SessionId, Transport};
@@ -70,7 +72,7 @@ impl Mount {
             Isolation::Request | Isolation::Principal | Isolation::Shared => self.shared_session(key).await?,
         };
         let member = Member { revision: Some(revision), capabilities: Map::new(), reachable: false };
-        Ok(session.join(super::new_id()?, Transport::Once, member)?)
+        Ok(session.join(new_id()?, Transport::Once, member)?)
     }
 
     /// The kind of process that a client needs. A singleton has one kind for all: it declares nothing, so that it
@@ -86,7 +88,8 @@ impl Mount {
         let group = self.groups.group(&key);
         let mut sessions = group.lock().await;
         sessions.retain(|session| !session.is_over());
-        let least = sessions.iter().map(|session| (session.load().1, session)).min_by_key(|(load, _)| *load);
+        let least =
+            sessions.iter().map(|session| (session.in_flight(), session)).min_by_key(|(load, _)| *load);
         if let Some((load, session)) = least {
             let session = session.clone();
             if load >= BUSY && sessions.len() < self.spec.pool.max {
@@ -106,7 +109,7 @@ impl Mount {
         self.tracker.spawn(async move {
             // Whoever has the lock is growing already.
             let Ok(mut sessions) = group.try_lock() else { return };
-            let idle = sessions.iter().any(|session| session.load().1 < BUSY);
+            let idle = sessions.iter().any(|session| session.in_flight() < BUSY);
             if !idle && let Ok(session) = mount.open_shared(&key, false).await {
                 sessions.push(session);
             }

@@ -1,6 +1,7 @@
 //! The processes of a mount: how many there may be, and which are kept ready.
 
-use super::gate::{Gate, Pass, Urgency};
+use super::gate::{Pass, Urgency};
+use super::house::House;
 use crate::config::{CommandSpec, ServerName};
 use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
@@ -9,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// After so many spares that exited unasked, the mount runs without spares.
 const SPARE_DEATHS: u32 = 3;
@@ -20,19 +20,6 @@ const SPARE_PAUSE: Duration = Duration::from_millis(500);
 /// A session whose process died waits this long for a place in a full pool: the dead one's is freed in a moment.
 const REPLACE_WITHIN: Duration = Duration::from_secs(10);
 
-/// What all pools of a router share.
-#[derive(Clone, Debug)]
-pub struct House {
-    gate: Arc<Gate>,
-    processes: Arc<Semaphore>,
-    /// Children inherit the whole environment.
-    pub(super) pass_environment: bool,
-    /// Bytes of a line, at most.
-    pub(super) line_limit: usize,
-    /// Owns the tasks of all processes.
-    pub(super) tracker: TaskTracker,
-}
-
 /// The processes of one mount.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -42,8 +29,8 @@ pub(super) struct Pool {
     warm: usize,
     slots: Arc<Semaphore>,
     stock: Mutex<Stock>,
-    /// A spare was taken, or died, or a place became free.
-    taken: Notify,
+    /// Spares may be wanting: one was taken, or died, or there is room for one again.
+    wanting: Notify,
     stop: CancellationToken,
 }
 
@@ -72,20 +59,6 @@ pub(super) enum PoolError {
     Closed,
 }
 
-impl House {
-    /// The house of a router with at most `processes` processes; at most 2 x cores of them start at a time.
-    pub fn new(processes: usize, pass_environment: bool, line_limit: usize, tracker: TaskTracker) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            gate: Gate::new(2 * cores),
-            processes: Arc::new(Semaphore::new(processes.min(Semaphore::MAX_PERMITS))),
-            pass_environment,
-            line_limit,
-            tracker,
-        }
-    }
-}
-
 impl Pool {
     pub(super) fn new(
         name: ServerName,
@@ -102,12 +75,12 @@ impl Pool {
             warm: warm.min(max),
             slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
             stock: Mutex::default(),
-            taken: Notify::new(),
+            wanting: Notify::new(),
             stop: CancellationToken::new(),
         })
     }
 
-    /// A process that was not spoken to: a spare, or a new one. The pass, if any, is held until it has started.
+    /// A process that was not spoken to: a spare, or a new one. The pass, if any, is to be held while it starts.
     pub(super) async fn take(self: &Arc<Self>) -> Result<(Peer, Option<Pass>), PoolError> {
         if let Some(spare) = self.take_spare() {
             return Ok((spare, None));
@@ -137,14 +110,14 @@ impl Pool {
     /// Keeps the spares ready until the pool is closed.
     pub(super) async fn keep_warm(self: Arc<Self>) {
         loop {
-            let taken = self.taken.notified();
+            let wanting = self.wanting.notified();
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = self.fill() => {}
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = taken => {}
+                () = wanting => {}
             }
         }
     }
@@ -198,7 +171,7 @@ impl Pool {
             spare
         };
         if spare.is_some() {
-            self.taken.notify_one();
+            self.wanting.notify_one();
         }
         spare
     }
@@ -279,14 +252,14 @@ impl Pool {
             peer.gone().await;
             pool.lock().processes.remove(&pid);
             drop((slot, place));
-            pool.taken.notify_one();
+            pool.wanting.notify_one();
         });
     }
 
     /// A process has ended; perhaps it was a spare.
     fn mourn(&self) {
         if self.lock().bury(&self.name) {
-            self.taken.notify_one();
+            self.wanting.notify_one();
         }
     }
 

@@ -1,7 +1,8 @@
 //! What is true of a mount now.
 
 use super::health::Standing;
-use super::{Mount, Target};
+use super::{Mount, Seat};
+use crate::config::Target;
 use crate::protocol::Opened;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -118,7 +119,7 @@ impl Mount {
 
     /// Clients with a session, and those of them that speak HTTP+SSE.
     pub fn clients(&self) -> (usize, usize) {
-        let standing = self.seats().values().filter(|seat| matches!(seat, super::Seat::Standing(..))).count();
+        let standing = self.seats().values().filter(|seat| matches!(seat, Seat::Standing(..))).count();
         let sse: usize = self.living().iter().map(|session| session.sse_clients()).sum();
         (self.seats().len(), sse + standing)
     }

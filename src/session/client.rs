@@ -70,7 +70,7 @@ impl Client {
 
     /// Whether it speaks HTTP+SSE.
     pub fn is_sse(&self) -> bool {
-        self.session.lock().clients.get(&self.key).is_some_and(|seat| seat.streams.is_sse())
+        self.session.lock().clients.get(&self.key).is_some_and(|participant| participant.streams.is_sse())
     }
 
     /// Its session.
@@ -123,11 +123,11 @@ impl Client {
     pub fn listen(&self, last_event_id: Option<&str>) -> Result<StreamReader, Refused> {
         let now = Instant::now();
         let mut state = self.session.lock();
-        let seat = state.clients.get_mut(&self.key).ok_or(Refused::Ended)?;
-        seat.last_active = now;
+        let participant = state.clients.get_mut(&self.key).ok_or(Refused::Ended)?;
+        participant.last_active = now;
         match last_event_id {
-            Some(id) => seat.streams.resume(id).ok_or(Refused::Ended),
-            None => Ok(seat.streams.open_standalone()),
+            Some(id) => participant.streams.resume(id).ok_or(Refused::Ended),
+            None => Ok(participant.streams.open_standalone()),
         }
     }
 
@@ -139,8 +139,8 @@ impl Client {
 
     /// Says something of the router's own on the stream of an HTTP+SSE client.
     pub fn tell(&self, message: Bytes) {
-        if let Some(seat) = self.session.lock().clients.get(&self.key) {
-            seat.streams.tell(message);
+        if let Some(participant) = self.session.lock().clients.get(&self.key) {
+            participant.streams.tell(message);
         }
     }
 
@@ -164,17 +164,17 @@ impl Client {
         if requests == 0 && !peer.has_room(bytes) {
             return Attempt::Full(peer.clone(), bytes);
         }
-        let Some(seat) = state.clients.get_mut(&self.key) else { return Attempt::Ended };
+        let Some(participant) = state.clients.get_mut(&self.key) else { return Attempt::Ended };
         if requests > 0 && state.bridge.in_flight() + requests > MOST_IN_FLIGHT {
             return Attempt::TooMany;
         }
-        seat.last_active = now;
-        let response = (requests > 0).then(|| seat.streams.open_response(requests, form));
+        participant.last_active = now;
+        let response = (requests > 0).then(|| participant.streams.open_response(requests, form));
         let mut next = ExchangeKey(state.next_exchange);
         if let Some((stream, _)) = &response {
             // All of them first: the response ends with the last one, and some are answered at once.
             for _ in 0..requests {
-                seat.streams.add_exchange(ExchangeKey(state.next_exchange), stream, form);
+                participant.streams.add_exchange(ExchangeKey(state.next_exchange), stream, form);
                 state.next_exchange += 1;
             }
         }

@@ -1,6 +1,6 @@
 //! The life of a session: the death of its process, a new one in its place, idleness, the end.
 
-use super::{Link, Session, State, lines};
+use super::{Conversation, Link, Session, lines};
 use crate::peer::{Exit, Peer};
 use crate::protocol::{Bridge, ClientKey, Input};
 use crate::wire::{Code, RpcError};
@@ -34,8 +34,8 @@ impl Session {
             // Nobody could use what is being opened.
             return self.end(&mut state, Some(shutting_down()), Instant::now());
         }
-        for seat in state.clients.values_mut() {
-            seat.streams.end_standalone();
+        for participant in state.clients.values_mut() {
+            participant.streams.end_standalone();
         }
     }
 
@@ -58,13 +58,13 @@ impl Session {
         }
     }
 
-    fn tick_clients(&self, state: &mut State, now: Instant) {
+    fn tick_clients(&self, state: &mut Conversation, now: Instant) {
         let (mut given_up, mut idle) = (Vec::new(), Vec::new());
-        for (key, seat) in &mut state.clients {
-            given_up.append(&mut seat.streams.tick(now));
-            if seat.streams.is_open() || seat.streams.in_flight() > 0 {
-                seat.last_active = now;
-            } else if self.settings.idle.is_some_and(|idle| now >= seat.last_active + idle) {
+        for (key, participant) in &mut state.clients {
+            given_up.append(&mut participant.streams.tick(now));
+            if participant.streams.is_open() || participant.streams.in_flight() > 0 {
+                participant.last_active = now;
+            } else if self.settings.idle.is_some_and(|idle| now >= participant.last_active + idle) {
                 idle.push(*key);
             }
         }
@@ -77,7 +77,7 @@ impl Session {
         }
     }
 
-    fn opening_timed_out(&self, state: &mut State, now: Instant) {
+    fn opening_timed_out(&self, state: &mut Conversation, now: Instant) {
         let seconds = self.settings.start.as_secs_f32();
         let reason = format!(
             "the server did not answer `initialize` within {seconds} s: raise `startTimeout`, or mend it"
@@ -108,7 +108,7 @@ impl Session {
                 state.link = Link::Down;
                 state.opening_until = None;
                 self.handle(&mut state, Input::Exited(server_exited(exit)), now);
-                state.clients.values_mut().for_each(|seat| seat.streams.forget_questions());
+                state.clients.values_mut().for_each(|participant| participant.streams.forget_questions());
                 state.deaths.retain(|death| now < *death + DEATHS_WITHIN);
                 state.deaths.push(now);
                 let deaths = u32::try_from(state.deaths.len()).unwrap_or(u32::MAX);
@@ -161,7 +161,7 @@ impl Session {
     }
 
     /// Ends the session; `why` if it never opened, or could not go on.
-    pub(super) fn end(&self, state: &mut State, why: Option<RpcError>, now: Instant) {
+    pub(super) fn end(&self, state: &mut Conversation, why: Option<RpcError>, now: Instant) {
         if matches!(state.link, Link::Ended(_)) {
             return;
         }
@@ -169,10 +169,10 @@ impl Session {
         let link = std::mem::replace(&mut state.link, Link::Ended(why));
         state.opening_until = None;
         self.handle(state, Input::Exited(answer), now);
-        for (_, mut seat) in std::mem::take(&mut state.clients) {
-            seat.streams.end();
-            if !seat.streams.is_once() {
-                self.home.left(&seat.id);
+        for (_, mut participant) in std::mem::take(&mut state.clients) {
+            participant.streams.end();
+            if !participant.streams.is_once() {
+                self.home.left(&participant.id);
             }
         }
         if let Some(peer) = link.peer() {

@@ -1,6 +1,6 @@
 //! What a process says: each line becomes a message of the session, or is skipped.
 
-use super::{Session, State};
+use super::{Conversation, Session};
 use crate::peer::{Exit, Listener};
 use crate::protocol::Input;
 use crate::wire::line::{Line, Skipped};
@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    fn with_living(&self, act: impl FnOnce(&mut State)) {
+    fn with_living(&self, act: impl FnOnce(&mut Conversation)) {
         let mut state = self.lock();
         if state.link.peer().is_some() {
             act(&mut state);

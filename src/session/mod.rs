@@ -1,9 +1,10 @@
-//! One conversation with one server process, and the clients that take part in it.
+//! One conversation with a server, and the clients that take part in it.
 //!
-//! A [`Session`] holds the bridge, the process and the streams of its clients behind one lock that is held for a few
-//! lines and one write. A *dedicated* session has one client, a *shared* one many. A client reaches it through its
-//! [`Client`]; the process reaches it on the task that reads its stdout. The session outlives its process where the
-//! mount wishes so: then the handshake is repeated with a new one, and the client keeps its id.
+//! A [`Session`] has one process at a time. The bridge, the process and the streams of the clients are behind one lock,
+//! which is held while the bridge decides and what it decided is done; nothing waits under it. A *dedicated* session has
+//! one client, which makes the handshake; a *shared* one has many, and the router makes it. A client reaches its session
+//! through its [`Client`], the process on the task that reads its stdout, the clock through [`Session::tick`]. Where the
+//! mount wishes so, the session outlives its process: the handshake is repeated with a new one, and clients keep their ids.
 
 mod client;
 mod id;
@@ -31,13 +32,13 @@ pub use stream::{EventStream, First, Form, StreamReader};
 pub use streams::{Transport, first};
 pub use tally::{Counter, Tally};
 
-/// One conversation with one server process.
+/// One conversation with a server.
 pub struct Session {
     settings: Settings,
     home: Arc<dyn Home>,
     tally: Arc<Tally>,
     tracker: TaskTracker,
-    state: Mutex<State>,
+    state: Mutex<Conversation>,
     /// The link has changed.
     changed: Notify,
     me: Weak<Session>,
@@ -64,7 +65,8 @@ pub struct Settings {
     pub mask: Arc<Mask>,
 }
 
-/// What a session asks of its mount. It is called under the session's lock, and must neither block nor call back.
+/// What a session asks of its mount, and what it reports. All but [`replace`](Self::replace) is called under the session's
+/// lock, and must neither block nor call back.
 pub trait Home: Send + Sync + 'static {
     /// A process in place of one that died.
     fn replace(&self) -> BoxFuture<'static, Result<Peer, RpcError>>;
@@ -72,16 +74,17 @@ pub trait Home: Send + Sync + 'static {
     fn opened(&self, opened: &Opened);
     /// A process died that was not asked to.
     fn crashed(&self, exit: &Exit);
-    /// A process died or was silent when a client spoke to it first.
+    /// The first process died, or was silent for too long, before the handshake was over.
     fn not_opened(&self);
     /// A client has left, or its session has ended.
     fn left(&self, id: &SessionId);
 }
 
-struct State {
+/// Where the conversation stands: everything that the session's lock guards.
+struct Conversation {
     bridge: Bridge,
     link: Link,
-    clients: BTreeMap<ClientKey, Seat>,
+    clients: BTreeMap<ClientKey, Participant>,
     next_client: u64,
     next_exchange: u64,
     /// When the handshake in progress must be over.
@@ -94,7 +97,7 @@ struct State {
 }
 
 /// What a session knows of one of its clients.
-struct Seat {
+struct Participant {
     id: SessionId,
     streams: Streams,
     last_active: Instant,
@@ -114,26 +117,15 @@ enum Link {
     Ended(Option<RpcError>),
 }
 
-/// Why a session could not be opened.
-pub type OpeningFailure = RpcError;
-
 impl Session {
     /// A session with one client, which makes the handshake itself.
-    ///
-    /// # Errors
-    /// [`Refused::Ended`] cannot happen here; it is the type's way to say that nobody holds the session.
-    pub fn dedicated(
-        peer: Peer,
-        id: SessionId,
-        transport: Transport,
-        make: Parts,
-    ) -> Result<Arc<Client>, Refused> {
+    pub fn dedicated(peer: Peer, id: SessionId, transport: Transport, make: Parts) -> Arc<Client> {
         let rules = make.rules(matches!(transport, Transport::Streamable));
         let bridge = Bridge::Straight(Straight::new(ClientKey(0), rules));
         let session = Self::new(peer, bridge, make);
-        let client = session.seat(id, transport, None).ok_or(Refused::Ended)?;
+        let client = session.enrol(id, transport, None);
         session.attach();
-        Ok(client)
+        client
     }
 
     /// A session for many clients; the router makes the handshake, declaring `capabilities` (raw JSON).
@@ -163,15 +155,20 @@ impl Session {
     ///
     /// # Errors
     /// [`Refused::Ended`] if the session is over.
-    pub fn join(&self, id: SessionId, transport: Transport, member: Member) -> Result<Arc<Client>, Refused> {
+    pub fn join(
+        self: &Arc<Self>,
+        id: SessionId,
+        transport: Transport,
+        member: Member,
+    ) -> Result<Arc<Client>, Refused> {
         if self.is_over() {
             return Err(Refused::Ended);
         }
-        self.seat(id, transport, Some(member)).ok_or(Refused::Ended)
+        Ok(self.enrol(id, transport, Some(member)))
     }
 
     /// Waits until the session is open, or has failed to open.
-    pub async fn opened(&self) -> Result<Opened, OpeningFailure> {
+    pub async fn opened(&self) -> Result<Opened, RpcError> {
         loop {
             let changed = self.changed.notified();
             {
@@ -189,20 +186,14 @@ impl Session {
         }
     }
 
-    /// The process that serves it now.
-    pub fn pid(&self) -> Option<u32> {
-        self.lock().link.peer().map(Peer::pid)
-    }
-
-    /// Clients and requests in flight.
-    pub fn load(&self) -> (usize, usize) {
-        let state = self.lock();
-        (state.clients.len(), state.bridge.in_flight())
+    /// Requests in flight.
+    pub fn in_flight(&self) -> usize {
+        self.lock().bridge.in_flight()
     }
 
     /// Clients that speak HTTP+SSE.
     pub fn sse_clients(&self) -> usize {
-        self.lock().clients.values().filter(|seat| seat.streams.is_sse()).count()
+        self.lock().clients.values().filter(|participant| participant.streams.is_sse()).count()
     }
 
     /// Whether it is over.
@@ -212,7 +203,7 @@ impl Session {
 
     fn new(peer: Peer, bridge: Bridge, make: Parts) -> Arc<Self> {
         let now = Instant::now();
-        let state = State {
+        let state = Conversation {
             bridge,
             link: Link::Opening(peer),
             clients: BTreeMap::new(),
@@ -236,18 +227,18 @@ impl Session {
         })
     }
 
-    fn seat(&self, id: SessionId, transport: Transport, member: Option<Member>) -> Option<Arc<Client>> {
-        let session = self.me.upgrade()?;
+    fn enrol(self: &Arc<Self>, id: SessionId, transport: Transport, member: Option<Member>) -> Arc<Client> {
         let mut state = self.lock();
         let key = ClientKey(state.next_client);
         state.next_client += 1;
-        let seat = Seat { id: id.clone(), streams: Streams::new(transport), last_active: Instant::now() };
-        state.clients.insert(key, seat);
+        let participant =
+            Participant { id: id.clone(), streams: Streams::new(transport), last_active: Instant::now() };
+        state.clients.insert(key, participant);
         if let (Bridge::Shared(bridge), Some(member)) = (&mut state.bridge, member) {
             bridge.join(key, member);
         }
         drop(state);
-        Some(Arc::new(Client::new(session, key, id)))
+        Arc::new(Client::new(self.clone(), key, id))
     }
 
     fn attach(&self) {
@@ -258,13 +249,13 @@ impl Session {
     }
 
     /// Lets the bridge decide about `input`, and does what it decides.
-    fn handle(&self, state: &mut State, input: Input, now: Instant) {
+    fn handle(&self, state: &mut Conversation, input: Input, now: Instant) {
         let mut outputs = std::mem::take(&mut state.outputs);
         state.bridge.handle(input, now, &mut outputs);
         self.perform(state, outputs, now);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Conversation> {
         // A panic under the lock is our bug; the others in the process must still be served.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

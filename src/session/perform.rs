@@ -1,7 +1,7 @@
 //! Doing what the bridge decided.
 
 use super::streams::Delivered;
-use super::{Link, Session, State, life};
+use super::{Conversation, Link, Session, life};
 use crate::peer::SendError;
 use crate::protocol::{Bridge, ClientKey, Input, Output};
 use crate::wire::{Code, Message, RpcError};
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 impl Session {
     /// Does everything in `outputs`, and gives its memory back to the state.
-    pub(super) fn perform(&self, state: &mut State, mut outputs: Vec<Output>, now: Instant) {
+    pub(super) fn perform(&self, state: &mut Conversation, mut outputs: Vec<Output>, now: Instant) {
         let mut leaving: Vec<ClientKey> = Vec::new();
         let mut unsent = Vec::new();
         let mut failure = None;
@@ -31,22 +31,22 @@ impl Session {
                     if failed {
                         self.tally.errors.add_one();
                     }
-                    let Some(seat) = state.clients.get_mut(&client) else { continue };
-                    seat.last_active = now;
-                    let delivered = seat.streams.answer(exchange, message, now);
-                    let last = seat.streams.is_once() && seat.streams.in_flight() == 0;
+                    let Some(participant) = state.clients.get_mut(&client) else { continue };
+                    participant.last_active = now;
+                    let delivered = participant.streams.answer(exchange, message, now);
+                    let last = participant.streams.is_once() && participant.streams.in_flight() == 0;
                     if last || delivered == Delivered::Broken {
                         leaving.push(client);
                     }
                 }
                 Output::Forget { client, exchange } => {
-                    if let Some(seat) = state.clients.get_mut(&client) {
-                        seat.streams.forget(exchange);
+                    if let Some(participant) = state.clients.get_mut(&client) {
+                        participant.streams.forget(exchange);
                     }
                 }
                 Output::ToClient { client, to, message, class } => {
-                    let Some(seat) = state.clients.get_mut(&client) else { continue };
-                    let delivered = seat.streams.deliver(to, message, class, now);
+                    let Some(participant) = state.clients.get_mut(&client) else { continue };
+                    let delivered = participant.streams.deliver(to, message, class, now);
                     if delivered == Delivered::Broken {
                         leaving.push(client);
                     }
@@ -90,7 +90,7 @@ impl Session {
     }
 
     /// What became of a message to a client.
-    pub(super) fn delivered(&self, state: &mut State, delivered: Delivered, now: Instant) {
+    pub(super) fn delivered(&self, state: &mut Conversation, delivered: Delivered, now: Instant) {
         match delivered {
             Delivered::Taken | Delivered::Broken => {}
             Delivered::Dropped => self.tally.dropped.add_one(),
@@ -104,15 +104,15 @@ impl Session {
     }
 
     /// Removes a client; a dedicated session ends with it.
-    pub(super) fn dismiss(&self, state: &mut State, client: ClientKey, now: Instant) {
+    pub(super) fn dismiss(&self, state: &mut Conversation, client: ClientKey, now: Instant) {
         if !state.clients.contains_key(&client) {
             return;
         }
         self.handle(state, Input::Gone(client), now);
-        if let Some(mut seat) = state.clients.remove(&client) {
-            seat.streams.end();
-            if !seat.streams.is_once() {
-                self.home.left(&seat.id);
+        if let Some(mut participant) = state.clients.remove(&client) {
+            participant.streams.end();
+            if !participant.streams.is_once() {
+                self.home.left(&participant.id);
             }
         }
         state.last_active = now;
@@ -122,7 +122,7 @@ impl Session {
     }
 
     /// Writes a line to the process; false if it does not fit, and nothing of it was written.
-    fn to_server(&self, state: &mut State, line: Bytes, now: Instant) -> bool {
+    fn to_server(&self, state: &mut Conversation, line: Bytes, now: Instant) -> bool {
         let Some(peer) = state.link.peer() else { return true };
         if matches!(state.link, Link::Opening(_) | Link::Replaying(_)) && state.opening_until.is_none() {
             state.opening_until = Some(now + self.settings.start);

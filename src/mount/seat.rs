@@ -1,0 +1,124 @@
+//! The clients of a mount by their session ids: how they come, are found, and leave.
+
+use super::unserved::RETRY_FULL;
+use super::{Mount, Unserved};
+use crate::config::PoolMode;
+use crate::session::{Client, EventStream, Session, SessionId, StreamReader, Transport};
+use crate::wire::Message;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+/// A client with a session id.
+#[derive(Clone, Debug)]
+pub enum Seat {
+    /// It takes part in a session.
+    Taken(Arc<Client>),
+    /// HTTP+SSE on a shared mount: which process fits is not known before `initialize` comes.
+    Standing(SessionId, Arc<EventStream>),
+}
+
+impl Seat {
+    /// Says something to an HTTP+SSE client on its stream; to another one nothing.
+    pub fn tell(&self, message: Bytes) {
+        match self {
+            Self::Taken(client) => client.tell(message),
+            Self::Standing(_, stream) => stream.tell(message),
+        }
+    }
+}
+
+impl Mount {
+    /// Opens a session for the `initialize` of a Streamable HTTP client.
+    ///
+    /// On a mount whose processes are shared, the handshake has been made when this returns; else the client is to
+    /// post its own.
+    pub async fn open(&self, initialize: &Message) -> Result<Arc<Client>, Unserved> {
+        let id = new_id()?;
+        match self.spec.pool.mode {
+            PoolMode::Session => self.open_dedicated(id, Transport::Streamable).await,
+            PoolMode::Shared => self.join(id, Transport::Streamable, initialize).await,
+        }
+    }
+
+    /// Opens a session for an HTTP+SSE client, and the stream that is its life.
+    pub async fn open_sse(&self) -> Result<(SessionId, StreamReader), Unserved> {
+        let id = new_id()?;
+        let stream = EventStream::standalone();
+        let reader = stream.read();
+        match self.spec.pool.mode {
+            PoolMode::Session => drop(self.open_dedicated(id.clone(), Transport::Sse(stream)).await?),
+            PoolMode::Shared => {
+                self.admit()?;
+                self.seat(id.clone(), Seat::Standing(id.clone(), stream));
+            }
+        }
+        Ok((id, reader))
+    }
+
+    /// Seats an HTTP+SSE client of a shared mount, whose `initialize` has come.
+    pub async fn seat_standing(
+        &self,
+        id: SessionId,
+        stream: Arc<EventStream>,
+        initialize: &Message,
+    ) -> Result<Arc<Client>, Unserved> {
+        let client = self.seatless(id.clone(), Transport::Sse(stream.clone()), initialize).await?;
+        let mut seats = self.seats();
+        match seats.get(id.as_str()) {
+            Some(Seat::Standing(_, standing)) if Arc::ptr_eq(standing, &stream) => {
+                seats.insert(id, Seat::Taken(client.clone()));
+                Ok(client)
+            }
+            // The stream has ended meanwhile, or another `initialize` was faster.
+            _ => {
+                drop(seats);
+                client.leave();
+                Err(Unserved::NoSession)
+            }
+        }
+    }
+
+    /// The client with this session id.
+    pub fn client(&self, id: &str) -> Option<Seat> {
+        if id.len() != SessionId::LENGTH {
+            return None;
+        }
+        self.seats().get(id).cloned()
+    }
+
+    /// Ends a client's session.
+    pub fn leave(&self, id: &str) {
+        let seat = self.seats().remove(id);
+        match seat {
+            Some(Seat::Taken(client)) => client.leave(),
+            Some(Seat::Standing(_, stream)) => stream.close(),
+            None => {}
+        }
+    }
+
+    /// A client has taken its place: from now on it is found by its id.
+    pub(super) fn seat(&self, id: SessionId, seat: Seat) {
+        self.seats().insert(id, seat);
+    }
+
+    pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn open_dedicated(&self, id: SessionId, transport: Transport) -> Result<Arc<Client>, Unserved> {
+        let pool = self.admit()?;
+        let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
+        // Over HTTP+SSE nothing is said to the process before the client posts.
+        let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
+        let client = Session::dedicated(peer, id.clone(), transport, self.parts());
+        self.adopt(client.session(), pass);
+        self.seat(id, Seat::Taken(client.clone()));
+        Ok(client)
+    }
+}
+
+/// An id for a new session.
+pub(super) fn new_id() -> Result<SessionId, Unserved> {
+    SessionId::random().map_err(|error| Unserved::unavailable(error.to_string(), RETRY_FULL))
+}

@@ -1,0 +1,57 @@
+//! Why a mount does not serve a request, and when asking again may help.
+
+use crate::session::Refused;
+use crate::wire::{Code, RpcError};
+use std::time::Duration;
+
+/// When a client may try again that found a mount full.
+pub(super) const RETRY_FULL: Duration = Duration::from_secs(2);
+
+/// Why a mount does not serve a request.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Unserved {
+    /// No process can be had: why, and when trying again may help.
+    #[error("{error}")]
+    Unavailable {
+        /// What the client is told.
+        error: RpcError,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// There is no such session.
+    #[error("no such session")]
+    NoSession,
+    /// The request asks for more than is given to anybody.
+    #[error("{0}")]
+    TooMuch(&'static str),
+}
+
+impl Unserved {
+    /// The server cannot be started, or the router cannot do its part.
+    pub(super) fn unavailable(reason: String, retry_after: Duration) -> Self {
+        Self::Unavailable { error: RpcError::new(Code::ServerUnavailable, reason), retry_after }
+    }
+
+    /// The router ends, or the mount does.
+    pub(super) fn shutting_down() -> Self {
+        let error =
+            RpcError::new(Code::ShuttingDown, "the router is shutting down: try again when it is back");
+        Self::Unavailable { error, retry_after: RETRY_FULL }
+    }
+}
+
+impl From<Refused> for Unserved {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Ended => Self::NoSession,
+            Refused::Full => Self::Unavailable { error: RpcError::unread(), retry_after: RETRY_FULL },
+            Refused::Restarting => Self::Unavailable {
+                error: RpcError::new(
+                    Code::ServerUnavailable,
+                    "the server is being restarted: try again later",
+                ),
+                retry_after: RETRY_FULL,
+            },
+        }
+    }
+}
