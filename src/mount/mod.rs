@@ -172,8 +172,23 @@ impl Mount {
         for session in &sessions {
             session.tick(now);
         }
-        let is_over = |session: &Weak<Session>| session.upgrade().is_none_or(|session| session.is_over());
-        self.sessions().retain(|session| !is_over(session));
+        let before = sessions.len();
+        let living: Vec<_> = sessions.into_iter().filter(|session| !session.is_over()).collect();
+        if living.len() < before {
+            self.sessions().retain(|session| session.upgrade().is_some_and(|session| !session.is_over()));
+            self.clear_seats();
+        }
+    }
+
+    /// Removes the seats whose session ended before they were taken.
+    fn clear_seats(&self) {
+        // Sessions are asked without the lock on the seats: they take it under their own.
+        let taken: Vec<_> = self.seats().iter().map(|(id, seat)| (id.clone(), seat.clone())).collect();
+        for (id, seat) in taken {
+            if matches!(seat, Seat::Taken(client) if client.session().is_over()) {
+                self.seats().remove(&id);
+            }
+        }
     }
 
     /// Takes nothing new, and ends the streams that would never end by themselves.
