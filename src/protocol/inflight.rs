@@ -102,10 +102,19 @@ impl Inflight {
     }
 
     /// The only request in flight that its client still wants, with the id that the server knows it by.
+    ///
+    /// There is none while the server may still work on what another client has cancelled.
     pub(super) fn only(&self) -> Option<(&str, &Flight)> {
         let mut wanted = self.flights.iter().filter(|(_, flight)| flight.cancelled.is_none());
         let (id, only) = wanted.next()?;
-        wanted.next().is_none().then_some((id, only))
+        let alone = wanted.next().is_none() && self.flights.values().all(|other| other.client == only.client);
+        alone.then_some((id, only))
+    }
+
+    /// Whether a client but this one waits for the server to subscribe it to `uri`.
+    pub(super) fn other_subscribes(&self, client: ClientKey, uri: &str) -> bool {
+        let is_it = |effect: &Effect| matches!(effect, Effect::Subscribe(wanted) if **wanted == *uri);
+        self.flights.values().any(|flight| flight.client != client && is_it(&flight.effect))
     }
 
     /// Notes that the client of a request wants it no more.
@@ -207,6 +216,12 @@ pub(super) fn answered_id(message: &Message) -> Result<&str, RpcError> {
         let said = find_string(message.body(), &["message"]).unwrap_or_default();
         RpcError::new(Code::ProtocolError, format!("the server answered without an id: {said}"))
     })
+}
+
+/// The answer to a request whose id its client uses for another that is in flight.
+pub(super) fn id_in_use(id: &str) -> Bytes {
+    // "The request ID MUST NOT have been previously used by the requestor within the same session."
+    RpcError::new(Code::InvalidRequest, "this id is in use by another request in flight").to_line(Some(id))
 }
 
 /// Ends a flight by the clock; `server_id` is the id that the server knows it by.

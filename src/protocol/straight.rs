@@ -4,7 +4,7 @@
 //! and to be able to tell a new process what the old one knew.
 
 use super::handshake::with_legacy_version;
-use super::inflight::{Effect, Flight, Inflight, answered_id};
+use super::inflight::{Effect, Flight, Inflight, answered_id, id_in_use};
 use super::replay::{Memory, announce};
 use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Input, Opened, Output, Rules};
 use crate::wire::meta::{find, progress_token, uri};
@@ -100,14 +100,7 @@ impl Straight {
     fn request(&mut self, exchange: ExchangeKey, message: &Message, now: Instant, out: &mut Vec<Output>) {
         let id = message.id().unwrap_or_default();
         if self.inflight.contains(id) {
-            // "The request ID MUST NOT have been previously used by the requestor within the same session."
-            let error = RpcError::new(Code::InvalidRequest, "this id is in use by another request in flight");
-            out.push(Output::Answer {
-                client: self.client,
-                exchange,
-                message: error.to_line(Some(id)),
-                failed: true,
-            });
+            out.push(Output::Answer { client: self.client, exchange, message: id_in_use(id), failed: true });
             return;
         }
         let params = message.body();

@@ -5,14 +5,17 @@
 
 mod members;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use super::handshake::{Opened, initialize};
-use super::inflight::{Effect, Flight, Inflight, answer, cancelled};
+use super::inflight::{Effect, Flight, Inflight, answer, cancelled, id_in_use};
 use super::{ClientKey, Dropped, ExchangeKey, Input, Output, Rules};
-use crate::wire::meta::{find, progress_token, span, splice, uri};
+use crate::wire::meta::{find, find_string, progress_token, span, splice, uri};
 use crate::wire::{Code, Message, Revision, RpcError};
 use bytes::Bytes;
 use members::{Level, Members};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -75,6 +78,7 @@ impl Shared {
 
     /// Takes what happened, appends what must be done about it.
     pub fn handle(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
+        let before = out.len();
         match input {
             Input::Request { client, exchange, message } => {
                 self.request(client, exchange, &message, now, out);
@@ -94,6 +98,7 @@ impl Shared {
             Input::Gone(client) => self.gone(client, out),
             Input::Tick => self.inflight.tick(now, self.rules, out),
         }
+        self.end_questions(before, out);
     }
 
     /// Requests of all clients in flight.
@@ -127,9 +132,14 @@ impl Shared {
         }
         let params = message.body();
         let id = message.id().unwrap_or_default();
+        if self.inflight.known_as(client, id).is_some() {
+            out.push(Output::Answer { client, exchange, message: id_in_use(id), failed: true });
+            return;
+        }
         let effect = match message.method() {
             "resources/subscribe" => uri(params).map_or(Effect::None, Effect::Subscribe),
             "resources/unsubscribe" => uri(params).map_or(Effect::None, Effect::Unsubscribe),
+            "logging/setLevel" => Effect::SetLevel(params.into()),
             _ => Effect::None,
         };
         let minted = self.mint();
@@ -190,7 +200,7 @@ impl Shared {
             }
             "resources/unsubscribe" => {
                 let uri = uri(message.body())?;
-                if !self.members.other_subscribes(client, &uri) {
+                if !self.others_subscribe(client, &uri) {
                     return None;
                 }
                 self.members.unsubscribe(client, &uri);
@@ -219,7 +229,13 @@ impl Shared {
                 let Some(written) = find(message.body(), &["requestId"]) else { return };
                 let Some(minted) = self.inflight.known_as(client, written) else { return };
                 if self.inflight.cancel(&minted, now) {
-                    out.push(Output::ToServer(message.spliced("", Some((written, &minted)))));
+                    // Written anew: a second "requestId" would be passed on, and name another client's request.
+                    let reason = find_string(message.body(), &["reason"]).map(Value::from);
+                    let reason = reason.map(|reason| format!(r#","reason":{reason}"#)).unwrap_or_default();
+                    let line = format!(
+                        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{minted}{reason}}}}}"#
+                    );
+                    out.push(Output::ToServer(line.into()));
                 }
             }
             // Tokens of questions are the server's own; nothing to restore.
@@ -233,20 +249,35 @@ impl Shared {
             out.push(Output::ToServer(cancelled(&minted, "the client has gone")));
             answer(&flight, &RpcError::new(Code::RequestCancelled, "the session has ended"), out);
         }
-        let asked: Vec<Box<str>> = self
-            .questions
-            .iter()
-            .filter(|(_, asked)| asked.client == client)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in asked {
-            self.questions.remove(&id);
-            let error = RpcError::new(Code::InternalError, "the client that was asked has gone");
-            out.push(Output::ToServer(error.to_line(Some(&id))));
-        }
-        for uri in alone {
+        let alone = alone.into_iter().filter(|uri| !self.inflight.other_subscribes(client, uri));
+        for uri in alone.collect::<Vec<_>>() {
             self.ask("resources/unsubscribe", &format!(r#"{{"uri":{uri}}}"#), out);
         }
+    }
+
+    /// Whether the server must keep a subscription although this client wants it no more.
+    fn others_subscribe(&self, client: ClientKey, uri: &str) -> bool {
+        self.members.other_subscribes(client, uri) || self.inflight.other_subscribes(client, uri)
+    }
+
+    /// An exchange that has ended takes the questions along that were put to it: nobody will answer them.
+    fn end_questions(&mut self, before: usize, out: &mut Vec<Output>) {
+        if self.questions.is_empty() {
+            return;
+        }
+        let ended = |output: &Output| match output {
+            Output::Answer { exchange, .. } | Output::Forget { exchange, .. } => Some(*exchange),
+            _ => None,
+        };
+        let ended: Vec<_> = out[before..].iter().filter_map(ended).collect();
+        let error = RpcError::new(Code::InternalError, "the request that the question belonged to has ended");
+        self.questions.retain(|id, asked| {
+            let keep = !ended.contains(&asked.exchange);
+            if !keep {
+                out.push(Output::ToServer(error.to_line(Some(id))));
+            }
+            keep
+        });
     }
 
     /// Asks the server something of the router's own; the answer is nobody's.

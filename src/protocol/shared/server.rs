@@ -37,13 +37,15 @@ impl Shared {
             out.push(Output::Dropped(Dropped::UnknownAnswer));
             return;
         };
-        self.questions.retain(|_, asked| asked.exchange != flight.exchange);
         if message.kind() == Kind::Result {
             match flight.effect {
                 Effect::Subscribe(uri) => self.members.subscribe(flight.client, uri),
                 Effect::Unsubscribe(uri) => self.members.unsubscribe(flight.client, &uri),
                 _ => {}
             }
+        } else if matches!(flight.effect, Effect::SetLevel(_)) {
+            // Whoever asks next must hear the refusal too.
+            self.level = None;
         }
         let line = message.with_id(&flight.id);
         let failed = message.kind() == Kind::Error;
@@ -113,6 +115,7 @@ impl Shared {
     fn server_notifies(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
         match message.method() {
             "notifications/progress" => self.progress(message, now, out),
+            "notifications/cancelled" => self.withdrawn(message, out),
             "notifications/resources/updated" => self.updated(message, out),
             method if method.ends_with("/list_changed") => {
                 for client in self.members.reachable() {
@@ -140,32 +143,40 @@ impl Shared {
     }
 
     fn updated(&self, message: &Message, out: &mut Vec<Output>) {
-        let uri = uri(message.body());
+        // A URI too long to be remembered is nobody's.
+        let Some(uri) = uri(message.body()) else {
+            return out.push(Output::Dropped(Dropped::Unattributable));
+        };
         for client in self.members.reachable() {
-            if uri.as_deref().is_none_or(|uri| self.members.subscribes(client, uri)) {
+            if self.members.subscribes(client, &uri) {
                 out.push(notice(client, message));
             }
         }
     }
 
-    /// A notification that belongs to a request but does not say to which: log lines, vendors' own.
-    fn about_a_request(&mut self, message: &Message, out: &mut Vec<Output>) {
-        // Among them `cancelled` of a question: it goes where the question went.
+    /// The server wants no answer to its question any more: who was asked is told, and nobody else.
+    fn withdrawn(&mut self, message: &Message, out: &mut Vec<Output>) {
         let asked = find(message.body(), &["requestId"]).and_then(|id| self.questions.remove(id));
-        let to = match (asked, self.inflight.only()) {
-            (Some(asked), _) => Some((asked.client, Addressee::Exchange(asked.exchange))),
-            (None, Some((_, flight))) => Some((flight.client, Addressee::Exchange(flight.exchange))),
-            (None, None) => None,
+        let Some(Asked { client, exchange }) = asked else {
+            return out.push(Output::Dropped(Dropped::Unattributable));
         };
+        let to = Addressee::Exchange(exchange);
+        out.push(Output::ToClient { client, to, message: message.raw().clone(), class: Class::Notice });
+    }
+
+    /// A notification that belongs to a request but does not say to which: log lines, vendors' own.
+    fn about_a_request(&self, message: &Message, out: &mut Vec<Output>) {
+        let Some((_, flight)) = self.inflight.only() else {
+            return out.push(Output::Dropped(Dropped::Unattributable));
+        };
+        let (client, to) = (flight.client, Addressee::Exchange(flight.exchange));
         let is_log = message.method() == "notifications/message";
-        let level = Level::of(message).filter(|_| is_log);
-        match to {
-            Some((client, to)) if level.is_none_or(|level| self.members.wants(client, level)) => {
-                let class = if is_log { Class::Passing } else { Class::Notice };
-                out.push(Output::ToClient { client, to, message: message.raw().clone(), class });
-            }
-            _ => out.push(Output::Dropped(Dropped::Unattributable)),
+        let unwanted = |level| !self.members.wants(client, level);
+        if is_log && Level::of(message).is_some_and(unwanted) {
+            return;
         }
+        let class = if is_log { Class::Passing } else { Class::Notice };
+        out.push(Output::ToClient { client, to, message: message.raw().clone(), class });
     }
 }
 
