@@ -1,4 +1,4 @@
-use super::super::CANCELLED_GRACE;
+use super::super::{Addressee, CANCELLED_GRACE};
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Map, json};
@@ -88,10 +88,8 @@ fn show(output: &Output) -> String {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     match output {
         Output::ToServer(line) | Output::Request { line, .. } => format!("server< {}", text(line)),
-        Output::Answer { client, exchange, message, .. } => {
-            format!("{}/{}< {}", client.0, exchange.0, text(message))
-        }
-        Output::ToClient { client, to: super::super::Addressee::Exchange(exchange), message, .. } => {
+        Output::Answer { client, exchange, message, .. }
+        | Output::ToClient { client, to: Addressee::Exchange(exchange), message, .. } => {
             format!("{}/{}< {}", client.0, exchange.0, text(message))
         }
         Output::ToClient { client, message, .. } => format!("{}< {}", client.0, text(message)),
