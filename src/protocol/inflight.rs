@@ -1,7 +1,8 @@
 //! The requests in flight towards a server, found by the id and the progress token that the server knows them by.
 
-use super::{CANCELLED_GRACE, ClientKey, ExchangeKey, Output, Rules};
-use crate::wire::{Code, RpcError};
+use super::{CANCELLED_GRACE, ClientKey, Dropped, ExchangeKey, Output, Rules};
+use crate::wire::meta::find_string;
+use crate::wire::{Code, Message, RpcError};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -33,7 +34,7 @@ pub(super) enum Effect {
 
 /// Why a flight has ended by the clock.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Overdue {
+enum Overdue {
     TimedOut,
     Cancelled,
 }
@@ -100,11 +101,20 @@ impl Inflight {
         self.flights.iter().find(|(_, flight)| is_it(flight)).map(|(known, _)| known.clone())
     }
 
-    /// The only request in flight that its client still wants.
-    pub(super) fn only(&self) -> Option<&Flight> {
-        let mut wanted = self.flights.values().filter(|flight| flight.cancelled.is_none());
-        let only = wanted.next()?;
-        wanted.next().is_none().then_some(only)
+    /// The only request in flight that its client still wants, with the id that the server knows it by.
+    ///
+    /// There is none while the server may still work on what another client has cancelled.
+    pub(super) fn only(&self) -> Option<(&str, &Flight)> {
+        let mut wanted = self.flights.iter().filter(|(_, flight)| flight.cancelled.is_none());
+        let (id, only) = wanted.next()?;
+        let alone = wanted.next().is_none() && self.flights.values().all(|other| other.client == only.client);
+        alone.then_some((id, only))
+    }
+
+    /// Whether a client but this one waits for the server to subscribe it to `uri`.
+    pub(super) fn other_subscribes(&self, client: ClientKey, uri: &str) -> bool {
+        let is_it = |effect: &Effect| matches!(effect, Effect::Subscribe(wanted) if **wanted == *uri);
+        self.flights.values().any(|flight| flight.client != client && is_it(&flight.effect))
     }
 
     /// Notes that the client of a request wants it no more.
@@ -118,8 +128,34 @@ impl Inflight {
         true
     }
 
+    /// Ends what is overdue, and does what is to be done about it.
+    pub(super) fn tick(&mut self, now: Instant, rules: Rules, out: &mut Vec<Output>) {
+        for (id, flight, why) in self.overdue(now) {
+            overdue(&id, &flight, &why, rules, out);
+        }
+    }
+
+    /// Answers with an error of the router's own every flight of which `which` is true.
+    pub(super) fn fail(&mut self, which: impl Fn(&Flight) -> bool, error: &RpcError, out: &mut Vec<Output>) {
+        for (_, flight) in self.drain(which) {
+            answer(&flight, error, out);
+        }
+    }
+
+    /// The server said something unreadable that answers one flight, or, if that cannot be told, any of them.
+    pub(super) fn unreadable(&mut self, id: Option<&str>, error: &RpcError, out: &mut Vec<Output>) {
+        if id.is_none() && error.code == Code::TooLarge {
+            return self.fail(|_| true, error, out);
+        }
+        let id = id.map(Box::from).or_else(|| self.only().map(|(id, _)| id.into()));
+        match id.and_then(|id: Box<str>| self.take(&id)) {
+            Some(flight) => answer(&flight, error, out),
+            None => out.push(Output::Dropped(Dropped::UnknownAnswer)),
+        }
+    }
+
     /// Ends what is overdue, by id.
-    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(Box<str>, Flight, Overdue)> {
+    fn overdue(&mut self, now: Instant) -> Vec<(Box<str>, Flight, Overdue)> {
         if self.timed == 0 {
             return Vec::new();
         }
@@ -171,8 +207,25 @@ pub(super) fn answer(flight: &Flight, error: &RpcError, out: &mut Vec<Output>) {
     out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message, failed: true });
 }
 
+/// The id of the request that the server answers.
+///
+/// # Errors
+/// What the request it may be about is answered, if it names none.
+pub(super) fn answered_id(message: &Message) -> Result<&str, RpcError> {
+    message.id().filter(|id| *id != "null").ok_or_else(|| {
+        let said = find_string(message.body(), &["message"]).unwrap_or_default();
+        RpcError::new(Code::ProtocolError, format!("the server answered without an id: {said}"))
+    })
+}
+
+/// The answer to a request whose id its client uses for another that is in flight.
+pub(super) fn id_in_use(id: &str) -> Bytes {
+    // "The request ID MUST NOT have been previously used by the requestor within the same session."
+    RpcError::new(Code::InvalidRequest, "this id is in use by another request in flight").to_line(Some(id))
+}
+
 /// Ends a flight by the clock; `server_id` is the id that the server knows it by.
-pub(super) fn overdue(server_id: &str, flight: &Flight, why: &Overdue, rules: Rules, out: &mut Vec<Output>) {
+fn overdue(server_id: &str, flight: &Flight, why: &Overdue, rules: Rules, out: &mut Vec<Output>) {
     match why {
         Overdue::TimedOut => {
             // "the sender SHOULD issue a cancellation notification for that request", but `initialize` MUST NOT be cancelled.
@@ -250,7 +303,7 @@ mod tests {
         table.insert("2".into(), flight(2, "2", None));
         assert!(table.only().is_none());
         assert!(table.cancel("1", now));
-        assert_eq!(table.only().unwrap().exchange, ExchangeKey(2));
+        assert_eq!(table.only().unwrap().1.exchange, ExchangeKey(2));
         assert!(table.overdue(now + CANCELLED_GRACE / 2).is_empty());
         let due = table.overdue(now + CANCELLED_GRACE);
         assert_eq!((due.len(), &due[0].2), (1, &Overdue::Cancelled));

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 /// More subscriptions than this are not repeated; no client has as many.
-const MOST_SUBSCRIPTIONS: usize = 10_000;
+pub(super) const MOST_SUBSCRIPTIONS: usize = 10_000;
 
 /// What a client has told the server, and what it was told, that a new process does not know.
 #[derive(Debug, Default)]

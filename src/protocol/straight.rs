@@ -4,10 +4,10 @@
 //! and to be able to tell a new process what the old one knew.
 
 use super::handshake::with_legacy_version;
-use super::inflight::{Effect, Flight, Inflight, answer, overdue};
+use super::inflight::{Effect, Flight, Inflight, answered_id, id_in_use};
 use super::replay::{Memory, announce};
 use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Input, Opened, Output, Rules};
-use crate::wire::meta::{find, find_string, progress_token, uri};
+use crate::wire::meta::{find, progress_token, uri};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
@@ -60,22 +60,20 @@ impl Straight {
             Input::Request { exchange, message, .. } => self.request(exchange, &message, now, out),
             Input::Notice { message, .. } => self.notice(&message, now, out),
             Input::Server(message) => self.server(&message, now, out),
-            Input::Unreadable { id, error } => self.unreadable(id.as_deref(), &error, out),
+            Input::Unreadable { id, error } => self.inflight.unreadable(id.as_deref(), &error, out),
             Input::Unsent(exchange) => {
-                for (_, flight) in self.inflight.drain(|flight| flight.exchange == exchange) {
-                    answer(&flight, &RpcError::unread(), out);
-                }
+                self.inflight.fail(|flight| flight.exchange == exchange, &RpcError::unread(), out);
             }
             Input::Exited(error) => {
                 self.own.clear();
                 self.orphaned.extend(self.questions.drain());
-                self.answer_all(&error, out);
+                self.inflight.fail(|_| true, &error, out);
             }
             Input::Gone(_) => {
                 let error = RpcError::new(Code::RequestCancelled, "the session has ended");
-                self.answer_all(&error, out);
+                self.inflight.fail(|_| true, &error, out);
             }
-            Input::Tick => self.tick(now, out),
+            Input::Tick => self.inflight.tick(now, self.rules, out),
         }
     }
 
@@ -105,14 +103,7 @@ impl Straight {
     fn request(&mut self, exchange: ExchangeKey, message: &Message, now: Instant, out: &mut Vec<Output>) {
         let id = message.id().unwrap_or_default();
         if self.inflight.contains(id) {
-            // "The request ID MUST NOT have been previously used by the requestor within the same session."
-            let error = RpcError::new(Code::InvalidRequest, "this id is in use by another request in flight");
-            out.push(Output::Answer {
-                client: self.client,
-                exchange,
-                message: error.to_line(Some(id)),
-                failed: true,
-            });
+            out.push(Output::Answer { client: self.client, exchange, message: id_in_use(id), failed: true });
             return;
         }
         let params = message.body();
@@ -197,12 +188,9 @@ impl Straight {
     }
 
     fn server_answers(&mut self, message: &Message, out: &mut Vec<Output>) {
-        let Some(id) = message.id().filter(|id| *id != "null") else {
-            let said = find_string(message.body(), &["message"]).unwrap_or_default();
-            let error =
-                RpcError::new(Code::ProtocolError, format!("the server answered without an id: {said}"));
-            self.unreadable(None, &error, out);
-            return;
+        let id = match answered_id(message) {
+            Ok(id) => id,
+            Err(error) => return self.inflight.unreadable(None, &error, out),
         };
         if let Some(own) = self.own.remove(id) {
             self.own_answered(&own, message, out);
@@ -255,33 +243,6 @@ impl Straight {
                 out.push(Output::Resumed);
                 announce(&opened, self.client, self.memory.wants_warnings(), out);
             }
-        }
-    }
-
-    /// The server said something that answers one exchange, or, if that cannot be told, any of them.
-    fn unreadable(&mut self, id: Option<&str>, error: &RpcError, out: &mut Vec<Output>) {
-        match id {
-            Some(id) => match self.inflight.take(id) {
-                Some(flight) => answer(&flight, error, out),
-                None => out.push(Output::Dropped(Dropped::UnknownAnswer)),
-            },
-            None if error.code == Code::TooLarge => self.answer_all(error, out),
-            None => match self.inflight.only().map(|flight| flight.id.clone()) {
-                Some(id) => self.unreadable(Some(&id), error, out),
-                None => out.push(Output::Dropped(Dropped::UnknownAnswer)),
-            },
-        }
-    }
-
-    fn answer_all(&mut self, error: &RpcError, out: &mut Vec<Output>) {
-        for (_, flight) in self.inflight.drain(|_| true) {
-            answer(&flight, error, out);
-        }
-    }
-
-    fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
-        for (id, flight, why) in self.inflight.overdue(now) {
-            overdue(&id, &flight, &why, self.rules, out);
         }
     }
 
