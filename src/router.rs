@@ -44,7 +44,7 @@ pub struct Router {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address} (choose another with --host and --port; port 0 takes a free one)")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -152,12 +152,37 @@ impl Router {
         let finishing = table.retired().iter().filter(|mount| !mount.is_closed()).cloned();
         let next = next.retiring(finishing.chain(old.iter().cloned()).collect());
         self.front.table.store(Arc::new(next));
+        self.tell_changes(&table, &config, &current);
         for mount in old {
-            tracing::info!(server = %mount.name(), "is served no more as it was; what is in flight may finish");
             self.tracker.spawn(retire(mount));
         }
         *current = config;
         true
+    }
+
+    /// Says what a reload changes, and what it cannot change.
+    fn tell_changes(&self, before: &Table, config: &Config, current: &Config) {
+        let now = self.front.table.load();
+        let same = |mount: &Arc<Mount>, table: &Table| table.all().any(|other| Arc::ptr_eq(mount, other));
+        for mount in before.named().filter(|mount| !same(mount, &now)) {
+            let word = if now.find_any(mount.name().as_str()).is_some() { "changed" } else { "removed" };
+            tracing::info!(server = %mount.name(), "{word}; what is in flight may finish");
+        }
+        for mount in now.named().filter(|mount| before.find_any(mount.name().as_str()).is_none()) {
+            let line = self.line(mount, &format!("/servers/{}/mcp", mount.name()));
+            tracing::info!(server = %mount.name(), url = line.url, "added");
+        }
+        let fixed = [
+            ("limits", config.limits != current.limits),
+            ("allowOrigins", config.allow_origins != current.allow_origins),
+            ("allowHosts", config.allow_hosts != current.allow_hosts),
+            ("basePath", config.base_path != current.base_path),
+            ("trustProxies", config.trust_proxies != current.trust_proxies),
+            ("host or port", config.listen != current.listen),
+        ];
+        for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
+            tracing::warn!("the change of {key} needs a restart");
+        }
     }
 
     /// Stops in peace: nothing new is taken, streams end, calls in flight have 10 s, then the processes are stopped.

@@ -180,3 +180,21 @@ async fn it_is_ready_once_every_mount_has_left_starting_and_not_when_all_have_fa
     assert_eq!(router.get("/readyz").await.0, 503);
     assert_eq!(router.get("/healthz").await.0, 200);
 }
+
+#[tokio::test]
+async fn what_a_server_says_before_it_dies_stands_in_the_log_and_in_the_reason() {
+    let servers = json!({
+        "a": {
+            "command": "sh",
+            "args": ["-c", "echo \"no module named $WHAT\" >&2; exit 3"],
+            "env": { "WHAT": "plainly-secret" },
+        },
+    });
+    let router = Router::mounting(servers).await;
+    let failing = |mount: &Value| mount["error"].is_string();
+    let mount = router.until("a", "known not to start", failing).await;
+    let error = mount["error"].as_str().unwrap();
+    assert!(error.contains("exited with status 3") && error.contains("no module named ***"), "{error}");
+    eventually("it is logged", async || router.log().contains("no module named ***").then_some(())).await;
+    assert!(!router.log().contains("plainly-secret"), "{}", router.log());
+}

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::peer::STDERR;
 use indicatif::MultiProgress;
 use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -85,6 +86,7 @@ fn filter(level: Level) -> Targets {
     Targets::new()
         .with_default(own.min(LevelFilter::WARN))
         .with_target("mcp_switchboard", own)
+        .with_target(STDERR, own)
         .with_target(ALWAYS, own.max(LevelFilter::WARN))
 }
 

@@ -127,9 +127,9 @@ impl Display for LogLines {
         for line in self.news(lines) {
             let (server, state, url) = (&line.name, line.state, &line.url);
             match &line.detail {
-                Some(detail) if is_bad(line) => tracing::warn!(server, state, url, detail, "mounted"),
+                // Why it is bad the mount itself has told.
+                _ if is_bad(line) => tracing::warn!(server, state, url, "not working"),
                 Some(detail) => tracing::info!(server, state, url, detail, "mounted"),
-                None if is_bad(line) => tracing::warn!(server, state, url, "mounted"),
                 None => tracing::info!(server, state, url, "mounted"),
             }
         }

@@ -23,13 +23,18 @@ pub(super) async fn follow(arguments: Arguments, router: Arc<Router>, stop: Canc
     };
     let paths = [file.clone(), beside(file)];
     let mut seen = read(&paths).await;
+    let mut missing = 0u32;
     while pause(interval, &stop).await {
         let now = read(&paths).await;
-        if now == seen || now[0].is_none() {
-            continue;
+        // Once: an editor that replaces a file leaves none for a moment, and is not worth a line.
+        missing = if now[0].is_none() { missing.saturating_add(1) } else { 0 };
+        if missing == 3 {
+            tracing::warn!(file = %file.display(), "the configuration cannot be read; the one before stays");
         }
-        seen = now;
-        reload(&arguments, &router);
+        if missing == 0 && now != seen {
+            seen = now;
+            reload(&arguments, &router);
+        }
     }
 }
 
@@ -43,9 +48,6 @@ fn reload(arguments: &Arguments, router: &Router) {
     };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
-    }
-    if config.listen.port() != 0 && router.local_addr().is_some_and(|address| address != config.listen) {
-        tracing::warn!(address = %config.listen, "another address needs a restart");
     }
     if router.reload(config) {
         tracing::info!("the changed configuration is in use");

@@ -66,13 +66,21 @@ impl Mount {
     pub(super) fn count_failure(&self, reason: &str) -> Duration {
         let attempts = self.spec.restart.attempts;
         let mut facts = self.facts();
+        let before = (facts.health.standing(attempts), facts.health.reason().map(str::to_owned));
         let wait = facts.health.failed(reason.to_owned(), attempts, Instant::now());
-        let failed = facts.health.standing(attempts) == Standing::Failed;
+        let standing = facts.health.standing(attempts);
         drop(facts);
-        if failed {
-            tracing::error!(server = %self.name(), "failed: {reason}; it is tried again every {} s", wait.as_secs());
-        } else {
-            tracing::warn!(server = %self.name(), "cannot be started: {reason}");
+        let failed = standing == Standing::Failed;
+        // What was said already is not said again with every try.
+        let again = before == (standing, Some(reason.to_owned()));
+        match (failed, again) {
+            (_, true) => tracing::debug!(server = %self.name(), "still cannot be started: {reason}"),
+            (true, false) => {
+                tracing::error!(server = %self.name(), "failed: {reason}; it is tried again every {} s", wait.as_secs());
+            }
+            (false, false) => {
+                tracing::warn!(server = %self.name(), "cannot be started, it is tried again: {reason}");
+            }
         }
         wait
     }

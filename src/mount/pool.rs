@@ -235,6 +235,7 @@ impl Pool {
                 tracker: pool.house.tracker.clone(),
             };
             let peer = Peer::spawn(launch).await?;
+            tracing::debug!(server = %pool.name, pid = peer.pid(), "started a process");
             pool.watch(&peer, slot, place);
             Ok::<_, PoolError>(peer)
         });

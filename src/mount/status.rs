@@ -85,7 +85,8 @@ impl Mount {
             Standing::Failed => State::Failed,
             Standing::Failing => State::Failing,
             Standing::Well if facts.health.proven => {
-                if pool.processes() > 0 {
+                // Between the throw-away process and the first spare there is a moment without any.
+                if pool.processes() > 0 || (pool.is_to_be_warm() && !pool.is_without_spares()) {
                     State::Ready
                 } else {
                     State::Idle

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::ladder::Ladder;
 use super::stdin::Stdin;
-use super::transcript::Transcript;
+use super::transcript::{LastWords, Transcript};
 use super::{Hold, MARKER, Peer, Shared, environment, orphans, program, stderr, stdout};
 use crate::config::{CommandSpec, ServerName};
 
@@ -85,9 +85,11 @@ pub enum SpawnError {
 
 impl Launch<'_> {
     pub(super) async fn spawn(self) -> Result<Peer, SpawnError> {
+        let last_words = LastWords::default();
         let start = Start {
             command: self.command.clone(),
-            transcript: Transcript::new(self.name.clone(), self.command),
+            transcript: Transcript::new(self.name.clone(), self.command, last_words.clone()),
+            last_words,
             marker: self.marker.into(),
             pass_environment: self.pass_environment,
             line_limit: self.line_limit,
@@ -102,6 +104,7 @@ impl Launch<'_> {
 struct Start {
     command: CommandSpec,
     transcript: Transcript,
+    last_words: LastWords,
     marker: Arc<str>,
     pass_environment: bool,
     line_limit: usize,
@@ -116,6 +119,7 @@ impl Start {
             pid,
             marker: self.marker,
             stdin: Stdin::new(pipes.0),
+            last_words: self.last_words,
             tracker: self.tracker,
             runtime: Handle::current(),
             asked: AtomicBool::new(false),

@@ -36,6 +36,7 @@ pub use ladder::{MERCY, PATIENCE};
 pub use launch::{Launch, SpawnError};
 pub use mask::Mask;
 pub use stdin::{MAX_BYTES, MAX_MESSAGES, SendError};
+pub use transcript::STDERR;
 
 use crate::wire::line::Line;
 
@@ -136,6 +137,11 @@ impl Peer {
         self.0.shared.exit.get().copied()
     }
 
+    /// What it last wrote to stderr, without secrets; empty if it wrote nothing.
+    pub fn last_words(&self) -> Box<str> {
+        self.0.shared.last_words.get()
+    }
+
     /// Waits for the end of the ladder: nothing of the process runs any more, grandchildren included.
     pub async fn gone(&self) {
         self.0.shared.gone.cancelled().await;
@@ -196,6 +202,7 @@ struct Shared {
     pid: u32,
     marker: Arc<str>,
     stdin: stdin::Stdin,
+    last_words: transcript::LastWords,
     tracker: TaskTracker,
     runtime: Handle,
     /// Somebody wanted the process to end, before it did.

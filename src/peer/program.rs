@@ -68,7 +68,10 @@ fn search(program: &str, base: &Path, list: &OsStr, whose: Whose) -> Result<Path
     }
     let searched = match whose {
         Whose::Inherited if list.is_empty() => "PATH, which is not set".to_owned(),
-        Whose::Inherited => format!("PATH ({})", list.to_string_lossy()),
+        Whose::Inherited => {
+            tracing::debug!(program, path = %list.to_string_lossy(), "not found in PATH");
+            format!("the {} directories of PATH", env::split_paths(list).count())
+        }
         Whose::Command => "the PATH that its \"env\" sets".to_owned(),
     };
     Err(SpawnError::NotInPath { program: program.to_owned(), searched, hint: hint(program) })

@@ -1,5 +1,6 @@
 //! Foreign text on its way into the log: cut into lines, without secrets, harmless to a terminal, and not too much of it.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use memchr::memchr;
@@ -21,6 +22,7 @@ const RATE: f64 = 10.0;
 pub(super) struct Transcript {
     server: ServerName,
     mask: Mask,
+    last_words: LastWords,
     pace: Pace,
     partial: Vec<u8>,
     /// The rest of the line is too long to be kept.
@@ -28,9 +30,9 @@ pub(super) struct Transcript {
 }
 
 impl Transcript {
-    pub(super) fn new(server: ServerName, command: &CommandSpec) -> Self {
+    pub(super) fn new(server: ServerName, command: &CommandSpec, last_words: LastWords) -> Self {
         let mask = Mask::new(command);
-        Self { server, mask, pace: Pace::new(Instant::now()), partial: Vec::new(), cut: false }
+        Self { server, mask, last_words, pace: Pace::new(Instant::now()), partial: Vec::new(), cut: false }
     }
 
     /// Takes the next bytes, and logs the lines that they complete.
@@ -48,7 +50,7 @@ impl Transcript {
         self.log();
         let suppressed = std::mem::take(&mut self.pace.suppressed);
         if suppressed > 0 {
-            tracing::info!(target: "server", server = %self.server, suppressed, "more lines than are logged");
+            tracing::info!(target: STDERR, server = %self.server, suppressed, "more lines than are logged");
         }
     }
 
@@ -65,13 +67,36 @@ impl Transcript {
         if line.is_empty() {
             return;
         }
-        let Some(suppressed) = self.pace.admit(Instant::now()) else { return };
-        if suppressed > 0 {
-            tracing::info!(target: "server", server = %self.server, suppressed, "more lines than are logged");
-        }
         let text = String::from_utf8_lossy(line);
         let text = shown(&self.mask.apply(&text), cut);
-        tracing::info!(target: "server", server = %self.server, "{text}");
+        self.last_words.set(&text);
+        let Some(suppressed) = self.pace.admit(Instant::now()) else { return };
+        if suppressed > 0 {
+            tracing::info!(target: STDERR, server = %self.server, suppressed, "more lines than are logged");
+        }
+        tracing::info!(target: STDERR, server = %self.server, "{text}");
+    }
+}
+
+/// The target of what servers write to stderr.
+pub const STDERR: &str = "server";
+
+/// What a process last wrote to stderr: often the reason why it ended. Masked, and short.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastWords(Arc<Mutex<Box<str>>>);
+
+/// Characters of the last words.
+const LAST_WORDS: usize = 300;
+
+impl LastWords {
+    fn set(&self, text: &str) {
+        let text: String = text.chars().take(LAST_WORDS).collect();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
+    }
+
+    /// The last line; empty if there was none.
+    pub(super) fn get(&self) -> Box<str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

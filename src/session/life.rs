@@ -95,10 +95,12 @@ impl Session {
         let mut state = self.lock();
         match &state.link {
             Link::Ended(_) | Link::Down => {}
-            Link::Opening(_) => {
+            Link::Opening(peer) => {
+                let words = peer.last_words();
                 self.home.crashed(exit);
                 self.home.not_opened();
-                let error = unavailable(format!("the server {exit} before it answered `initialize`"))
+                let why = if words.is_empty() { String::new() } else { format!("; it last said: {words}") };
+                let error = unavailable(format!("the server {exit} before it answered `initialize`{why}"))
                     .with("exit", exit.to_string());
                 self.end(&mut state, Some(error), now);
             }
@@ -165,6 +167,7 @@ impl Session {
         if matches!(state.link, Link::Ended(_)) {
             return;
         }
+        tracing::debug!(server = %self.settings.name, clients = state.clients.len(), "a session has ended");
         let answer = why.clone().unwrap_or_else(ended);
         let link = std::mem::replace(&mut state.link, Link::Ended(why));
         state.opening_until = None;

@@ -53,6 +53,8 @@ impl Session {
                     self.delivered(state, delivered, now);
                 }
                 Output::Opened(opened) => {
+                    let version = opened.version();
+                    tracing::debug!(server = %self.settings.name, version, "a handshake has succeeded");
                     self.home.opened(&opened);
                     if let Link::Opening(peer) = &state.link {
                         state.link = Link::Up(peer.clone());
