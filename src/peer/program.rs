@@ -70,7 +70,10 @@ fn search(program: &str, base: &Path, list: &OsStr, whose: Whose) -> Result<Path
         Whose::Inherited if list.is_empty() => "PATH, which is not set".to_owned(),
         Whose::Inherited => {
             tracing::debug!(program, path = %list.to_string_lossy(), "not found in PATH");
-            format!("the {} directories of PATH", env::split_paths(list).count())
+            match env::split_paths(list).count() {
+                1 => "PATH (1 directory)".to_owned(),
+                count => format!("PATH ({count} directories)"),
+            }
         }
         Whose::Command => "the PATH that its \"env\" sets".to_owned(),
     };
@@ -180,7 +183,7 @@ mod tests {
         let error = resolve(&CommandSpec::new("uvx"), None, Some("/nowhere".into())).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "\"uvx\" was not found in PATH (/nowhere); install uv: https://docs.astral.sh/uv/"
+            "\"uvx\" was not found in PATH (1 directory); install uv: https://docs.astral.sh/uv/"
         );
         let mut command = CommandSpec::new("npx");
         command.env.insert("PATH".into(), "/secret".into());
