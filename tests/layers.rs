@@ -59,9 +59,10 @@ fn the_pure_folders_do_no_input_or_output_and_have_no_clock() {
     ];
     let modules = modules();
     for module in ["wire", "protocol"] {
-        for file in &modules[module] {
+        // Tests may make up a time to begin with.
+        let is_code = |file: &&PathBuf| file.file_name() != Some("tests.rs".as_ref());
+        for file in modules[module].iter().filter(is_code) {
             let code = code(file);
-            // Tests may make up a time to begin with.
             let code = code.split("#[cfg(test)]").next().unwrap_or_default();
             for word in IMPURE {
                 assert!(!code.contains(word), "{} has {word}", file.display());
