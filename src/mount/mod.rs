@@ -218,7 +218,7 @@ impl Mount {
         let seats = std::mem::take(&mut *self.seats());
         for seat in seats.into_values() {
             if let Seat::Standing(_, stream) = seat {
-                stream.close();
+                stream.end();
             }
         }
     }

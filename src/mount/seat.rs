@@ -92,7 +92,7 @@ impl Mount {
         let seat = self.seats().remove(id);
         match seat {
             Some(Seat::Taken(client)) => client.leave(),
-            Some(Seat::Standing(_, stream)) => stream.close(),
+            Some(Seat::Standing(_, stream)) => stream.end(),
             None => {}
         }
     }

@@ -155,9 +155,7 @@ impl Session {
             return peer.stop();
         }
         state.link = Link::Replaying(peer.clone());
-        let mut outputs = std::mem::take(&mut state.outputs);
-        state.bridge.resume(&mut outputs);
-        self.perform(&mut state, outputs, now);
+        self.speak_first(&mut state, now);
         drop(state);
         peer.attach(Arc::new(lines::Ear::new(self.me.clone())));
     }
@@ -172,11 +170,8 @@ impl Session {
         let link = std::mem::replace(&mut state.link, Link::Ended(why));
         state.opening_until = None;
         self.handle(state, Input::Exited(answer), now);
-        for (_, mut participant) in std::mem::take(&mut state.clients) {
-            participant.streams.end();
-            if !participant.streams.is_once() {
-                self.home.left(&participant.id);
-            }
+        for participant in std::mem::take(&mut state.clients).into_values() {
+            self.see_off(participant);
         }
         if let Some(peer) = link.peer() {
             peer.stop();

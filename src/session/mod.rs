@@ -144,9 +144,7 @@ impl Session {
         let mut state = session.lock();
         state.once = once;
         let now = Instant::now();
-        let mut outputs = std::mem::take(&mut state.outputs);
-        state.bridge.resume(&mut outputs);
-        session.perform(&mut state, outputs, now);
+        session.speak_first(&mut state, now);
         drop(state);
         session
     }
@@ -246,6 +244,13 @@ impl Session {
         if let Some(peer) = self.lock().link.peer() {
             peer.attach(ear);
         }
+    }
+
+    /// Lets the bridge speak to a new process, as far as the handshake is the router's to make.
+    fn speak_first(&self, state: &mut Conversation, now: Instant) {
+        let mut outputs = std::mem::take(&mut state.outputs);
+        state.bridge.resume(&mut outputs);
+        self.perform(state, outputs, now);
     }
 
     /// Lets the bridge decide about `input`, and does what it decides.

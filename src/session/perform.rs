@@ -1,7 +1,7 @@
 //! Doing what the bridge decided.
 
 use super::streams::Delivered;
-use super::{Conversation, Link, Session, life};
+use super::{Conversation, Link, Participant, Session, life};
 use crate::peer::SendError;
 use crate::protocol::{Bridge, ClientKey, Input, Output};
 use crate::wire::{Code, Message, RpcError};
@@ -111,15 +111,20 @@ impl Session {
             return;
         }
         self.handle(state, Input::Gone(client), now);
-        if let Some(mut participant) = state.clients.remove(&client) {
-            participant.streams.end();
-            if !participant.streams.is_once() {
-                self.home.left(&participant.id);
-            }
+        if let Some(participant) = state.clients.remove(&client) {
+            self.see_off(participant);
         }
         state.last_active = now;
         if matches!(state.bridge, Bridge::Straight(_)) || (state.once && state.clients.is_empty()) {
             self.end(state, None, now);
+        }
+    }
+
+    /// Ends the streams of a client that is gone, and lets the mount forget its id, if it had one.
+    pub(super) fn see_off(&self, mut participant: Participant) {
+        participant.streams.end();
+        if !participant.streams.is_once() {
+            self.home.left(&participant.id);
         }
     }
 

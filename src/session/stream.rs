@@ -105,11 +105,6 @@ impl EventStream {
         let _ = self.push_answer(message);
     }
 
-    /// Ends it, once what is queued has been sent.
-    pub fn close(&self) {
-        self.end();
-    }
-
     /// The stream with this number in its session; `answers` responses end it, if there are any to come.
     pub(super) fn new(number: u32, resumable: bool, answers: usize) -> Arc<Self> {
         let ring = Ring {
@@ -172,7 +167,7 @@ impl EventStream {
     }
 
     /// Ends the stream once what is queued has been sent.
-    pub(super) fn end(&self) {
+    pub fn end(&self) {
         let mut ring = self.lock();
         ring.ended = true;
         ring.wake();
