@@ -52,7 +52,9 @@ async fn a_full_mount_gives_up_its_spares_first_and_then_refuses_at_once() {
 async fn a_spare_is_not_spoken_to_and_is_replaced_when_taken() {
     let router = Router::with_file(|directory| {
         let record = directory.join("record");
-        json!({ "mcpServers": { "a": with(script(RECORDED, &[&record]), &json!({ "pool": { "warm": 2 } })) } })
+        // What it speaks is said, so no process is thrown away to find out.
+        let keys = json!({ "pool": { "warm": 2 }, "era": "legacy" });
+        json!({ "mcpServers": { "a": with(script(RECORDED, &[&record]), &keys) } })
     })
     .await;
     let spares = router.settled("a", 2).await;
@@ -90,6 +92,7 @@ async fn spares_that_exit_unasked_are_given_up_after_three() {
     let router = Router::with_file(|directory| {
         let mut entry = script(impatient, &[&directory.join("record")]);
         entry["command"] = json!("bash");
+        entry["era"] = json!("legacy");
         json!({ "mcpServers": { "a": entry } })
     })
     .await;

@@ -38,7 +38,8 @@ async fn the_shape_is_the_same_in_every_state_and_what_is_not_known_is_null() {
     let once = json!({ "restart": { "attempts": 1 } });
     let router = Router::mounting(json!({
         "ready": demo(),
-        "idle": with(demo(), &json!({ "pool": { "warm": 0 } })),
+        // Another environment: what is known of a command, every mount of it knows.
+        "idle": with(demo(), &json!({ "pool": { "warm": 0 }, "env": { "IDLE": "1" } })),
         "starting": script("cat >&2", &[]),
         "failing": with(script("exit 1", &[]), &json!({ "restart": { "attempts": 1000 } })),
         "failed": with(script("exit 1", &[]), &once),

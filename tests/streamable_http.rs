@@ -380,39 +380,6 @@ async fn only_plain_json_bodies_are_read() {
 }
 
 #[tokio::test]
-async fn a_modern_request_is_refused_with_the_versions_that_are_served() {
-    let router = Router::of_demo().await;
-    let claim = json!({ "_meta": { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } });
-    let broken_claim = json!({ "_meta": { "io.modelcontextprotocol/protocolVersion": 7 } });
-    let open = Client::open(router.mcp("demo")).await;
-    for client in [Client::at(router.mcp("demo")), open.clone()] {
-        let modern = client.clone().with("mcp-protocol-version", "2026-07-28");
-        for (client, method, params) in [
-            (&client, "tools/list", &claim),
-            (&client, "initialize", &claim),
-            (&client, "tools/list", &broken_claim),
-            (&client, "server/discover", &json!({})),
-            (&modern, "tools/list", &json!({})),
-        ] {
-            let answer = client.request(json!("m"), method, params.clone()).await;
-            assert_eq!(answer.status, 400);
-            assert!(!answer.headers.contains_key("mcp-session-id"));
-            let refused = answer.json().await;
-            assert_eq!(
-                (&refused["id"], &refused["error"]["code"]),
-                (&json!("m"), &json!(-32022)),
-                "{refused}"
-            );
-            let mut supported: Vec<Value> =
-                serde_json::from_value(refused["error"]["data"]["supported"].clone()).unwrap();
-            supported.sort_by_key(Value::to_string);
-            assert_eq!(supported, ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]);
-        }
-    }
-    open.assert_serves().await;
-}
-
-#[tokio::test]
 async fn two_clients_who_use_the_same_ids_never_see_each_others_messages() {
     let router = router_of_puppet().await;
     let a = Client::open(router.mcp("puppet")).await;

@@ -88,7 +88,7 @@ pub enum Target {
 }
 
 /// A command to spawn, without a shell.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CommandSpec {
     /// The program: a path, or a name that is looked up in `PATH`.
     pub program: String,

@@ -4,15 +4,11 @@ use super::accept;
 use super::body::bounded_body;
 use super::front::Front;
 use super::refusal::Refusal;
-use crate::wire::{Kind, Malformed, Message, Payload, Revision, meta};
+use crate::wire::{Kind, Malformed, Message, Payload, Revision, claim};
 use bytes::Buf;
 use futures::Stream;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use memchr::memmem;
-
-/// The key of a modern request's claim to its revision (2026-07-28, basic/index, "`_meta`").
-const CLAIM: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// Reads the messages of a POST.
 pub(super) async fn payload<S, B>(front: &Front, headers: &HeaderMap, stream: S) -> Result<Payload, Refusal>
@@ -54,23 +50,29 @@ pub(super) fn revision(headers: &HeaderMap) -> Result<Option<Revision>, Refusal>
     })
 }
 
-/// Refuses what only the modern era has. Clients of both eras then fall back to `initialize`.
-pub(super) fn refuse_modern(payload: &Payload, header: Option<Revision>) -> Result<(), Refusal> {
-    let said = header == Some(Revision::V2026_07_28);
-    for message in messages(payload) {
-        let by_header = said && message.method() != "initialize" && is_request(message);
-        let requested = modern(message).or_else(|| by_header.then(|| Revision::V2026_07_28.to_string()));
-        if let Some(requested) = requested {
-            return Err(Refusal::UnsupportedVersion { id: message.id().map(Into::into), requested });
+/// Refuses a batch in which something is of the modern era, which has none.
+pub(super) fn refuse_modern_batch(payload: &Payload) -> Result<(), Refusal> {
+    match payload {
+        Payload::Batch(messages) if messages.iter().any(names_modern) => {
+            Err(Refusal::invalid("2026-07-28 has no batches: send each request by itself"))
         }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether a message is one that only a modern client sends. `initialize` never is, whatever it claims.
+pub(super) fn names_modern(message: &Message) -> bool {
+    match message.method() {
+        "" | "initialize" => false,
+        "server/discover" => true,
+        _ => claim::is_claimed(message.body()),
+    }
 }
 
 /// The revision that a message claims which can only come from a modern client.
 pub(super) fn modern(message: &Message) -> Option<String> {
-    let discovers = message.method() == "server/discover";
-    claim(message).or_else(|| discovers.then(|| Revision::V2026_07_28.to_string()))
+    let newest = || Revision::V2026_07_28.to_string();
+    names_modern(message).then(|| claim::claimed(message.body()).unwrap_or_else(newest))
 }
 
 /// A batch came where there are none.
@@ -121,15 +123,6 @@ pub(super) fn has_request(payload: &Payload) -> bool {
 
 fn is_request(message: &Message) -> bool {
     message.kind() == Kind::Request
-}
-
-fn claim(message: &Message) -> Option<String> {
-    let params = message.body();
-    // The end of the key is searched for: some serializers escape the slash before it.
-    memmem::find(params.as_bytes(), b"protocolVersion\"")?;
-    let raw = meta::find(params, &["_meta", CLAIM])?;
-    // A claim that is no string is still a claim.
-    Some(serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned()))
 }
 
 fn refuse(malformed: Malformed) -> Refusal {

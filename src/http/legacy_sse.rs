@@ -49,7 +49,7 @@ pub(super) async fn post(mount: &Mount, query: &str, payload: Payload) -> Result
     if let (Some(seat), Payload::One(message)) = (&seat, &payload) {
         // To the server it would be the opening of another era; the client is to fall back to `initialize`.
         if let Some(requested) = modern(message) {
-            seat.tell(RpcError::unsupported_version(&requested).to_line(message.id()));
+            seat.tell(RpcError::session_first(&requested).to_line(message.id()));
             return Ok(accepted());
         }
     }

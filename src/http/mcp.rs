@@ -1,9 +1,10 @@
-//! Streamable HTTP for legacy clients: sessions, one path for POST, GET and DELETE.
+//! Streamable HTTP: clients of both eras on one path. Legacy ones have sessions: POST, GET and DELETE.
 
 use super::accept::{Accepted, accepted};
 use super::incoming::{
-    as_initialize, has_request, id_of, refuse_batch, refuse_modern, requests, revision, session_id,
+    as_initialize, has_request, id_of, refuse_batch, refuse_modern_batch, requests, revision, session_id,
 };
+use super::modern::{self, is_modern};
 use super::refusal::Refusal;
 use super::reply::{self, Manner, respond};
 use super::stateless;
@@ -20,9 +21,14 @@ const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// POST: a message of a session, or the `initialize` that opens one.
 pub(super) async fn post(mount: &Mount, headers: &HeaderMap, payload: Payload) -> Result<Response, Refusal> {
-    let header = revision(headers)?;
-    refuse_modern(&payload, header)?;
     let accepted = accepted(headers);
+    refuse_modern_batch(&payload)?;
+    let header = match payload {
+        Payload::One(message) if is_modern(&message, revision(headers).ok().flatten()) => {
+            return modern::post(mount, headers, message, accepted).await;
+        }
+        _ => revision(headers)?,
+    };
     if has_request(&payload) && !accepted.json && !accepted.events {
         return Err(Refusal::NotAcceptable { offered: "application/json or text/event-stream" });
     }
@@ -107,7 +113,8 @@ async fn in_session(
     match client.post(payload, accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
-            Ok(respond(reader, accepted, Manner { batch, prime: primes(revision), held: None }).await)
+            Ok(respond(reader, accepted, Manner { batch, prime: primes(revision), ..Manner::default() })
+                .await)
         }
         Err(Refused::Ended) => Err(not_found(id_of(&kept))),
         Err(refused) => match Unserved::from(refused) {

@@ -20,6 +20,7 @@ pub mod guard;
 mod incoming;
 mod legacy_sse;
 mod mcp;
+mod modern;
 pub mod origin;
 mod pulse;
 pub mod refusal;
@@ -186,9 +187,10 @@ where
     let get = head || method == Method::GET;
     match endpoint {
         _ if method == Method::OPTIONS => Ok(options(front, endpoint, headers)),
-        Endpoint::Mcp(place) if method == Method::POST => {
-            mcp::post(&*mount(place)?, headers, payload.await?).await
-        }
+        Endpoint::Mcp(place) if method == Method::POST => match mount(place) {
+            Ok(mount) => mcp::post(&mount, headers, payload.await?).await,
+            Err(unknown) => Err(payload.await.map_or(unknown, |payload| unserved::no_server(&payload))),
+        },
         Endpoint::Mcp(place) if get && !front.stateless => mcp::get(&*mount(place)?, headers, head),
         Endpoint::Mcp(place) if method == Method::DELETE && !front.stateless => {
             mcp::delete(&*mount(place)?, headers)

@@ -34,13 +34,21 @@ pub enum Refusal {
         /// What is wrong and what to do.
         reason: Cow<'static, str>,
     },
-    /// 400: the revision that a request speaks is not served here.
-    #[error("the revision {requested} is not served")]
-    UnsupportedVersion {
+    /// 400: a modern request is refused, with the error that the specification gives for it.
+    #[error("{error}")]
+    Rpc {
         /// The id of the request.
         id: RawId,
-        /// The revision that was asked for.
-        requested: String,
+        /// What is wrong.
+        error: RpcError,
+    },
+    /// 200: a modern request that can be read, and is refused by the JSON-RPC error that answers it.
+    #[error("{error}")]
+    Answered {
+        /// The id of the request.
+        id: RawId,
+        /// What is wrong.
+        error: RpcError,
     },
     /// 400: there is no Host, more than one, or an unreadable one.
     #[error("a request needs exactly one Host: {0}")]
@@ -146,9 +154,8 @@ impl Refusal {
                 id.as_deref(),
                 &RpcError::new(Code::InvalidRequest, reason.clone()),
             ),
-            Self::UnsupportedVersion { id, requested } => {
-                answer(StatusCode::BAD_REQUEST, id.as_deref(), &RpcError::unsupported_version(requested))
-            }
+            Self::Answered { id, error } => answer(StatusCode::OK, id.as_deref(), error),
+            Self::Rpc { id, error } => answer(StatusCode::BAD_REQUEST, id.as_deref(), error),
             Self::BadHost(_) => {
                 answer(StatusCode::BAD_REQUEST, None, &RpcError::new(Code::InvalidRequest, message()))
             }

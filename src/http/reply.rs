@@ -32,6 +32,8 @@ pub(super) struct Manner {
     pub prime: bool,
     /// What lives until the response has been sent.
     pub held: Option<Held>,
+    /// The status of a JSON body, where that depends on it.
+    pub status: Option<fn(&[u8]) -> StatusCode>,
 }
 
 /// The response to a POST: one JSON body if the responses are the first thing that is said, else an event stream.
@@ -50,7 +52,13 @@ pub(super) async fn respond(mut reader: StreamReader, accepted: Accepted, manner
         }
     };
     match answers {
-        Some(answers) => json(body(answers, manner.batch)),
+        Some(answers) => {
+            let body = body(answers, manner.batch);
+            let status = manner.status.map_or(StatusCode::OK, |status| status(&body));
+            let mut response = json(body);
+            *response.status_mut() = status;
+            response
+        }
         None => events(reader, manner.prime, None, manner.held),
     }
 }

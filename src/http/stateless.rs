@@ -68,7 +68,7 @@ async fn visit(
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
             let held: Held = Box::new(Visit(client));
-            Ok(respond(reader, accepted, Manner { batch, prime: false, held: Some(held) }).await)
+            Ok(respond(reader, accepted, Manner { batch, held: Some(held), ..Manner::default() }).await)
         }
         Err(refused) => Err(unserved(refused.into(), id)),
     }

@@ -3,7 +3,7 @@
 use super::{Mount, Unserved};
 use crate::peer::{Exit, Peer};
 use crate::protocol::Opened;
-use crate::session::{Home, SessionId};
+use crate::session::{Home, Session, SessionId};
 use crate::wire::{Code, RpcError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -12,6 +12,26 @@ use std::time::SystemTime;
 
 /// The mount as its sessions know it: they do not keep it alive.
 pub(super) struct Door(pub(super) Weak<Mount>);
+
+/// The home of a session that nobody lives in: what it meets says nothing about the mount.
+pub(super) struct Closed;
+
+impl Home for Closed {
+    fn replace(&self) -> BoxFuture<'static, Result<Peer, RpcError>> {
+        async { Err(RpcError::new(Code::ShuttingDown, "the process was only asked what it speaks")) }.boxed()
+    }
+
+    fn turned_down(&self, _certain: bool) -> BoxFuture<'static, Option<Peer>> {
+        async { None }.boxed()
+    }
+
+    fn parked(&self, _state: &str, _session: Weak<Session>) {}
+    fn unparked(&self, _state: &str) {}
+    fn opened(&self, _opened: &Opened) {}
+    fn crashed(&self, _exit: &Exit) {}
+    fn not_opened(&self) {}
+    fn left(&self, _id: &SessionId) {}
+}
 
 impl Home for Door {
     fn replace(&self) -> BoxFuture<'static, Result<Peer, RpcError>> {
@@ -22,14 +42,35 @@ impl Home for Door {
             let pool = mount.pool.clone().ok_or_else(gone)?;
             pool.replace().await.map_err(|error| match mount.not_had(&error) {
                 Unserved::Unavailable { error, .. } => error,
-                Unserved::NoSession | Unserved::TooMuch(_) => gone(),
+                Unserved::OtherEra(error) => error,
+                Unserved::NoSession | Unserved::TooMuch(_) | Unserved::NoCall => gone(),
             })
         }
         .boxed()
     }
 
+    fn turned_down(&self, certain: bool) -> BoxFuture<'static, Option<Peer>> {
+        let mount = self.0.clone();
+        async move { mount.upgrade()?.other_era(certain).await }.boxed()
+    }
+
+    fn parked(&self, state: &str, session: Weak<Session>) {
+        if let Some(mount) = self.0.upgrade() {
+            mount.parked().insert(state.into(), session);
+        }
+    }
+
+    fn unparked(&self, state: &str) {
+        if let Some(mount) = self.0.upgrade() {
+            mount.parked().remove(state);
+        }
+    }
+
     fn opened(&self, opened: &Opened) {
         if let Some(mount) = self.0.upgrade() {
+            if let Some(revision) = opened.revision {
+                mount.learn(revision.era(), true);
+            }
             let mut facts = mount.facts();
             facts.health.succeeded();
             facts.verified_at = Some(SystemTime::now());

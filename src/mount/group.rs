@@ -1,12 +1,11 @@
-//! Shared sessions: clients that declared the same to a process of the same kind may use it together.
+//! Shared sessions: clients that may share a process of a kind use it together.
 
-use super::seat::new_id;
+use super::era::PLACE_WITHIN;
 use super::unserved::RETRY_FULL;
-use super::{Mount, Seat, Unserved};
-use crate::config::Isolation;
-use crate::protocol::{Member, handshake};
-use crate::session::{Client, Session, SessionId, Transport};
-use crate::wire::{Message, Revision};
+use super::{Mount, Unserved};
+use crate::protocol::{Load, Principal};
+use crate::session::{Opening, Session};
+use crate::wire::{Code, Era, Revision};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,131 +15,150 @@ use tokio::sync::Mutex as AsyncMutex;
 const BUSY: usize = 16;
 
 /// Bytes of capabilities that tell kinds of clients apart.
-const LONGEST_CAPABILITIES: usize = 16 << 10;
+pub(super) const LONGEST_CAPABILITIES: usize = 16 << 10;
 
 /// The shared sessions of a mount.
 #[derive(Debug, Default)]
-pub(super) struct Groups(Mutex<HashMap<Key, Arc<Group>>>);
+pub(super) struct Groups(Mutex<HashMap<Kind, Arc<Group>>>);
 
 /// Sessions of one kind. The lock is held while one is opened, so that a crowd of clients opens one and not many.
-type Group = AsyncMutex<Vec<Arc<Session>>>;
+pub(super) type Group = AsyncMutex<Vec<Arc<Session>>>;
 
 /// What clients must have in common to share a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    revision: Revision,
-    /// Canonical JSON of the capabilities declared to the server.
-    capabilities: Box<str>,
+pub(super) enum Kind {
+    /// A process of the legacy era.
+    Legacy {
+        /// The revision asked for.
+        revision: Revision,
+        /// Canonical JSON of the capabilities declared to the server.
+        capabilities: Box<str>,
+        /// The era of the clients, and who they are where that keeps them apart; nothing for those of a singleton.
+        clients: Option<(Era, Option<Principal>)>,
+    },
+    /// A process of the modern era, which knows no clients.
+    Modern,
+}
+
+impl Kind {
+    fn opening(&self) -> Opening {
+        match self {
+            Self::Legacy { revision, capabilities, clients } => Opening::Legacy {
+                revision: *revision,
+                visited: !matches!(clients, Some((Era::Legacy, _))),
+                capabilities: serde_json::from_str(capabilities).unwrap_or_default(),
+            },
+            Self::Modern => Opening::Modern,
+        }
+    }
+
+    fn era(&self) -> Era {
+        match self {
+            Self::Legacy { .. } => Era::Legacy,
+            Self::Modern => Era::Modern,
+        }
+    }
 }
 
 impl Mount {
-    /// Seats a client of a shared mount; its handshake is answered from the one that the router made.
-    pub(super) async fn join(
-        &self,
-        id: SessionId,
-        transport: Transport,
-        initialize: &Message,
-    ) -> Result<Arc<Client>, Unserved> {
-        let client = self.seatless(id.clone(), transport, initialize).await?;
-        self.seat(id, Seat::Taken(client.clone()));
-        Ok(client)
-    }
-
-    /// A client in a shared session that is not yet found by its id.
-    pub(super) async fn seatless(
-        &self,
-        id: SessionId,
-        transport: Transport,
-        initialize: &Message,
-    ) -> Result<Arc<Client>, Unserved> {
-        let (revision, capabilities) = handshake::asked_for(initialize);
-        if capabilities.len() > LONGEST_CAPABILITIES {
-            return Err(Unserved::TooMuch("the capabilities in `initialize` are larger than 16 KiB"));
-        }
-        let capabilities: Map<String, Value> = serde_json::from_str(&capabilities).unwrap_or_default();
-        let session = self.shared_session(self.key(revision, &capabilities)).await?;
-        let member = Member { revision: Some(revision), capabilities, reachable: true };
-        Ok(session.join(id, transport, member)?)
-    }
-
-    /// A client for one POST without a session. `revision`: what its header says it speaks.
-    pub async fn visit(&self, revision: Revision) -> Result<Arc<Client>, Unserved> {
-        let key = self.key(revision, &Map::new());
-        let session = match self.spec.pool.isolation {
-            Isolation::Request if !self.spec.pool.is_singleton() => self.open_shared(&key, true).await?,
-            // Without authentication all clients are one principal.
-            Isolation::Request | Isolation::Principal | Isolation::Shared => self.shared_session(key).await?,
-        };
-        let member = Member { revision: Some(revision), capabilities: Map::new(), reachable: false };
-        Ok(session.join(new_id()?, Transport::Once, member)?)
-    }
-
-    /// The kind of process that a client needs. A singleton has one kind for all: it declares nothing, so that it
+    /// The kind of legacy process that a client needs. A singleton has one kind for all: it declares nothing, so that it
     /// never asks a question that the client at hand cannot answer.
-    fn key(&self, revision: Revision, capabilities: &Map<String, Value>) -> Key {
+    pub(super) fn legacy_kind(
+        &self,
+        revision: Revision,
+        capabilities: &Map<String, Value>,
+        clients: (Era, Option<Principal>),
+    ) -> Kind {
         if self.spec.pool.is_singleton() {
-            return Key { revision: Revision::NEWEST_LEGACY, capabilities: "{}".into() };
+            let revision = Revision::NEWEST_LEGACY;
+            return Kind::Legacy { revision, capabilities: "{}".into(), clients: None };
         }
-        Key { revision, capabilities: Value::Object(capabilities.clone()).to_string().into() }
+        let capabilities = Value::Object(capabilities.clone()).to_string().into();
+        Kind::Legacy { revision, capabilities, clients: Some(clients) }
     }
 
-    async fn shared_session(&self, key: Key) -> Result<Arc<Session>, Unserved> {
-        let group = self.groups.group(&key);
+    /// The session of a kind that is the least busy; another is opened when all are.
+    pub(super) async fn shared_session(&self, kind: &Kind) -> Result<Arc<Session>, Unserved> {
+        let group = self.groups.group(kind);
         let mut sessions = group.lock().await;
         sessions.retain(|session| !session.is_over());
-        let least =
-            sessions.iter().map(|session| (session.in_flight(), session)).min_by_key(|(load, _)| *load);
+        let least = sessions.iter().map(|session| (session.load(), session)).min_by_key(|(load, _)| *load);
         if let Some((load, session)) = least {
             let session = session.clone();
-            if load >= BUSY && sessions.len() < self.spec.pool.max {
+            let room = sessions.len() < self.spec.pool.max;
+            // One that may do one thing at a time would keep this request waiting: a spare can serve it at once.
+            if load.stuck && room && self.pool.as_ref().is_some_and(|pool| pool.has_spare()) {
+                if let Ok(session) = self.open_shared(kind, false).await {
+                    sessions.push(session.clone());
+                    return Ok(session);
+                }
+            } else if is_busy(load) && room {
                 drop(sessions);
-                self.grow(key, group);
+                self.grow(kind.clone(), group);
             }
             return Ok(session);
         }
-        let session = self.open_shared(&key, false).await?;
+        let session = self.open_shared(kind, false).await?;
         sessions.push(session.clone());
         Ok(session)
     }
 
     /// Opens another process of a kind beside those that are busy; nobody waits for it.
-    fn grow(&self, key: Key, group: Arc<Group>) {
+    fn grow(&self, kind: Kind, group: Arc<Group>) {
         let Some(mount) = self.me.upgrade() else { return };
         self.tracker.spawn(async move {
             // Whoever has the lock is growing already.
             let Ok(mut sessions) = group.try_lock() else { return };
-            let idle = sessions.iter().any(|session| session.in_flight() < BUSY);
-            if !idle && let Ok(session) = mount.open_shared(&key, false).await {
+            let idle = sessions.iter().any(|session| !is_busy(session.load()));
+            if !idle && let Ok(session) = mount.open_shared(&kind, false).await {
                 sessions.push(session);
             }
         });
     }
 
-    async fn open_shared(&self, key: &Key, once: bool) -> Result<Arc<Session>, Unserved> {
+    pub(super) async fn open_shared(&self, kind: &Kind, once: bool) -> Result<Arc<Session>, Unserved> {
         let pool = self.admit()?;
         let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
-        let session = Session::shared(peer, key.revision, key.capabilities.clone(), once, self.parts());
+        let session = Session::shared(peer.clone(), kind.opening(), once, self.parts());
         self.adopt(&session, pass);
-        match session.opened().await {
-            Ok(_) => Ok(session),
-            Err(error) => {
-                // What a client asked for may be at fault, so the keeper's own handshake decides. A singleton has no
-                // keeper's, and asks for nothing.
-                let retry_after = if self.spec.pool.is_singleton() {
-                    self.count_failure(&error.message)
-                } else {
-                    self.doubt.notify_one();
-                    RETRY_FULL
-                };
-                Err(Unserved::Unavailable { error, retry_after })
+        let Err(error) = session.opened().await else { return Ok(session) };
+        if error.code == Code::UnsupportedVersion {
+            // It speaks the other era, and there is nothing wrong with it.
+            match kind.era() {
+                Era::Legacy => {
+                    self.learn(Era::Legacy, false);
+                    self.learn(Era::Modern, true);
+                }
+                Era::Modern => self.doubt_era(),
             }
+            if pool.is_full() {
+                // Its place is needed for one of the other era.
+                let _ = tokio::time::timeout(PLACE_WITHIN, peer.gone()).await;
+            }
+            return Err(Unserved::OtherEra(error));
         }
+        // What a client asked for may be at fault, so the keeper's own handshake decides. A singleton has no keeper's, and
+        // asks for nothing.
+        let retry_after = if self.spec.pool.is_singleton() {
+            self.count_failure(&error.message)
+        } else {
+            self.doubt.notify_one();
+            RETRY_FULL
+        };
+        Err(Unserved::Unavailable { error, retry_after })
     }
 }
 
+fn is_busy(load: Load) -> bool {
+    load.stuck || load.in_flight >= BUSY
+}
+
 impl Groups {
-    fn group(&self, key: &Key) -> Arc<Group> {
+    pub(super) fn group(&self, kind: &Kind) -> Arc<Group> {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(group) = groups.get(kind) {
+            return group.clone();
+        }
         // Kinds are what clients declare, so they are forgotten with their last session.
         let is_used = |group: &Arc<Group>| {
             group.try_lock().map_or(true, |mut sessions| {
@@ -148,7 +166,7 @@ impl Groups {
                 !sessions.is_empty() || Arc::strong_count(group) > 1
             })
         };
-        groups.retain(|other, group| other == key || is_used(group));
-        groups.entry(key.clone()).or_default().clone()
+        groups.retain(|_, group| is_used(group));
+        groups.entry(kind.clone()).or_default().clone()
     }
 }

@@ -1,5 +1,6 @@
 //! What the mounts of a router share: how many processes there may be, and how they are started.
 
+use super::era::Verdicts;
 use super::gate::Gate;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -14,6 +15,8 @@ pub struct House {
     pub(super) pass_environment: bool,
     /// Bytes of a line, at most.
     pub(super) line_limit: usize,
+    /// What is known of every command.
+    pub(super) verdicts: Verdicts,
     /// Owns the tasks of all processes.
     pub(super) tracker: TaskTracker,
 }
@@ -27,6 +30,7 @@ impl House {
             processes: Arc::new(Semaphore::new(processes.min(Semaphore::MAX_PERMITS))),
             pass_environment,
             line_limit,
+            verdicts: Verdicts::default(),
             tracker,
         }
     }

@@ -3,8 +3,9 @@
 use super::Mount;
 use super::health::Standing;
 use super::pool::{Pool, PoolError};
-use crate::session::Session;
-use crate::wire::{Revision, RpcError};
+use crate::session::{Opening, Session};
+use crate::wire::{Code, Era, Revision, RpcError};
+use serde_json::Map;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,11 @@ pub(super) async fn keep(mount: Arc<Mount>, pool: Arc<Pool>) {
             () = verify(&mount, &pool) => {}
         }
     }
+    let early = async {
+        if mount.spec.pool.warm > 0 && !alone {
+            mount.probe_early().await;
+        }
+    };
     let spares = pool.clone().keep_warm();
     let watch = async {
         loop {
@@ -30,7 +36,7 @@ pub(super) async fn keep(mount: Arc<Mount>, pool: Arc<Pool>) {
     };
     tokio::select! {
         () = stop.cancelled() => {}
-        () = async { tokio::join!(spares, watch); } => {}
+        () = async { tokio::join!(spares, watch, early); } => {}
     }
 }
 
@@ -59,14 +65,45 @@ enum Fault {
     Failed(String),
 }
 
+/// Makes a handshake of the era that the server is known for, else of the legacy one; where that is refused as by a server
+/// of the other era, one of that.
 async fn handshake(mount: &Arc<Mount>, pool: &Arc<Pool>) -> Result<(), Fault> {
+    let only_modern = mount.spoken().legacy == Some(false);
+    let first = if only_modern { Era::Modern } else { Era::Legacy };
+    let error = match open(mount, pool, first).await? {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let certain = error.code == Code::UnsupportedVersion;
+    let perhaps = error.code == Code::ProtocolError && mount.spoken().modern != Some(false);
+    if first == Era::Legacy
+        && (certain || perhaps)
+        && matches!(open(mount, pool, Era::Modern).await, Ok(Ok(())))
+    {
+        mount.learn(Era::Legacy, false);
+        return Ok(());
+    }
+    if first == Era::Modern && certain {
+        mount.doubt_era();
+    }
+    Err(Fault::Failed(error.message.into_owned()))
+}
+
+/// Opens a process in an era, and throws it away.
+async fn open(mount: &Arc<Mount>, pool: &Arc<Pool>, era: Era) -> Result<Result<(), RpcError>, Fault> {
     let (peer, pass) = pool.throw_away().await.map_err(|error| match error {
         PoolError::Full | PoolError::HouseFull | PoolError::Closed => Fault::NoRoom,
         PoolError::Spawn(error) => Fault::Failed(mount.describe(&error)),
     })?;
-    let session = Session::shared(peer, Revision::NEWEST_LEGACY, "{}".into(), false, mount.parts());
+    let opening = match era {
+        Era::Legacy => {
+            Opening::Legacy { revision: Revision::NEWEST_LEGACY, capabilities: Map::new(), visited: false }
+        }
+        Era::Modern => Opening::Modern,
+    };
+    let session = Session::shared(peer, opening, false, mount.parts());
     mount.adopt(&session, pass);
     let opened = session.opened().await;
     session.close();
-    opened.map(drop).map_err(|error: RpcError| Fault::Failed(error.message.into_owned()))
+    Ok(opened.map(drop))
 }

@@ -1,7 +1,9 @@
 //! A server under a name: its processes, its sessions, its health.
 
 mod admission;
+mod catalog;
 mod door;
+mod era;
 mod gate;
 mod group;
 mod health;
@@ -12,12 +14,15 @@ mod seat;
 mod status;
 mod table;
 mod unserved;
+mod visit;
 
 use crate::config::{Config, OnCrash, ServerName, ServerSpec, Target};
 use crate::peer::Mask;
 use crate::protocol::Opened;
 use crate::session::{Parts, Session, SessionId, Settings, Tally};
+use catalog::Catalog;
 use door::Door;
+use era::Eras;
 use gate::Pass;
 use group::Groups;
 use health::Health;
@@ -51,6 +56,12 @@ pub struct Mount {
     seats: Mutex<HashMap<SessionId, Seat>>,
     sessions: Mutex<Vec<Weak<Session>>>,
     groups: Groups,
+    eras: Eras,
+    catalog: Catalog,
+    /// Calls that wait for their client, by what the client knows them by.
+    parked: Mutex<HashMap<Box<str>, Weak<Session>>>,
+    /// A process can take a call to which it may ask questions.
+    freed: Arc<Notify>,
     tally: Arc<Tally>,
     tracker: TaskTracker,
     /// There is reason to doubt that the server starts.
@@ -104,6 +115,10 @@ impl Mount {
             seats: Mutex::default(),
             sessions: Mutex::default(),
             groups: Groups::default(),
+            eras: Eras::default(),
+            catalog: Catalog::default(),
+            parked: Mutex::default(),
+            freed: Arc::default(),
             tally: Arc::default(),
             tracker,
             doubt: Notify::new(),
@@ -254,7 +269,17 @@ impl Mount {
             home: Arc::new(Door(self.me.clone())),
             tally: self.tally.clone(),
             tracker: self.tracker.clone(),
+            freed: self.freed.clone(),
         }
+    }
+
+    /// What the session of a process is made with that is only asked what it speaks.
+    fn parts_of_probe(&self) -> Parts {
+        Parts { home: Arc::new(door::Closed), ..self.parts() }
+    }
+
+    fn parked(&self) -> MutexGuard<'_, HashMap<Box<str>, Weak<Session>>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn living(&self) -> Vec<Arc<Session>> {

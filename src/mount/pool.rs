@@ -1,5 +1,6 @@
 //! The processes of a mount: how many there may be, and which are kept ready.
 
+use super::era::Verdicts;
 use super::gate::{Pass, Urgency};
 use super::house::House;
 use crate::config::{CommandSpec, ServerName};
@@ -104,6 +105,38 @@ impl Pool {
         match self.slots.clone().try_acquire_owned() {
             Ok(slot) => self.start(slot, Urgency::Spare).await.map(|(peer, pass)| (peer, Some(pass))),
             Err(_) => self.take_spare().map(|peer| (peer, None)).ok_or(PoolError::Full),
+        }
+    }
+
+    /// What is known of every command.
+    pub(super) fn verdicts(&self) -> &Verdicts {
+        &self.house.verdicts
+    }
+
+    /// What it starts.
+    pub(super) fn command(&self) -> &CommandSpec {
+        &self.command
+    }
+
+    /// Whether a process stands ready.
+    pub(super) fn has_spare(&self) -> bool {
+        !self.lock().spares.is_empty()
+    }
+
+    /// Places for more processes.
+    pub(super) fn free(&self) -> usize {
+        self.slots.available_permits()
+    }
+
+    /// Starts a spare for a client that will need one in a moment, unless there is one.
+    pub(super) async fn make_ready(self: &Arc<Self>) {
+        if self.warm > 0 || !self.lock().spares.is_empty() {
+            // The keeper sees to it.
+            return;
+        }
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
+        if let Ok((peer, _pass)) = self.start(slot, Urgency::Client).await {
+            self.keep(peer);
         }
     }
 

@@ -131,13 +131,14 @@ impl Mount {
         let error = self.error();
         let (sessions, _) = self.clients();
         let in_flight = self.in_flight();
+        let era = self.spoken().word();
         let facts = self.facts();
         let opened = facts.opened.as_ref();
         let info = opened.and_then(|opened| opened.server_info());
         MountStatus {
             state,
             error,
-            era: opened.map(|_| "legacy"),
+            era,
             protocol_version: opened.map(Opened::version),
             server_info: info.and_then(|info| RawValue::from_string(info.to_owned()).ok()),
             pids: self.pool.as_ref().map_or_else(Vec::new, |pool| pool.pids()),

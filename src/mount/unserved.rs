@@ -21,6 +21,12 @@ pub enum Unserved {
     /// There is no such session.
     #[error("no such session")]
     NoSession,
+    /// The server does not speak the era that it was opened in.
+    #[error("{0}")]
+    OtherEra(RpcError),
+    /// There is no call that waits for this client.
+    #[error("no such call")]
+    NoCall,
     /// The request asks for more than is given to anybody.
     #[error("{0}")]
     TooMuch(&'static str),

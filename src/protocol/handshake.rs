@@ -1,11 +1,12 @@
-//! The handshake of the legacy era: what is asked, what was agreed on, and what makes it fail.
+//! How a process is opened in either era: what is asked, what was agreed on, and what makes it fail.
 
+use crate::wire::claim::{CLIENT_CAPABILITIES, CLIENT_INFO, PROTOCOL_VERSION, SERVER_INFO};
 use crate::wire::meta::{find, find_string, span, splice};
-use crate::wire::{Kind, Message, Revision};
+use crate::wire::{Code, Kind, Message, Revision};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-/// What a server answered to `initialize`.
+/// What a server answered to `initialize`, or to `server/discover`.
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// The revision agreed on; None if the server named one that was never published.
@@ -22,6 +23,12 @@ pub enum OpeningError {
     /// The server refused `initialize`; its own message.
     #[error("the server refused to initialize: {0}")]
     Refused(String),
+    /// The server refused `initialize` because it only speaks revisions of the modern era; its own message.
+    #[error("the server speaks no revision that begins with initialize: {0}")]
+    OtherEra(String),
+    /// The server refused `server/discover`, or answered it as no modern server does; what it said.
+    #[error("the server does not speak 2026-07-28: {0}")]
+    NotModern(String),
     /// The answer is no result of `initialize`.
     #[error("the server's answer to initialize is not one: {0}")]
     NotAnAnswer(&'static str),
@@ -48,6 +55,36 @@ pub fn initialize(id: &str, revision: Revision, capabilities: &str) -> Bytes {
         r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{revision}","capabilities":{capabilities},"clientInfo":{info}}}}}"#
     )
     .into()
+}
+
+/// The `server/discover` that the router itself sends.
+pub fn discover(id: &str) -> Bytes {
+    let meta = own_meta();
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"server/discover","params":{{"_meta":{meta}}}}}"#).into()
+}
+
+/// The `_meta` of a modern request that the router makes for itself: it can be asked nothing.
+pub fn own_meta() -> Value {
+    json!({
+        PROTOCOL_VERSION: Revision::V2026_07_28.as_str(),
+        CLIENT_INFO: { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
+        CLIENT_CAPABILITIES: {},
+    })
+}
+
+/// Whether the error that a server answered to `initialize` may mean that it only speaks the modern era; if so, whether
+/// that is certain.
+///
+/// 2026-07-28, basic/versioning: "the server rejects `initialize` with a JSON-RPC error; the exact code is
+/// implementation-defined (`initialize` is an unknown method and the request also lacks the required `_meta` fields)".
+pub fn turned_down(answer: &Message) -> Option<bool> {
+    let code: i64 = find(answer.body(), &["code"]).filter(|_| answer.kind() == Kind::Error)?.parse().ok()?;
+    match code {
+        code if code == Code::UnsupportedVersion.number() => Some(true),
+        code if code == Code::MethodNotFound.number() => Some(false),
+        code if code == Code::InvalidParams.number() || code == Code::InvalidRequest.number() => Some(false),
+        _ => None,
+    }
 }
 
 /// A client's `initialize` with a version that a legacy server can answer.
@@ -82,7 +119,10 @@ impl Opened {
     pub fn read(answer: &Message) -> Result<Self, OpeningError> {
         if answer.kind() == Kind::Error {
             let message = find_string(answer.body(), &["message"]).unwrap_or_default();
-            return Err(OpeningError::Refused(message));
+            return Err(match turned_down(answer) {
+                Some(true) => OpeningError::OtherEra(message),
+                _ => OpeningError::Refused(message),
+            });
         }
         let result = answer.body();
         let version = find_string(result, &["protocolVersion"])
@@ -95,14 +135,39 @@ impl Opened {
         })
     }
 
+    /// Reads a server's answer to `server/discover`.
+    ///
+    /// 2026-07-28, basic/transports/stdio: "The server returns a `DiscoverResult`: the server is modern."
+    pub fn discovered(answer: &Message) -> Result<Self, OpeningError> {
+        if answer.kind() == Kind::Error {
+            let message = find_string(answer.body(), &["message"]).unwrap_or_default();
+            return Err(OpeningError::NotModern(message));
+        }
+        let result = answer.body();
+        let modern = Revision::V2026_07_28;
+        let versions = find(result, &["supportedVersions"]);
+        let versions: Vec<String> =
+            versions.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+        if !versions.iter().any(|version| version == modern.as_str()) {
+            return Err(OpeningError::NotModern(format!("it supports {versions:?}")));
+        }
+        let capabilities = find(result, &["capabilities"]).and_then(|raw| serde_json::from_str(raw).ok());
+        Ok(Self {
+            revision: Some(modern),
+            result: result.into(),
+            capabilities: capabilities.unwrap_or_default(),
+        })
+    }
+
     /// What the server calls itself: the raw `serverInfo`.
     pub fn server_info(&self) -> Option<&str> {
-        find(&self.result, &["serverInfo"])
+        find(&self.result, &["serverInfo"]).or_else(|| find(&self.result, &["_meta", SERVER_INFO]))
     }
 
     /// The version as the server wrote it.
     pub fn version(&self) -> String {
-        find_string(&self.result, &["protocolVersion"]).unwrap_or_default()
+        let written = find_string(&self.result, &["protocolVersion"]);
+        written.or_else(|| self.revision.map(|revision| revision.to_string())).unwrap_or_default()
     }
 
     /// Whether the server declared that it announces changes of its `kind` (tools, prompts, resources).

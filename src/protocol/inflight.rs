@@ -1,6 +1,7 @@
 //! The requests in flight towards a server, found by the id and the progress token that the server knows them by.
 
-use super::{CANCELLED_GRACE, ClientKey, Dropped, ExchangeKey, Output, Rules};
+use super::level::Level;
+use super::{CANCELLED_GRACE, ClientKey, Dropped, ExchangeKey, Load, Output, Rules};
 use crate::wire::meta::find_string;
 use crate::wire::{Code, Message, RpcError};
 use bytes::Bytes;
@@ -20,16 +21,66 @@ pub(super) struct Flight {
     pub(super) effect: Effect,
     pub(super) deadline: Option<Instant>,
     pub(super) cancelled: Option<Instant>,
+    /// Nobody waits for the answer, not even for that it was cancelled.
+    pub(super) unwanted: bool,
+    /// The log lines that it wants, where it said so itself.
+    pub(super) level: Option<Level>,
+    /// The server may ask something because of it.
+    pub(super) may_ask: bool,
+    /// Which of the requests it is, and since when.
+    pub(super) sent: (u64, Option<Instant>),
+}
+
+impl Flight {
+    /// A request of `client`, which knows it by `id`.
+    pub(super) fn new(client: ClientKey, exchange: ExchangeKey, id: &str) -> Self {
+        Self {
+            client,
+            exchange,
+            id: id.into(),
+            token: None,
+            effect: Effect::None,
+            deadline: None,
+            cancelled: None,
+            unwanted: false,
+            level: None,
+            may_ask: false,
+            sent: (0, None),
+        }
+    }
+
+    /// Whether it is a subscription, which is answered only when it ends.
+    pub(super) fn lasts(&self) -> bool {
+        matches!(self.effect, Effect::Listen(_))
+    }
+}
+
+/// The requests to which a server may answer with a question.
+///
+/// 2026-07-28, basic/patterns/mrtr: "Servers MUST NOT send `InputRequiredResult` responses on any other client requests."
+pub fn may_ask(method: &str) -> bool {
+    matches!(method, "tools/call" | "prompts/get" | "resources/read")
 }
 
 /// What the session remembers once a request has succeeded, to be able to repeat it to a new process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
     None,
     Initialize,
     SetLevel(Box<str>),
     Subscribe(Box<str>),
     Unsubscribe(Box<str>),
+    /// A subscription of the modern era, which lasts.
+    Listen(Box<Listening>),
+}
+
+/// A subscription of the modern era.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Listening {
+    /// The request as its client wrote it, to be repeated to a new process.
+    pub(super) request: Message,
+    /// Its client was told what it is subscribed to.
+    pub(super) acknowledged: bool,
 }
 
 /// Why a flight has ended by the clock.
@@ -46,11 +97,25 @@ pub(super) struct Inflight {
     tokens: HashMap<Box<str>, Box<str>>,
     /// Flights with a deadline or a cancellation; while none, the clock need not be asked.
     timed: usize,
+    /// Flights that last, and keep the server from nothing.
+    lasting: usize,
+    sent: u64,
+    /// The server has answered a later request before an earlier one.
+    overtaken: bool,
 }
 
 impl Inflight {
+    /// Requests in flight, without those that last.
     pub(super) fn len(&self) -> usize {
-        self.flights.len()
+        self.flights.len() - self.lasting
+    }
+
+    /// How busy the server is. Subscriptions do not count: they keep it from nothing.
+    pub(super) fn load(&self, now: Instant) -> Load {
+        let since =
+            self.flights.values().filter(|flight| !flight.lasts()).filter_map(|flight| flight.sent.1).min();
+        let waits = since.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
+        Load { in_flight: self.len(), stuck: !self.overtaken && waits >= super::STUCK_AFTER }
     }
 
     pub(super) fn contains(&self, id: &str) -> bool {
@@ -58,7 +123,10 @@ impl Inflight {
     }
 
     /// Adds a flight that the server knows by `id`.
-    pub(super) fn insert(&mut self, id: Box<str>, flight: Flight) {
+    pub(super) fn insert(&mut self, id: Box<str>, mut flight: Flight, now: Instant) {
+        self.sent += 1;
+        flight.sent = (self.sent, Some(now));
+        self.lasting += usize::from(flight.lasts());
         if let Some((token, _)) = &flight.token {
             self.tokens.insert(token.clone(), id.clone());
         }
@@ -71,6 +139,8 @@ impl Inflight {
     /// The id is looked for to the letter, then by its value: Node answers `1` to the request `1.0`.
     pub(super) fn take(&mut self, id: &str) -> Option<Flight> {
         if let Some(flight) = self.flights.remove(id) {
+            let earlier = |other: &Flight| other.sent.0 < flight.sent.0 && !other.lasts();
+            self.overtaken = self.overtaken || self.flights.values().any(earlier);
             return Some(self.forget(id, flight));
         }
         if is_canonical(id) && self.flights.keys().all(|key| is_canonical(key)) {
@@ -105,10 +175,41 @@ impl Inflight {
     ///
     /// There is none while the server may still work on what another client has cancelled.
     pub(super) fn only(&self) -> Option<(&str, &Flight)> {
-        let mut wanted = self.flights.iter().filter(|(_, flight)| flight.cancelled.is_none());
+        self.only_of(|flight| !flight.lasts())
+    }
+
+    /// The same among the requests of which `which` is true.
+    pub(super) fn only_of(&self, which: impl Fn(&Flight) -> bool) -> Option<(&str, &Flight)> {
+        let flights = || self.flights.iter().filter(|(_, flight)| which(flight));
+        let mut wanted = flights().filter(|(_, flight)| flight.cancelled.is_none());
         let (id, only) = wanted.next()?;
-        let alone = wanted.next().is_none() && self.flights.values().all(|other| other.client == only.client);
+        let alone = wanted.next().is_none() && flights().all(|(_, other)| other.client == only.client);
         alone.then_some((id, only))
+    }
+
+    /// The request that waits at `exchange`, with the id that the server knows it by.
+    pub(super) fn at(&self, exchange: ExchangeKey) -> Option<(&str, &Flight)> {
+        let found = self.flights.iter().find(|(_, flight)| flight.exchange == exchange);
+        found.map(|(id, flight)| (&**id, flight))
+    }
+
+    /// All requests in flight, by the ids that the server knows them by.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Flight)> {
+        self.flights.iter().map(|(id, flight)| (&**id, flight))
+    }
+
+    /// The subscription that the server knows by `id`, and whether it was acknowledged before.
+    pub(super) fn listening(&mut self, id: &str, acknowledges: bool) -> Option<(&Flight, bool)> {
+        let flight = self.flights.get_mut(id)?;
+        let Effect::Listen(listening) = &mut flight.effect else { return None };
+        let before = listening.acknowledged;
+        listening.acknowledged |= acknowledges;
+        Some((flight, before))
+    }
+
+    /// The flight that the server knows by `id`.
+    pub(super) fn get(&self, id: &str) -> Option<&Flight> {
+        self.flights.get(id)
     }
 
     /// Whether a client but this one waits for the server to subscribe it to `uri`.
@@ -126,6 +227,24 @@ impl Inflight {
         self.timed += usize::from(flight.deadline.is_none() && flight.cancelled.is_none());
         flight.cancelled.get_or_insert(now);
         true
+    }
+
+    /// Nobody wants the answer to the request at `exchange` any more; the id that the server knows it by.
+    pub(super) fn give_up(&mut self, exchange: ExchangeKey, now: Instant) -> Option<Box<str>> {
+        let id: Box<str> = self.at(exchange)?.0.into();
+        self.cancel(&id, now);
+        self.flights.get_mut(&id)?.unwanted = true;
+        Some(id)
+    }
+
+    /// Stops the clock of the request at `exchange`, or starts it again.
+    pub(super) fn hold(&mut self, exchange: ExchangeKey, deadline: Option<Instant>) {
+        let Some(id) = self.at(exchange).map(|(id, _)| Box::<str>::from(id)) else { return };
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let timed = |flight: &Flight| usize::from(flight.deadline.is_some() || flight.cancelled.is_some());
+        self.timed -= timed(flight);
+        flight.deadline = deadline;
+        self.timed += timed(flight);
     }
 
     /// Ends what is overdue, and does what is to be done about it.
@@ -197,6 +316,7 @@ impl Inflight {
             }
         }
         self.timed -= usize::from(flight.deadline.is_some() || flight.cancelled.is_some());
+        self.lasting -= usize::from(flight.lasts());
         flight
     }
 }
@@ -241,7 +361,7 @@ fn overdue(server_id: &str, flight: &Flight, why: &Overdue, rules: Rules, out: &
             );
             answer(flight, &error, out);
         }
-        Overdue::Cancelled if rules.answer_cancelled => {
+        Overdue::Cancelled if rules.answer_cancelled && !flight.unwanted => {
             answer(
                 flight,
                 &RpcError::new(Code::RequestCancelled, "the request was cancelled by its client"),
@@ -273,23 +393,16 @@ mod tests {
     use std::time::Duration;
 
     fn flight(exchange: u64, id: &str, token: Option<&str>) -> Flight {
-        Flight {
-            client: ClientKey(0),
-            exchange: ExchangeKey(exchange),
-            id: id.into(),
-            token: token.map(|token| (token.into(), token.into())),
-            effect: Effect::None,
-            deadline: None,
-            cancelled: None,
-        }
+        let token = token.map(|token| (token.into(), token.into()));
+        Flight { token, ..Flight::new(ClientKey(0), ExchangeKey(exchange), id) }
     }
 
     #[test]
     fn an_id_is_found_to_the_letter_and_else_by_its_value() {
         let mut table = Inflight::default();
-        table.insert("1.0".into(), flight(1, "1.0", None));
-        table.insert("\"1\"".into(), flight(2, "\"1\"", None));
-        table.insert("\"\\u0061\"".into(), flight(3, "\"\\u0061\"", None));
+        table.insert("1.0".into(), flight(1, "1.0", None), Instant::now());
+        table.insert("\"1\"".into(), flight(2, "\"1\"", None), Instant::now());
+        table.insert("\"\\u0061\"".into(), flight(3, "\"\\u0061\"", None), Instant::now());
         assert_eq!(table.take("1").unwrap().exchange, ExchangeKey(1));
         assert_eq!(table.take("\"a\"").unwrap().exchange, ExchangeKey(3));
         assert!(table.take("1").is_none());
@@ -299,8 +412,8 @@ mod tests {
     #[test]
     fn what_was_cancelled_is_overdue_after_its_grace_and_the_only_other_is_the_only_one() {
         let (mut table, now) = (Inflight::default(), Instant::now());
-        table.insert("1".into(), flight(1, "1", Some("\"t\"")));
-        table.insert("2".into(), flight(2, "2", None));
+        table.insert("1".into(), flight(1, "1", Some("\"t\"")), Instant::now());
+        table.insert("2".into(), flight(2, "2", None), Instant::now());
         assert!(table.only().is_none());
         assert!(table.cancel("1", now));
         assert_eq!(table.only().unwrap().1.exchange, ExchangeKey(2));

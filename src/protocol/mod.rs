@@ -1,14 +1,26 @@
 //! The protocol core: what each message means for everybody else. It does no I/O and has no clock.
 //!
 //! A [`Bridge`] stands between the clients of a session and its server. It takes what happened as an [`Input`] and
-//! appends what must be done about it as [`Output`]s; time is a value. Which bridge a session has follows from the era
-//! of its client and the era of its server; both bridges here join legacy clients to a legacy server:
-//! [`Straight`] for a process that belongs to one client, [`Shared`] for one that many clients use.
+//! appends what must be done about it as [`Output`]s; time is a value. Which bridge a session has follows from whom its
+//! process belongs to and in which era it was opened:
+//!
+//! - [`Straight`]: the process belongs to one legacy client, and nothing is translated.
+//! - [`LegacyLane`]: many clients use a process of the legacy era. [`Shared`] knows the process; modern clients stand
+//!   before it behind [`ModernToLegacy`].
+//! - [`ModernLane`]: clients use a process of the modern era. [`Modern`] knows the process; each legacy client stands
+//!   before it behind a [`LegacyToModern`] of its own.
 
 pub mod handshake;
 mod inflight;
+mod legacy_lane;
+mod legacy_to_modern;
+mod level;
+mod modern;
+mod modern_lane;
+mod modern_to_legacy;
 mod replay;
 mod shared;
+mod stage;
 mod straight;
 
 use crate::wire::{Message, Revision, RpcError};
@@ -16,6 +28,12 @@ use bytes::Bytes;
 use std::time::{Duration, Instant};
 
 pub use handshake::{Opened, OpeningError};
+pub use inflight::may_ask;
+pub use legacy_lane::LegacyLane;
+pub use legacy_to_modern::LegacyToModern;
+pub use modern::Modern;
+pub use modern_lane::ModernLane;
+pub use modern_to_legacy::{ModernToLegacy, Principal, Secrets, lost, offered, request_state};
 pub use shared::{Member, Shared};
 pub use straight::Straight;
 
@@ -46,6 +64,13 @@ pub enum Input {
         /// The notification or answer.
         message: Message,
     },
+    /// A request is given up by its client: no answer is wanted.
+    Cancel {
+        /// Whose.
+        client: ClientKey,
+        /// The request.
+        exchange: ExchangeKey,
+    },
     /// The server wrote a message.
     Server(Message),
     /// The server wrote an answer that could not be read: too long, too deep.
@@ -57,8 +82,12 @@ pub enum Input {
     },
     /// A request did not reach the server, and will not: nothing of it was written.
     Unsent(ExchangeKey),
-    /// The server's process is gone, or could not be used.
+    /// The server's process is gone; another may take its place.
     Exited(RpcError),
+    /// The session is over, or ends what would last for ever; nothing comes after this.
+    Over(RpcError),
+    /// What lasts for ever is to end now: the router ends, or the mount does.
+    Drain,
     /// A client is gone for good.
     Gone(ClientKey),
     /// Time has passed.
@@ -110,10 +139,54 @@ pub enum Output {
     Opened(Box<Opened>),
     /// The handshake with the new process was repeated, and the session goes on.
     Resumed,
+    /// The server has refused to initialize as one of the modern era would.
+    TurnedDown(Box<TurnedDown>),
+    /// A call waits for its client to answer a question; the client knows it by this.
+    Parked(Box<str>),
+    /// Nobody can come back to what was known by this any more.
+    Unparked(Box<str>),
+    /// Say [`Input::Tick`] at this time, if nothing else happens before.
+    Wake(Instant),
     /// The session cannot go on.
     Failed(OpeningError),
     /// A message went nowhere.
     Dropped(Dropped),
+}
+
+/// An `initialize` that the server would not take.
+#[derive(Clone, Debug)]
+pub struct TurnedDown {
+    /// Whose.
+    pub client: ClientKey,
+    /// What waits for the answer.
+    pub exchange: ExchangeKey,
+    /// The request.
+    pub initialize: Message,
+    /// What the server said, with the client's id.
+    pub answer: Bytes,
+    /// The server named the modern era; else it may be a legacy one that did not like this request.
+    pub certain: bool,
+}
+
+/// How busy a server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Load {
+    /// It has been silent over a request for a while, and was never seen to answer another meanwhile.
+    pub stuck: bool,
+    /// Requests that it has not answered.
+    pub in_flight: usize,
+}
+
+/// A server that has been silent over a request for so long may do one thing at a time.
+pub const STUCK_AFTER: Duration = Duration::from_millis(250);
+
+/// A client of a process that many may use.
+#[derive(Clone, Debug)]
+pub enum Guest {
+    /// A legacy client, or one legacy request without a session.
+    Legacy(Member),
+    /// One modern request, of this principal.
+    Modern(Principal),
 }
 
 /// Which of a client's streams a message goes to.
@@ -164,10 +237,12 @@ pub const CANCELLED_GRACE: Duration = Duration::from_secs(1);
 /// The machine between the clients of a session and its server.
 #[derive(Debug)]
 pub enum Bridge {
-    /// One client, one process, the same era: everything passes unchanged.
+    /// One legacy client, and a process of its own.
     Straight(Straight),
-    /// Many clients, one process, the same era: ids and tokens are rewritten.
-    Shared(Shared),
+    /// A process of the legacy era.
+    Legacy(Box<LegacyLane>),
+    /// A process of the modern era.
+    Modern(Box<ModernLane>),
 }
 
 impl Bridge {
@@ -175,23 +250,68 @@ impl Bridge {
     pub fn handle(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
         match self {
             Self::Straight(bridge) => bridge.handle(input, now, out),
-            Self::Shared(bridge) => bridge.handle(input, now, out),
+            Self::Legacy(lane) => lane.handle(input, now, out),
+            Self::Modern(lane) => lane.handle(input, now, out),
         }
     }
 
-    /// A new process stands ready in place of the one that died: speaks the handshake with it again.
-    pub fn resume(&mut self, out: &mut Vec<Output>) {
+    /// A new process stands ready, the first or one in place of another: says what it must hear first.
+    pub fn greet(&mut self, out: &mut Vec<Output>) {
         match self {
             Self::Straight(bridge) => bridge.resume(out),
-            Self::Shared(bridge) => bridge.open(out),
+            Self::Legacy(lane) => lane.greet(out),
+            Self::Modern(lane) => lane.greet(out),
         }
     }
 
-    /// Requests in flight.
+    /// Admits a client to a process that many may use; a process of one client has it already.
+    pub fn join(&mut self, client: ClientKey, guest: Guest) {
+        match self {
+            Self::Straight(_) => {}
+            Self::Legacy(lane) => lane.join(client, guest),
+            Self::Modern(lane) => lane.join(client, guest),
+        }
+    }
+
+    /// Requests in flight, without those that last for ever.
     pub fn in_flight(&self) -> usize {
         match self {
             Self::Straight(bridge) => bridge.in_flight(),
-            Self::Shared(bridge) => bridge.in_flight(),
+            Self::Legacy(lane) => lane.in_flight(),
+            Self::Modern(lane) => lane.in_flight(),
+        }
+    }
+
+    /// How busy the server is.
+    pub fn load(&self, now: Instant) -> Load {
+        match self {
+            Self::Straight(bridge) => Load { stuck: false, in_flight: bridge.in_flight() },
+            Self::Legacy(lane) => lane.load(now),
+            Self::Modern(lane) => lane.load(now),
+        }
+    }
+
+    /// Whether a call is under way, or parked, to which the server may ask questions that name no call.
+    pub fn is_interacting(&self) -> bool {
+        match self {
+            Self::Straight(_) | Self::Modern(_) => false,
+            Self::Legacy(lane) => lane.is_interacting(),
+        }
+    }
+
+    /// Whether the process can take no such call any more, because it may still work on one that was given up.
+    pub fn is_spoiled(&self) -> bool {
+        match self {
+            Self::Straight(_) | Self::Modern(_) => false,
+            Self::Legacy(lane) => lane.is_spoiled(),
+        }
+    }
+
+    /// Whether somebody may come back for what the process is doing.
+    pub fn is_awaited(&self) -> bool {
+        match self {
+            Self::Straight(_) | Self::Modern(_) => false,
+            Self::Legacy(lane) => lane.is_awaited(),
         }
     }
 
@@ -199,7 +319,8 @@ impl Bridge {
     pub fn opened(&self) -> Option<&Opened> {
         match self {
             Self::Straight(bridge) => bridge.opened(),
-            Self::Shared(bridge) => bridge.opened(),
+            Self::Legacy(lane) => lane.opened(),
+            Self::Modern(lane) => lane.opened(),
         }
     }
 
@@ -207,7 +328,8 @@ impl Bridge {
     pub fn revision(&self, client: ClientKey) -> Option<Revision> {
         match self {
             Self::Straight(bridge) => bridge.opened()?.revision,
-            Self::Shared(bridge) => bridge.revision(client),
+            Self::Legacy(lane) => lane.revision(client),
+            Self::Modern(lane) => lane.revision(client),
         }
     }
 }

@@ -32,7 +32,7 @@ impl Memory {
             Effect::Subscribe(params) if self.subscriptions.len() < MOST_SUBSCRIPTIONS => {
                 self.subscriptions.insert(params);
             }
-            Effect::Subscribe(_) | Effect::None | Effect::Initialize => {}
+            Effect::Subscribe(_) | Effect::None | Effect::Initialize | Effect::Listen(_) => {}
             Effect::Unsubscribe(params) => {
                 self.subscriptions.remove(&params);
             }

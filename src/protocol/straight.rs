@@ -3,10 +3,10 @@
 //! What is left to do is to know which exchange a message belongs to, to answer what a dead or silent server does not,
 //! and to be able to tell a new process what the old one knew.
 
-use super::handshake::with_legacy_version;
+use super::handshake::{turned_down, with_legacy_version};
 use super::inflight::{Effect, Flight, Inflight, answered_id, id_in_use};
 use super::replay::{Memory, announce};
-use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Input, Opened, Output, Rules};
+use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Input, Opened, Output, Rules, TurnedDown};
 use crate::wire::meta::{find, progress_token, uri};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
@@ -64,7 +64,9 @@ impl Straight {
             Input::Unsent(exchange) => {
                 self.inflight.fail(|flight| flight.exchange == exchange, &RpcError::unread(), out);
             }
-            Input::Exited(error) => {
+            // Its client hangs up or leaves, but never gives up a request by itself.
+            Input::Cancel { .. } | Input::Drain => {}
+            Input::Exited(error) | Input::Over(error) => {
                 self.own.clear();
                 self.orphaned.extend(self.questions.drain());
                 self.inflight.fail(|_| true, &error, out);
@@ -122,18 +124,13 @@ impl Straight {
         } else {
             message.raw().clone()
         };
-        self.inflight.insert(
-            id.into(),
-            Flight {
-                client: self.client,
-                exchange,
-                id: id.into(),
-                token: progress_token(params).map(|token| (token.into(), token.into())),
-                effect,
-                deadline: self.rules.timeout.map(|timeout| now + timeout),
-                cancelled: None,
-            },
-        );
+        let flight = Flight {
+            token: progress_token(params).map(|token| (token.into(), token.into())),
+            effect,
+            deadline: self.rules.timeout.map(|timeout| now + timeout),
+            ..Flight::new(self.client, exchange, id)
+        };
+        self.inflight.insert(id.into(), flight, now);
         out.push(Output::Request { exchange, line });
     }
 
@@ -202,6 +199,9 @@ impl Straight {
         };
         let line = if *flight.id == *id { message.raw().clone() } else { message.with_id(&flight.id) };
         if flight.effect == Effect::Initialize {
+            if let Some(turned_down) = self.turned_down(&flight, message, &line) {
+                return out.push(Output::TurnedDown(Box::new(turned_down)));
+            }
             match Opened::read(message) {
                 Ok(opened) => {
                     self.memory.clear_wishes();
@@ -216,6 +216,14 @@ impl Straight {
         }
         let failed = message.kind() == Kind::Error;
         out.push(Output::Answer { client: flight.client, exchange: flight.exchange, message: line, failed });
+    }
+
+    /// The first `initialize` was refused as by a server that only speaks the other era.
+    fn turned_down(&self, flight: &Flight, message: &Message, line: &Bytes) -> Option<TurnedDown> {
+        let certain = turned_down(message).filter(|_| self.memory.opened.is_none())?;
+        let initialize = Message::own(self.memory.initialize.clone()?).ok()?;
+        let (client, exchange, answer) = (flight.client, flight.exchange, line.clone());
+        Some(TurnedDown { client, exchange, initialize, answer, certain })
     }
 
     fn own_answered(&mut self, own: &Own, message: &Message, out: &mut Vec<Output>) {

@@ -1,12 +1,12 @@
 //! A client's handle on its session.
 
 use super::stream::{Form, StreamReader};
-use super::{Link, Session, SessionId};
+use super::{Interaction, Link, Session, SessionId};
 use crate::peer::Peer;
 use crate::protocol::{ClientKey, ExchangeKey, Input};
 use crate::wire::{Kind, Message, Payload, Revision, RpcError};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A notification or an answer waits this long for a server that does not read.
@@ -21,6 +21,8 @@ pub struct Client {
     session: Arc<Session>,
     key: ClientKey,
     id: SessionId,
+    /// What it needs to make its one call; the session has it from then on.
+    interaction: Mutex<Option<Interaction>>,
 }
 
 /// What a POST has led to.
@@ -59,8 +61,13 @@ enum Attempt {
 }
 
 impl Client {
-    pub(super) fn new(session: Arc<Session>, key: ClientKey, id: SessionId) -> Self {
-        Self { session, key, id }
+    pub(super) fn new(
+        session: Arc<Session>,
+        key: ClientKey,
+        id: SessionId,
+        interaction: Option<Interaction>,
+    ) -> Self {
+        Self { session, key, id, interaction: Mutex::new(interaction) }
     }
 
     /// The id that the client shows with each request.
@@ -169,6 +176,8 @@ impl Client {
             return Attempt::TooMany;
         }
         participant.last_active = now;
+        let interaction = self.interaction.lock().unwrap_or_else(PoisonError::into_inner).take();
+        state.interaction = interaction.or(state.interaction.take());
         let response = (requests > 0).then(|| participant.streams.open_response(requests, form));
         let mut next = ExchangeKey(state.next_exchange);
         if let Some((stream, _)) = &response {

@@ -1,8 +1,9 @@
 //! The life of a session: the death of its process, a new one in its place, idleness, the end.
 
-use super::{Conversation, Link, Session, lines};
+use super::{Conversation, Link, Session};
+use crate::peer::Mask;
 use crate::peer::{Exit, Peer};
-use crate::protocol::{Bridge, ClientKey, Input};
+use crate::protocol::{ClientKey, Input, OpeningError, Rules};
 use crate::wire::{Code, RpcError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ impl Session {
         for participant in state.clients.values_mut() {
             participant.streams.end_standalone();
         }
+        self.handle(&mut state, Input::Drain, Instant::now());
     }
 
     /// Lets the clock do its work: time-outs, idleness, a handshake that takes too long.
@@ -51,7 +53,14 @@ impl Session {
         }
         self.tick_clients(&mut state, now);
         let over = |idle: Duration| now >= state.last_active + idle;
-        let empty = state.clients.is_empty() && matches!(state.bridge, Bridge::Shared(_));
+        let empty = state.clients.is_empty() && !state.dedicated && !state.bridge.is_awaited();
+        if empty && state.once && state.next_client > 0 {
+            return self.end(&mut state, None, now);
+        }
+        if state.bridge.is_spoiled() && state.bridge.in_flight() == 0 {
+            tracing::info!(server = %self.settings.name, "a process is replaced that may still work on a call that was given up");
+            return self.end(&mut state, None, now);
+        }
         if empty && self.settings.idle.is_some_and(over) {
             tracing::info!(server = %self.settings.name, "an idle shared process is stopped");
             self.end(&mut state, None, now);
@@ -61,15 +70,15 @@ impl Session {
     fn tick_clients(&self, state: &mut Conversation, now: Instant) {
         let (mut given_up, mut idle) = (Vec::new(), Vec::new());
         for (key, participant) in &mut state.clients {
-            given_up.append(&mut participant.streams.tick(now));
+            given_up.extend(participant.streams.tick(now).into_iter().map(|delivered| (*key, delivered)));
             if participant.streams.is_open() || participant.streams.in_flight() > 0 {
                 participant.last_active = now;
             } else if self.settings.idle.is_some_and(|idle| now >= participant.last_active + idle) {
                 idle.push(*key);
             }
         }
-        for delivered in given_up {
-            self.delivered(state, delivered, now);
+        for (client, delivered) in given_up {
+            self.delivered(state, client, delivered, now);
         }
         for client in idle {
             tracing::debug!(server = %self.settings.name, "an idle session has ended");
@@ -90,9 +99,15 @@ impl Session {
     }
 
     /// The process has died, or was stopped.
-    pub(super) fn died(&self, exit: &Exit) {
+    pub(super) fn died(&self, exit: &Exit, generation: u64) {
         let now = Instant::now();
         let mut state = self.lock();
+        if state.generation != generation
+            || state.turned_down.as_ref().is_some_and(|waiting| !waiting.changed)
+        {
+            // It was not wanted any more.
+            return;
+        }
         match &state.link {
             Link::Ended(_) | Link::Down => {}
             Link::Opening(peer) => {
@@ -155,9 +170,10 @@ impl Session {
             return peer.stop();
         }
         state.link = Link::Replaying(peer.clone());
-        self.speak_first(&mut state, now);
+        state.generation += 1;
+        self.greet(&mut state, now);
         drop(state);
-        peer.attach(Arc::new(lines::Ear::new(self.me.clone())));
+        self.attach();
     }
 
     /// Ends the session; `why` if it never opened, or could not go on.
@@ -169,7 +185,11 @@ impl Session {
         let answer = why.clone().unwrap_or_else(ended);
         let link = std::mem::replace(&mut state.link, Link::Ended(why));
         state.opening_until = None;
-        self.handle(state, Input::Exited(answer), now);
+        if let Some(waiting) = state.turned_down.take() {
+            self.perform(state, vec![waiting.answer()], now);
+        }
+        self.handle(state, Input::Over(answer), now);
+        state.interaction = None;
         for participant in std::mem::take(&mut state.clients).into_values() {
             self.see_off(participant);
         }
@@ -177,6 +197,12 @@ impl Session {
             peer.stop();
         }
         self.changed.notify_waiters();
+    }
+
+    /// What its bridge must know.
+    pub(super) fn rules(&self) -> Rules {
+        let answer_cancelled = self.lock().clients.values().all(|participant| !participant.streams.is_sse());
+        Rules { timeout: self.settings.timeout, answer_cancelled }
     }
 
     /// A client leaves of its own accord.
@@ -203,9 +229,19 @@ pub(super) fn unavailable(reason: String) -> RpcError {
     RpcError::new(Code::ServerUnavailable, reason)
 }
 
-/// What the client is told whose server refused the handshake.
-pub(super) fn refused(why: &str) -> RpcError {
-    RpcError::new(Code::ProtocolError, why.to_owned())
+/// What the client is told whose server refused the handshake. Which era the server speaks can be told by the code.
+pub(super) fn not_opened(error: &OpeningError, mask: &Mask) -> RpcError {
+    let code = match error {
+        OpeningError::OtherEra(_) | OpeningError::NotModern(_) => Code::UnsupportedVersion,
+        _ => Code::ProtocolError,
+    };
+    RpcError::new(code, mask.apply(&error.to_string()).into_owned())
+}
+
+/// What a server said that refused something.
+pub(super) fn refusal(answer: &[u8]) -> String {
+    let text = std::str::from_utf8(answer).unwrap_or_default();
+    crate::wire::meta::find_string(text, &["error", "message"]).unwrap_or_default()
 }
 
 fn server_exited(exit: &Exit) -> RpcError {

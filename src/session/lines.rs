@@ -12,14 +12,16 @@ use std::time::Instant;
 /// Listens to a process for a session, without keeping it alive.
 pub(super) struct Ear {
     session: Weak<Session>,
+    /// Which of the session's processes it listens to.
+    generation: u64,
 }
 
 /// A skipped line is shown in the log up to this length.
 const SHOWN: usize = 200;
 
 impl Ear {
-    pub(super) fn new(session: Weak<Session>) -> Self {
-        Self { session }
+    pub(super) fn new(session: Weak<Session>, generation: u64) -> Self {
+        Self { session, generation }
     }
 }
 
@@ -27,33 +29,34 @@ impl Listener for Ear {
     fn line(&self, line: Line) {
         let Some(session) = self.session.upgrade() else { return };
         let now = Instant::now();
+        let from = self.generation;
         match line {
             Line::Whole(line) => match Payload::parse(&line, session.settings.depth) {
-                Ok(Payload::One(message)) => session.hear(message, now),
+                Ok(Payload::One(message)) => session.hear(from, message, now),
                 Ok(Payload::Batch(messages)) => {
                     for message in messages {
-                        session.hear(message, now);
+                        session.hear(from, message, now);
                     }
                 }
-                Err(malformed) => session.hear_malformed(&line, &malformed, now),
+                Err(malformed) => session.hear_malformed(from, &line, &malformed, now),
             },
-            Line::TooLong(skipped) => session.hear_too_long(&skipped, now),
+            Line::TooLong(skipped) => session.hear_too_long(from, &skipped, now),
         }
     }
 
     fn exited(&self, exit: &Exit) {
         if let Some(session) = self.session.upgrade() {
-            session.died(exit);
+            session.died(exit, self.generation);
         }
     }
 }
 
 impl Session {
-    fn hear(&self, message: Message, now: Instant) {
-        self.with_living(|state| self.handle(state, Input::Server(message), now));
+    fn hear(&self, from: u64, message: Message, now: Instant) {
+        self.with_living(from, |state| self.handle(state, Input::Server(message), now));
     }
 
-    fn hear_malformed(&self, line: &Bytes, malformed: &Malformed, now: Instant) {
+    fn hear_malformed(&self, from: u64, line: &Bytes, malformed: &Malformed, now: Instant) {
         let error = match malformed {
             Malformed::TooDeep { limit } => RpcError::new(
                 Code::ProtocolError,
@@ -73,10 +76,10 @@ impl Session {
             tracing::warn!(server = %self.settings.name, "skipped a message of the server: {malformed}");
             return;
         }
-        self.with_living(|state| self.handle(state, Input::Unreadable { id, error }, now));
+        self.with_living(from, |state| self.handle(state, Input::Unreadable { id, error }, now));
     }
 
-    fn hear_too_long(&self, skipped: &Skipped, now: Instant) {
+    fn hear_too_long(&self, from: u64, skipped: &Skipped, now: Instant) {
         tracing::warn!(server = %self.settings.name, bytes = skipped.length, "a line over the limit was skipped");
         let error = RpcError::new(
             Code::TooLarge,
@@ -87,7 +90,7 @@ impl Session {
         );
         // Only an answer ends an exchange; whatever else it was is lost.
         let Some(id) = skipped.answered_id() else { return };
-        self.with_living(|state| self.handle(state, Input::Unreadable { id, error }, now));
+        self.with_living(from, |state| self.handle(state, Input::Unreadable { id, error }, now));
     }
 
     fn skip(&self, line: &Bytes) {
@@ -102,9 +105,9 @@ impl Session {
         }
     }
 
-    fn with_living(&self, act: impl FnOnce(&mut Conversation)) {
+    fn with_living(&self, from: u64, act: impl FnOnce(&mut Conversation)) {
         let mut state = self.lock();
-        if state.link.peer().is_some() {
+        if state.link.peer().is_some() && state.generation == from {
             act(&mut state);
         }
     }

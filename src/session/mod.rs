@@ -7,7 +7,9 @@
 //! mount wishes so, the session outlives its process: the handshake is repeated with a new one, and clients keep their ids.
 
 mod client;
+mod era;
 mod id;
+mod interaction;
 mod life;
 mod lines;
 mod perform;
@@ -16,9 +18,13 @@ mod streams;
 mod tally;
 
 use crate::peer::{Exit, Mask, Peer};
-use crate::protocol::{Bridge, ClientKey, Input, Member, Opened, Output, Shared, Straight};
+use crate::protocol::{
+    Bridge, ClientKey, Guest, Input, LegacyLane, Load, ModernLane, Opened, Output, Secrets, Straight,
+};
 use crate::wire::{Revision, RpcError};
 use futures::future::BoxFuture;
+use interaction::Interactions;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -28,6 +34,7 @@ use tokio_util::task::TaskTracker;
 
 pub use client::{Client, Posted, Refused};
 pub use id::{NoEntropy, SessionId};
+pub use interaction::Interaction;
 pub use stream::{EventStream, First, Form, StreamReader};
 pub use streams::{Transport, first};
 pub use tally::{Counter, Tally};
@@ -41,6 +48,7 @@ pub struct Session {
     state: Mutex<Conversation>,
     /// The link has changed.
     changed: Notify,
+    interactions: Interactions,
     me: Weak<Session>,
 }
 
@@ -70,6 +78,13 @@ pub struct Settings {
 pub trait Home: Send + Sync + 'static {
     /// A process in place of one that died.
     fn replace(&self) -> BoxFuture<'static, Result<Peer, RpcError>>;
+    /// The server has refused to initialize as one does that only speaks the modern era; `certain` if it said so. A
+    /// process for that era, if it is so.
+    fn turned_down(&self, certain: bool) -> BoxFuture<'static, Option<Peer>>;
+    /// A call waits in `session` for its client, who knows it by `state`.
+    fn parked(&self, state: &str, session: Weak<Session>);
+    /// Nobody can come back by `state` any more.
+    fn unparked(&self, state: &str);
     /// A handshake has succeeded.
     fn opened(&self, opened: &Opened);
     /// A process died that was not asked to.
@@ -91,8 +106,16 @@ struct Conversation {
     opening_until: Option<Instant>,
     last_active: Instant,
     deaths: Vec<Instant>,
+    /// Its one client makes the handshake; it ends with that client.
+    dedicated: bool,
     /// It serves one request, and ends.
     once: bool,
+    /// Which process it is: what an earlier one still says is not heard.
+    generation: u64,
+    /// An `initialize` that waits for a process of the other era.
+    turned_down: Option<era::Waiting>,
+    /// A call is under way to which the server may ask questions.
+    interaction: Option<Interaction>,
     outputs: Vec<Output>,
 }
 
@@ -122,34 +145,36 @@ impl Session {
     pub fn dedicated(peer: Peer, id: SessionId, transport: Transport, make: Parts) -> Arc<Client> {
         let rules = make.rules(matches!(transport, Transport::Streamable));
         let bridge = Bridge::Straight(Straight::new(ClientKey(0), rules));
-        let session = Self::new(peer, bridge, make);
-        let client = session.enrol(id, transport, None);
+        let session = Self::new(peer, bridge, true, make);
+        let client = session.enrol(id, transport, None, None);
         session.attach();
         client
     }
 
-    /// A session for many clients; the router makes the handshake, declaring `capabilities` (raw JSON).
-    pub fn shared(
-        peer: Peer,
-        revision: Revision,
-        capabilities: Box<str>,
-        once: bool,
-        make: Parts,
-    ) -> Arc<Self> {
-        // Without random numbers there were no session ids either.
-        let seed = getrandom::u64().unwrap_or_default();
-        let bridge = Bridge::Shared(Shared::new(revision, capabilities, seed, make.rules(true)));
-        let session = Self::new(peer, bridge, make);
+    /// A session for many clients; the router opens the process.
+    pub fn shared(peer: Peer, opening: Opening, once: bool, make: Parts) -> Arc<Self> {
+        let rules = make.rules(true);
+        let bridge = match opening {
+            Opening::Legacy { revision, capabilities, visited } => {
+                let secrets = Secrets::new(|| SessionId::random().ok().map(|id| id.as_str().into()));
+                let lane = LegacyLane::new(revision, capabilities, visited, seed(), secrets, rules);
+                Bridge::Legacy(Box::new(lane))
+            }
+            Opening::Modern => {
+                Bridge::Modern(Box::new(ModernLane::new(seed(), make.settings.name.clone(), rules)))
+            }
+        };
+        let session = Self::new(peer, bridge, false, make);
         session.attach();
         let mut state = session.lock();
         state.once = once;
         let now = Instant::now();
-        session.speak_first(&mut state, now);
+        session.greet(&mut state, now);
         drop(state);
         session
     }
 
-    /// Admits a client to a shared session.
+    /// Admits a client to a shared session. `interaction`: it is to make a call to which the server may ask questions.
     ///
     /// # Errors
     /// [`Refused::Ended`] if the session is over.
@@ -157,12 +182,27 @@ impl Session {
         self: &Arc<Self>,
         id: SessionId,
         transport: Transport,
-        member: Member,
+        guest: Guest,
+        interaction: Option<Interaction>,
     ) -> Result<Arc<Client>, Refused> {
         if self.is_over() {
             return Err(Refused::Ended);
         }
-        Ok(self.enrol(id, transport, Some(member)))
+        Ok(self.enrol(id, transport, Some(guest), interaction))
+    }
+
+    /// Claims the right to make the one call at a time to which the server may ask questions; none if there is one.
+    pub fn interact(&self) -> Option<Interaction> {
+        let state = self.lock();
+        if matches!(state.link, Link::Ended(_)) || state.bridge.is_spoiled() {
+            return None;
+        }
+        self.interactions.claim()
+    }
+
+    /// How busy its server is.
+    pub fn load(&self) -> Load {
+        self.lock().bridge.load(Instant::now())
     }
 
     /// Waits until the session is open, or has failed to open.
@@ -199,7 +239,7 @@ impl Session {
         matches!(self.lock().link, Link::Ended(_))
     }
 
-    fn new(peer: Peer, bridge: Bridge, make: Parts) -> Arc<Self> {
+    fn new(peer: Peer, bridge: Bridge, dedicated: bool, make: Parts) -> Arc<Self> {
         let now = Instant::now();
         let state = Conversation {
             bridge,
@@ -210,10 +250,14 @@ impl Session {
             opening_until: None,
             last_active: now,
             deaths: Vec::new(),
+            dedicated,
             once: false,
+            generation: 0,
+            turned_down: None,
+            interaction: None,
             outputs: Vec::new(),
         };
-        let Parts { settings, home, tally, tracker } = make;
+        let Parts { settings, home, tally, tracker, freed } = make;
         Arc::new_cyclic(|me| Self {
             settings,
             home,
@@ -221,35 +265,46 @@ impl Session {
             tracker,
             state: Mutex::new(state),
             changed: Notify::new(),
+            interactions: Interactions::new(freed),
             me: me.clone(),
         })
     }
 
-    fn enrol(self: &Arc<Self>, id: SessionId, transport: Transport, member: Option<Member>) -> Arc<Client> {
+    fn enrol(
+        self: &Arc<Self>,
+        id: SessionId,
+        transport: Transport,
+        guest: Option<Guest>,
+        interaction: Option<Interaction>,
+    ) -> Arc<Client> {
         let mut state = self.lock();
         let key = ClientKey(state.next_client);
         state.next_client += 1;
         let participant =
             Participant { id: id.clone(), streams: Streams::new(transport), last_active: Instant::now() };
         state.clients.insert(key, participant);
-        if let (Bridge::Shared(bridge), Some(member)) = (&mut state.bridge, member) {
-            bridge.join(key, member);
+        if let Some(guest) = guest {
+            state.bridge.join(key, guest);
         }
         drop(state);
-        Arc::new(Client::new(self.clone(), key, id))
+        Arc::new(Client::new(self.clone(), key, id, interaction))
     }
 
+    /// Hears what the process of now says.
     fn attach(&self) {
-        let ear = Arc::new(lines::Ear::new(self.me.clone()));
-        if let Some(peer) = self.lock().link.peer() {
-            peer.attach(ear);
+        let (peer, generation) = {
+            let state = self.lock();
+            (state.link.peer().cloned(), state.generation)
+        };
+        if let Some(peer) = peer {
+            peer.attach(Arc::new(lines::Ear::new(self.me.clone(), generation)));
         }
     }
 
     /// Lets the bridge speak to a new process, as far as the handshake is the router's to make.
-    fn speak_first(&self, state: &mut Conversation, now: Instant) {
+    fn greet(&self, state: &mut Conversation, now: Instant) {
         let mut outputs = std::mem::take(&mut state.outputs);
-        state.bridge.resume(&mut outputs);
+        state.bridge.greet(&mut outputs);
         self.perform(state, outputs, now);
     }
 
@@ -258,6 +313,9 @@ impl Session {
         let mut outputs = std::mem::take(&mut state.outputs);
         state.bridge.handle(input, now, &mut outputs);
         self.perform(state, outputs, now);
+        if state.interaction.is_some() && !state.bridge.is_interacting() {
+            state.interaction = None;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Conversation> {
@@ -277,12 +335,35 @@ pub struct Parts {
     pub tally: Arc<Tally>,
     /// Owns its tasks.
     pub tracker: TaskTracker,
+    /// Told when a process can take a call to which it may ask questions.
+    pub freed: Arc<Notify>,
+}
+
+/// In which era a shared process is opened.
+#[derive(Clone, Debug)]
+pub enum Opening {
+    /// With `initialize`.
+    Legacy {
+        /// The revision to ask for.
+        revision: Revision,
+        /// The client capabilities to declare.
+        capabilities: Map<String, Value>,
+        /// Modern clients come to it.
+        visited: bool,
+    },
+    /// With `server/discover`.
+    Modern,
 }
 
 impl Parts {
     fn rules(&self, answer_cancelled: bool) -> crate::protocol::Rules {
         crate::protocol::Rules { timeout: self.settings.timeout, answer_cancelled }
     }
+}
+
+/// Without random numbers there were no session ids either.
+fn seed() -> u64 {
+    getrandom::u64().unwrap_or_default()
 }
 
 impl Link {

@@ -1,18 +1,20 @@
 //! Doing what the bridge decided.
 
+use super::era::Waiting;
 use super::streams::Delivered;
 use super::{Conversation, Link, Participant, Session, life};
 use crate::peer::SendError;
-use crate::protocol::{Bridge, ClientKey, Input, Output};
+use crate::protocol::{ClientKey, Input, Output, TurnedDown};
 use crate::wire::{Code, Message, RpcError};
 use bytes::Bytes;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Session {
     /// Does everything in `outputs`, and gives its memory back to the state.
     pub(super) fn perform(&self, state: &mut Conversation, mut outputs: Vec<Output>, now: Instant) {
         let mut leaving: Vec<ClientKey> = Vec::new();
         let mut unsent = Vec::new();
+        let mut opened_now = false;
         let mut failure = None;
         for output in outputs.drain(..) {
             match output {
@@ -50,7 +52,7 @@ impl Session {
                     if delivered == Delivered::Broken {
                         leaving.push(client);
                     }
-                    self.delivered(state, delivered, now);
+                    self.delivered(state, client, delivered, now);
                 }
                 Output::Opened(opened) => {
                     let version = opened.version();
@@ -59,6 +61,7 @@ impl Session {
                     if let Link::Opening(peer) = &state.link {
                         state.link = Link::Up(peer.clone());
                         state.opening_until = None;
+                        opened_now = true;
                         self.changed.notify_waiters();
                     }
                 }
@@ -71,6 +74,10 @@ impl Session {
                         tracing::info!(server = %self.settings.name, "the session goes on with a new process");
                     }
                 }
+                Output::TurnedDown(turned_down) => self.turned_down(state, *turned_down),
+                Output::Parked(known_by) => self.home.parked(&known_by, self.me.clone()),
+                Output::Unparked(known_by) => self.home.unparked(&known_by),
+                Output::Wake(at) => self.wake(at, now),
                 Output::Failed(error) => failure = Some(error),
                 Output::Dropped(why) => {
                     self.tally.dropped.add_one();
@@ -82,8 +89,11 @@ impl Session {
         for exchange in unsent {
             self.handle(state, Input::Unsent(exchange), now);
         }
+        if let Some(waiting) = state.turned_down.take_if(|_| opened_now) {
+            self.handle(state, waiting.request(), now);
+        }
         if let Some(error) = failure {
-            let error = life::refused(&self.settings.mask.apply(&error.to_string()));
+            let error = life::not_opened(&error, &self.settings.mask);
             self.end(state, Some(error), now);
         }
         for client in leaving {
@@ -92,7 +102,13 @@ impl Session {
     }
 
     /// What became of a message to a client.
-    pub(super) fn delivered(&self, state: &mut Conversation, delivered: Delivered, now: Instant) {
+    pub(super) fn delivered(
+        &self,
+        state: &mut Conversation,
+        client: ClientKey,
+        delivered: Delivered,
+        now: Instant,
+    ) {
         match delivered {
             Delivered::Taken | Delivered::Broken => {}
             Delivered::Dropped => self.tally.dropped.add_one(),
@@ -100,7 +116,10 @@ impl Session {
                 let error =
                     RpcError::new(Code::InternalError, "the client has no open stream to be asked on");
                 let id = Message::own(question).ok().and_then(|message| message.id().map(str::to_owned));
-                let _ = self.to_server(state, error.to_line(id.as_deref()), now);
+                // As if the client had refused to answer.
+                if let Ok(message) = Message::own(error.to_line(id.as_deref())) {
+                    self.handle(state, Input::Notice { client, message }, now);
+                }
             }
         }
     }
@@ -115,9 +134,34 @@ impl Session {
             self.see_off(participant);
         }
         state.last_active = now;
-        if matches!(state.bridge, Bridge::Straight(_)) || (state.once && state.clients.is_empty()) {
+        let served = state.once && state.clients.is_empty() && !state.bridge.is_awaited();
+        if state.dedicated || served {
             self.end(state, None, now);
         }
+    }
+
+    /// The server will not take a client's `initialize`; another process may, in the other era.
+    fn turned_down(&self, state: &mut Conversation, turned_down: TurnedDown) {
+        let certain = turned_down.certain;
+        state.opening_until = None;
+        state.turned_down = Some(Waiting::new(turned_down));
+        if let Some(session) = self.me.upgrade() {
+            self.tracker.spawn(session.change_era(certain));
+        }
+    }
+
+    /// Looks at the clock sooner than all sessions do.
+    fn wake(&self, at: Instant, now: Instant) {
+        if at >= now + Duration::from_millis(250) {
+            return;
+        }
+        let session = self.me.clone();
+        self.tracker.spawn(async move {
+            tokio::time::sleep_until(at.into()).await;
+            if let Some(session) = session.upgrade() {
+                session.tick(Instant::now());
+            }
+        });
     }
 
     /// Ends the streams of a client that is gone, and lets the mount forget its id, if it had one.

@@ -23,6 +23,10 @@ pub enum Code {
     InvalidParams,
     /// -32603: something failed that has no code of its own.
     InternalError,
+    /// -32020: the headers of a request say something else than its body.
+    HeaderMismatch,
+    /// -32021: the server needs a capability that the client has not declared.
+    MissingCapability,
     /// -32022: the revision that the request speaks is not served.
     UnsupportedVersion,
     /// -32800: its client cancelled the request.
@@ -51,12 +55,14 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ParseError,
         Self::InvalidRequest,
         Self::MethodNotFound,
         Self::InvalidParams,
         Self::InternalError,
+        Self::HeaderMismatch,
+        Self::MissingCapability,
         Self::UnsupportedVersion,
         Self::RequestCancelled,
         Self::SessionNotFound,
@@ -79,6 +85,8 @@ impl Code {
             Self::MethodNotFound => -32601,
             Self::InvalidParams => -32602,
             Self::InternalError => -32603,
+            Self::HeaderMismatch => -32020,
+            Self::MissingCapability => -32021,
             Self::UnsupportedVersion => -32022,
             Self::RequestCancelled => -32800,
             Self::SessionNotFound => -32001,
@@ -102,6 +110,8 @@ impl Code {
             Self::MethodNotFound => "method_not_found",
             Self::InvalidParams => "invalid_params",
             Self::InternalError => "internal_error",
+            Self::HeaderMismatch => "header_mismatch",
+            Self::MissingCapability => "missing_capability",
             Self::UnsupportedVersion => "unsupported_version",
             Self::RequestCancelled => "request_cancelled",
             Self::SessionNotFound => "session_not_found",
@@ -142,13 +152,25 @@ impl RpcError {
             .retry_after(Duration::from_secs(1))
     }
 
-    /// The revision `requested` is not served, those that begin with `initialize` are: clients of both eras then fall back
-    /// to it (2026-07-28, basic/versioning).
+    /// A request claims the revision `requested`, which no request may claim.
+    ///
+    /// 2026-07-28, basic/versioning: the server "MUST respond with an `UnsupportedProtocolVersionError` listing the
+    /// versions it does support". The newest comes first; all but that one begin with `initialize`.
     pub fn unsupported_version(requested: &str) -> Self {
+        Self::new(
+            Code::UnsupportedVersion,
+            "no request may claim this revision: claim 2026-07-28, or open a session with `initialize`",
+        )
+        .with("supported", Revision::ALL.into_iter().rev().map(Revision::as_str).collect::<Vec<_>>())
+        .with("requested", requested)
+    }
+
+    /// A modern request came over HTTP+SSE, which only has sessions: clients of both eras then fall back to `initialize`.
+    pub fn session_first(requested: &str) -> Self {
         let legacy = Revision::ALL.into_iter().filter(|revision| revision.era() == Era::Legacy);
         Self::new(
             Code::UnsupportedVersion,
-            "this router serves the revisions that begin with `initialize`: open a session with it",
+            "HTTP+SSE serves the revisions that begin with `initialize`: open a session with it",
         )
         .with("supported", legacy.map(Revision::as_str).collect::<Vec<_>>())
         .with("requested", requested)

@@ -1,9 +1,9 @@
 //! The clients of a shared process: what each declared, the log level it asked for, and what it subscribed to.
 
 use super::super::ClientKey;
+use super::super::level::Level;
 use super::super::replay::MOST_SUBSCRIPTIONS;
-use crate::wire::meta::find_string;
-use crate::wire::{Message, Revision};
+use crate::wire::Revision;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +18,6 @@ pub struct Member {
     pub reachable: bool,
 }
 
-/// A log level; the more verbose is the lesser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Level(usize);
-
 /// All clients of a process, and what they wish of it.
 #[derive(Debug, Default)]
 pub(super) struct Members {
@@ -34,23 +30,6 @@ struct Wishes {
     level: Option<Level>,
     /// URIs, as JSON strings.
     subscriptions: BTreeSet<Box<str>>,
-}
-
-impl Level {
-    /// The levels of RFC 5424, the most verbose first.
-    pub(super) const NAMES: [&str; 8] =
-        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-    pub(super) const WARNING: Self = Self(3);
-
-    /// The `level` of a message's params, if it is one.
-    pub(super) fn of(message: &Message) -> Option<Self> {
-        let name = find_string(message.body(), &["level"])?;
-        Self::NAMES.iter().position(|level| *level == name).map(Self)
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        Self::NAMES[self.0]
-    }
 }
 
 impl Members {

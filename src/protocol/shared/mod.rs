@@ -9,12 +9,13 @@ mod server;
 mod tests;
 
 use super::handshake::{Opened, initialize};
-use super::inflight::{Effect, Flight, Inflight, answer, cancelled, id_in_use};
-use super::{ClientKey, Dropped, ExchangeKey, Input, Output, Rules};
+use super::inflight::{Effect, Flight, Inflight, answer, cancelled, id_in_use, may_ask};
+use super::level::Level;
+use super::{ClientKey, Dropped, ExchangeKey, Input, Load, Output, Rules};
 use crate::wire::meta::{find, find_string, progress_token, span, splice, uri};
 use crate::wire::{Code, Message, Revision, RpcError};
 use bytes::Bytes;
-use members::{Level, Members};
+use members::Members;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -37,7 +38,12 @@ pub struct Shared {
     opened: Option<Opened>,
     /// The level that the server was last asked for.
     level: Option<Level>,
+    /// The client that stands for all modern ones, if there are any.
+    visitors: Option<ClientKey>,
 }
+
+/// What a question belongs to that came without a request.
+const NO_EXCHANGE: ExchangeKey = ExchangeKey(u64::MAX);
 
 /// Whom a question of the server was put to.
 #[derive(Debug)]
@@ -61,6 +67,7 @@ impl Shared {
             opening: None,
             opened: None,
             level: None,
+            visitors: None,
         }
     }
 
@@ -76,6 +83,24 @@ impl Shared {
         self.members.join(client, member);
     }
 
+    /// Admits the client that stands for all modern ones. Of its requests only those that may ask are asked about, and
+    /// whoever lets it in sees to it that there is one of them at a time.
+    pub(super) fn join_visitors(&mut self, client: ClientKey, member: Member) {
+        self.visitors = Some(client);
+        self.members.join(client, member);
+    }
+
+    /// Stops the clock of a request whose client is asked something, or starts it again.
+    pub(super) fn hold(&mut self, exchange: ExchangeKey, held: bool, now: Instant) {
+        let deadline = self.rules.timeout.filter(|_| !held).map(|timeout| now + timeout);
+        self.inflight.hold(exchange, deadline);
+    }
+
+    /// How busy the server is.
+    pub fn load(&self, now: Instant) -> Load {
+        self.inflight.load(now)
+    }
+
     /// Takes what happened, appends what must be done about it.
     pub fn handle(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
         let before = out.len();
@@ -89,12 +114,22 @@ impl Shared {
             Input::Unsent(exchange) => {
                 self.inflight.fail(|flight| flight.exchange == exchange, &RpcError::unread(), out);
             }
-            Input::Exited(error) => {
+            Input::Cancel { exchange, .. } => {
+                if let Some(minted) = self.inflight.give_up(exchange, now) {
+                    out.push(Output::ToServer(cancelled(
+                        &minted,
+                        "the client does not wait for it any more",
+                    )));
+                }
+                self.drop_questions(&[exchange], out);
+            }
+            Input::Exited(error) | Input::Over(error) => {
                 self.questions.clear();
                 self.opening = None;
                 self.level = None;
                 self.inflight.fail(|_| true, &error, out);
             }
+            Input::Drain => {}
             Input::Gone(client) => self.gone(client, out),
             Input::Tick => self.inflight.tick(now, self.rules, out),
         }
@@ -155,18 +190,14 @@ impl Shared {
         } else {
             message.spliced(&minted, token.map(|token| (token, &*own_token)))
         };
-        self.inflight.insert(
-            minted.clone(),
-            Flight {
-                client,
-                exchange,
-                id: id.into(),
-                token: token.map(|token| (own_token, token.into())),
-                effect,
-                deadline: self.rules.timeout.map(|timeout| now + timeout),
-                cancelled: None,
-            },
-        );
+        let flight = Flight {
+            token: token.map(|token| (own_token, token.into())),
+            effect,
+            deadline: self.rules.timeout.map(|timeout| now + timeout),
+            may_ask: may_ask(message.method()),
+            ..Flight::new(client, exchange, id)
+        };
+        self.inflight.insert(minted, flight, now);
         out.push(Output::Request { exchange, line });
     }
 
@@ -192,11 +223,7 @@ impl Shared {
                 if Level::of(message).is_some_and(|level| self.members.set_level(client, level)) {
                     return if self.members.most_verbose() == self.level { result("{}") } else { None };
                 }
-                let error = RpcError::new(
-                    Code::InvalidParams,
-                    format!("\"level\" must be one of {}", Level::NAMES.join(", ")),
-                );
-                Some(error.to_line(id))
+                Some(Level::unknown().to_line(id))
             }
             "resources/unsubscribe" => {
                 let uri = uri(message.body())?;
@@ -270,6 +297,10 @@ impl Shared {
             _ => None,
         };
         let ended: Vec<_> = out[before..].iter().filter_map(ended).collect();
+        self.drop_questions(&ended, out);
+    }
+
+    fn drop_questions(&mut self, ended: &[ExchangeKey], out: &mut Vec<Output>) {
         let error = RpcError::new(Code::InternalError, "the request that the question belonged to has ended");
         self.questions.retain(|id, asked| {
             let keep = !ended.contains(&asked.exchange);

@@ -2,10 +2,10 @@
 
 use super::super::handshake::{INITIALIZED, Opened};
 use super::super::inflight::{Effect, answered_id};
+use super::super::level::Level;
 use super::super::replay::announce;
 use super::super::{Addressee, Class, ClientKey, Dropped, Output};
-use super::members::Level;
-use super::{Asked, Shared};
+use super::{Asked, NO_EXCHANGE, Shared};
 use crate::wire::meta::{find, uri};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
@@ -92,10 +92,16 @@ impl Shared {
                 .push(Output::ToServer(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).into()));
         }
         let capability = method.split('/').next().unwrap_or_default();
-        let asked = self.inflight.only().map(|(_, flight)| flight).filter(|flight| {
+        let wanted = self.inflight.only().or_else(|| {
+            // Of a modern client's requests only some may ask, and one of them at a time is let in.
+            let visitors = self.visitors?;
+            self.inflight.only_of(|flight| flight.may_ask).filter(|(_, flight)| flight.client == visitors)
+        });
+        let asked = wanted.map(|(_, flight)| flight).filter(|flight| {
             let member = self.members.member(flight.client);
             member.is_some_and(|member| member.reachable && member.capabilities.contains_key(capability))
         });
+        let asked = asked.filter(|flight| flight.may_ask || Some(flight.client) != self.visitors);
         let asked = asked.filter(|_| self.questions.len() < MOST_QUESTIONS);
         if let Some(flight) = asked {
             let (client, exchange) = (flight.client, flight.exchange);
@@ -103,6 +109,20 @@ impl Shared {
             self.questions.insert(id.into(), Asked { client, exchange });
             out.push(Output::ToClient { client, to, message: message.raw().clone(), class: Class::Question });
             return;
+        }
+        let visitors = self.visitors.and_then(|client| Some((client, self.members.member(client)?)));
+        if let Some((client, _)) = visitors.filter(|(_, member)| {
+            method == "roots/list" && member.capabilities.contains_key("roots") && self.inflight.len() == 0
+        }) {
+            // Some servers ask as soon as they are opened. A modern client says its roots only within a call: the next one.
+            self.questions.insert(id.into(), Asked { client, exchange: NO_EXCHANGE });
+            let to = Addressee::Anyone;
+            return out.push(Output::ToClient {
+                client,
+                to,
+                message: message.raw().clone(),
+                class: Class::Question,
+            });
         }
         // A shared process cannot say which of its clients it means.
         let error = RpcError::new(
@@ -160,7 +180,7 @@ impl Shared {
         let Some(Asked { client, exchange }) = asked else {
             return out.push(Output::Dropped(Dropped::Unattributable));
         };
-        let to = Addressee::Exchange(exchange);
+        let to = if exchange == NO_EXCHANGE { Addressee::Anyone } else { Addressee::Exchange(exchange) };
         out.push(Output::ToClient { client, to, message: message.raw().clone(), class: Class::Notice });
     }
 

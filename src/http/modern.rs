@@ -1,0 +1,156 @@
+//! Streamable HTTP for modern clients: each request stands alone, and says in its headers what it says in its body.
+
+use super::accept::Accepted;
+use super::incoming::names_modern;
+use super::refusal::Refusal;
+use super::reply::{self, Held, Manner, respond};
+use super::unserved::{closing, unserved};
+use crate::mount::Mount;
+use crate::protocol::Principal;
+use crate::session::{Client, Posted};
+use crate::wire::claim::{Claim, claimed};
+use crate::wire::headers::{METHOD, Mismatch, PROTOCOL_VERSION, check_name, check_plain};
+use crate::wire::meta::{find, find_string};
+use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use memchr::memmem;
+use std::sync::Arc;
+use warp::reply::Response;
+
+/// POST: one request, or a notification, of a modern client.
+pub(super) async fn post(
+    mount: &Mount,
+    headers: &HeaderMap,
+    message: Message,
+    accepted: Accepted,
+) -> Result<Response, Refusal> {
+    if message.kind() == Kind::Notification {
+        // 2026-07-28, basic/transports/streamable-http: "This revision of the core protocol defines no client-to-server
+        // notifications over Streamable HTTP."
+        return Ok(reply::empty(StatusCode::ACCEPTED));
+    }
+    let refuse = |error: RpcError| Refusal::Rpc { id: message.id().map(Into::into), error };
+    // "The client MUST include an `Accept` header listing both `application/json` and `text/event-stream`".
+    if !accepted.json || !accepted.events {
+        return Err(Refusal::NotAcceptable {
+            offered: "application/json or text/event-stream, both of them",
+        });
+    }
+    let claim = check(headers, &message).map_err(refuse)?;
+    if mount.is_closing() {
+        let retry_after = std::time::Duration::from_secs(1);
+        let id = message.id().map(Into::into);
+        return Err(Refusal::Unavailable { id, error: closing(), retry_after });
+    }
+    let principal = Principal::anyone();
+    check_parameters(mount, headers, &message, &claim, &principal).await.map_err(refuse)?;
+    let id = || message.id().map(Into::into);
+    let lasts = message.method() == "subscriptions/listen";
+    let accepted = if lasts { Accepted { json: false, ..accepted } } else { accepted };
+    let client = mount.receive(&message, &claim, principal).await.map_err(|error| unserved(error, id()))?;
+    let visit = Visit(client);
+    match visit.0.post(Payload::One(message.clone()), accepted.form()).await {
+        Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
+        Ok(Posted::Response(reader)) => {
+            let held: Held = Box::new(visit);
+            let manner = Manner { held: Some(held), status: Some(status), ..Manner::default() };
+            Ok(respond(reader, accepted, manner).await)
+        }
+        Err(refused) => Err(unserved(refused.into(), id())),
+    }
+}
+
+/// Checks what every request must say, in its body and in its headers.
+///
+/// 2026-07-28, basic/transports/streamable-http: "Servers that process the request body MUST reject requests where the values
+/// specified in the headers do not match the corresponding values in the request body."
+fn check(headers: &HeaderMap, message: &Message) -> Result<Claim, RpcError> {
+    let claim = Claim::read(message.body());
+    let values = |name: &str| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    if let Some(version) = claimed(message.body()) {
+        check_plain(PROTOCOL_VERSION, values(PROTOCOL_VERSION), &version).map_err(mismatch)?;
+    }
+    // What a revision that is not known wants in its headers is not known either.
+    if let Err(error) = &claim
+        && error.code == Code::UnsupportedVersion
+    {
+        return claim;
+    }
+    check_plain(METHOD, values(METHOD), message.method()).map_err(mismatch)?;
+    let name = check_name(message.method(), message.body(), values(crate::wire::headers::NAME));
+    name.map_err(mismatch)?;
+    claim
+}
+
+/// Checks the headers into which a tool's parameters are mirrored.
+///
+/// "Any server that processes the message body MUST validate that encoded header values, after decoding if Base64-encoded,
+/// match the corresponding values in the request body."
+async fn check_parameters(
+    mount: &Mount,
+    headers: &HeaderMap,
+    message: &Message,
+    claim: &Claim,
+    principal: &Principal,
+) -> Result<(), RpcError> {
+    if message.method() != "tools/call" {
+        return Ok(());
+    }
+    let Some(tool) = find_string(message.body(), &["name"]) else { return Ok(()) };
+    let arguments = find(message.body(), &["arguments"]);
+    let values = |name: &str| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    let mut refuted = None;
+    // What was known may be old: before a request is refused, the tools are listed again.
+    for surely in [false, true] {
+        let Some(annotations) = mount.annotations(&tool, claim, principal, surely).await else {
+            return Ok(());
+        };
+        match annotations.check(arguments, values) {
+            Ok(()) => return Ok(()),
+            Err(wrong) => refuted = Some(wrong),
+        }
+    }
+    refuted.map_or(Ok(()), |wrong| Err(mismatch(wrong)))
+}
+
+fn mismatch(mismatch: Mismatch) -> RpcError {
+    RpcError::new(Code::HeaderMismatch, mismatch.to_string())
+}
+
+/// The status of a response that is one JSON body.
+///
+/// "If the server does not implement the requested RPC method, it MUST respond with `404 Not Found`"; the errors that
+/// 2026-07-28 has of its own are answered 400.
+fn status(body: &[u8]) -> StatusCode {
+    // Most answers are results, and are not read again.
+    if memmem::find(body, b"\"error\"").is_none() {
+        return StatusCode::OK;
+    }
+    let message = Message::own(body.to_vec()).ok().filter(|message| message.kind() == Kind::Error);
+    let code = message.and_then(|message| find(message.body(), &["code"])?.parse::<i64>().ok());
+    let is = |known: Code| code == Some(known.number());
+    if is(Code::MethodNotFound) {
+        StatusCode::NOT_FOUND
+    } else if is(Code::HeaderMismatch) || is(Code::MissingCapability) || is(Code::UnsupportedVersion) {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::OK
+    }
+}
+
+/// Whether a message is one of a modern client.
+pub(super) fn is_modern(message: &Message, header: Option<Revision>) -> bool {
+    names_modern(message)
+        || (header == Some(Revision::V2026_07_28)
+            && message.kind() == Kind::Request
+            && message.method() != "initialize")
+}
+
+/// A client that is there for one request: its connection's end is the request's.
+struct Visit(Arc<Client>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}

@@ -1,0 +1,203 @@
+//! What a server speaks, and how that is found out: in a process that is thrown away, because the question alone binds some
+//! servers to an era and ends others.
+//!
+//! 2026-07-28, basic/versioning: "The era determination is a property of the server, not of an individual request. Clients
+//! SHOULD cache the result [...], re-probing if the cached assumption later fails."
+
+use super::pool::{Pool, PoolError};
+use super::{Mount, Unserved};
+use crate::config::{CommandSpec, EraSetting};
+use crate::session::{Opening, Session};
+use crate::wire::{Code, Era};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex as AsyncMutex;
+
+/// A server that is known to start, and says nothing to the question for so long, is of the legacy era.
+///
+/// 2026-07-28, basic/transports/stdio: "The server returns any other error, or does not respond within a reasonable
+/// timeout: the server is legacy."
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// A mount whose pool is full waits so long for the place of the process that was thrown away.
+pub(super) const PLACE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is known of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spoken {
+    /// It answers `initialize`.
+    pub(super) legacy: Option<bool>,
+    /// It answers `server/discover`.
+    pub(super) modern: Option<bool>,
+}
+
+/// What is known of every command, whichever mount has found it out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Verdicts(Arc<Mutex<HashMap<CommandSpec, Spoken>>>);
+
+/// What a mount knows of its server.
+#[derive(Debug, Default)]
+pub(super) struct Eras {
+    /// Held while it is found out, so that a crowd of clients asks once.
+    probing: AsyncMutex<()>,
+}
+
+impl Spoken {
+    /// In one word, for `/status`.
+    pub(super) fn word(self) -> Option<&'static str> {
+        match (self.legacy, self.modern) {
+            (Some(true), Some(true)) => Some("dual"),
+            (Some(true), _) => Some(Era::Legacy.as_str()),
+            (_, Some(true)) => Some(Era::Modern.as_str()),
+            _ => None,
+        }
+    }
+}
+
+impl Verdicts {
+    fn get(&self, command: &CommandSpec) -> Spoken {
+        self.lock().get(command).copied().unwrap_or_default()
+    }
+
+    fn learn(&self, command: &CommandSpec, learn: impl FnOnce(&mut Spoken)) {
+        learn(self.lock().entry(command.clone()).or_default());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CommandSpec, Spoken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mount {
+    /// What is known of the server; what the configuration says goes before what was found out.
+    pub(super) fn spoken(&self) -> Spoken {
+        match self.spec.era {
+            EraSetting::Legacy => Spoken { legacy: Some(true), modern: Some(false) },
+            EraSetting::Modern => Spoken { legacy: Some(false), modern: Some(true) },
+            EraSetting::Auto => {
+                self.pool.as_ref().map(|pool| pool.verdicts().get(pool.command())).unwrap_or_default()
+            }
+        }
+    }
+
+    /// A handshake of this era has succeeded, or has failed as it does where the era is not spoken.
+    pub(super) fn learn(&self, era: Era, speaks: bool) {
+        let Some(pool) = &self.pool else { return };
+        let before = self.spoken();
+        pool.verdicts().learn(pool.command(), |spoken| match era {
+            Era::Legacy => spoken.legacy = Some(speaks),
+            Era::Modern => spoken.modern = Some(speaks),
+        });
+        let now = self.spoken();
+        if now != before {
+            tracing::info!(server = %self.name(), "the server speaks: {}", now.word().unwrap_or("unknown"));
+        }
+    }
+
+    /// What was believed has proved wrong: it is found out anew when it is needed.
+    pub(super) fn doubt_era(&self) {
+        if let Some(pool) = &self.pool {
+            pool.verdicts().learn(pool.command(), |spoken| *spoken = Spoken::default());
+        }
+    }
+
+    /// The era in which a process is opened for a client of `wanted`: its own, unless the server only speaks the other.
+    pub(super) async fn era_for(&self, wanted: Era) -> Result<Era, Unserved> {
+        let spoken = self.spoken();
+        match wanted {
+            // Nothing is found out for a legacy client: its own handshake tells.
+            Era::Legacy if spoken.legacy == Some(false) && spoken.modern != Some(false) => Ok(Era::Modern),
+            Era::Legacy => Ok(Era::Legacy),
+            Era::Modern => match spoken.modern {
+                Some(true) => Ok(Era::Modern),
+                Some(false) => Ok(Era::Legacy),
+                // A singleton has no process beside its one: it is opened in the era that it was first tried in.
+                None if self.spec.pool.is_singleton() => Ok(Era::Legacy),
+                None => self.probe().await,
+            },
+        }
+    }
+
+    /// Finds out whether the server speaks the modern era; a process for the client that waits is made ready meanwhile.
+    async fn probe(&self) -> Result<Era, Unserved> {
+        let pool = self.admit()?.clone();
+        let _alone = self.eras.probing.lock().await;
+        // Somebody else may have found out while this one waited.
+        match self.spoken().modern {
+            Some(true) => return Ok(Era::Modern),
+            Some(false) => return Ok(Era::Legacy),
+            None => {}
+        }
+        let ready = pool.clone();
+        self.tracker.spawn(async move { ready.make_ready().await });
+        let (peer, pass) = pool.throw_away().await.map_err(|error| self.not_had(&error))?;
+        let begun = Instant::now();
+        let session = Session::shared(peer.clone(), Opening::Modern, false, self.parts_of_probe());
+        self.adopt(&session, pass);
+        let patience = match self.spoken().legacy {
+            Some(true) => SILENCE.min(self.spec.start_timeout),
+            _ => self.spec.start_timeout,
+        };
+        let outcome = tokio::time::timeout(patience, session.opened()).await;
+        let exit = peer.exit();
+        session.close();
+        let modern = match outcome {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) if error.code == Code::ShuttingDown => return Err(Unserved::shutting_down()),
+            // A refusal, or the end of the process, is what a legacy server answers with.
+            Ok(Err(_)) | Err(_) => false,
+        };
+        tracing::debug!(server = %self.name(), modern, ?exit, ms = begun.elapsed().as_millis(), "probed for 2026-07-28");
+        self.learn(Era::Modern, modern);
+        if pool.is_full() {
+            // The client's process needs the place of this one.
+            let _ = tokio::time::timeout(PLACE_WITHIN, peer.gone()).await;
+        }
+        Ok(if modern { Era::Modern } else { Era::Legacy })
+    }
+
+    /// Finds out what the server speaks before anybody asks, once it is known to start.
+    pub(super) async fn probe_early(&self) {
+        if self.spoken().modern.is_none()
+            && let Err(error) = self.probe().await
+        {
+            tracing::debug!(server = %self.name(), "not probed for 2026-07-28: {error}");
+        }
+    }
+
+    /// The server has refused `initialize` as one does that only speaks the modern era: a process for that era, if so.
+    pub(super) async fn other_era(&self, certain: bool) -> Option<crate::peer::Peer> {
+        if certain {
+            self.learn(Era::Legacy, false);
+            self.learn(Era::Modern, true);
+        } else if self.spec.pool.is_singleton() {
+            return None;
+        }
+        let era = self.era_for(Era::Modern).await.ok()?;
+        if era == Era::Legacy {
+            return None;
+        }
+        if !certain && self.spoken().legacy == Some(true) {
+            // It speaks both, and did not like this request.
+            return None;
+        }
+        self.learn(Era::Legacy, false);
+        match self.pool.as_ref()?.replace().await {
+            Ok(peer) => Some(peer),
+            Err(
+                error @ (PoolError::Full | PoolError::HouseFull | PoolError::Closed | PoolError::Spawn(_)),
+            ) => {
+                tracing::warn!(server = %self.name(), "no process in the other era: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// Whether nothing more can be started now.
+    pub(super) fn is_full(&self) -> bool {
+        self.free() == 0
+    }
+}

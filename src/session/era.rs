@@ -1,0 +1,69 @@
+//! A client whose server speaks only the other era: its process is replaced, and its bridge, before it notices.
+
+use super::{Bridge, Link, ModernLane, Session, life, seed};
+use crate::peer::Peer;
+use crate::protocol::{Guest, Input, Member, OpeningError, Output, TurnedDown};
+use serde_json::Map;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// An `initialize` that the server has refused, and that waits for another process.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    turned_down: TurnedDown,
+    /// The other process is there.
+    pub(super) changed: bool,
+}
+
+impl Waiting {
+    pub(super) fn new(turned_down: TurnedDown) -> Self {
+        Self { turned_down, changed: false }
+    }
+
+    /// The request, to be made to the new process.
+    pub(super) fn request(self) -> Input {
+        let TurnedDown { client, exchange, initialize, .. } = self.turned_down;
+        Input::Request { client, exchange, message: initialize }
+    }
+
+    /// What the first process answered.
+    pub(super) fn answer(self) -> Output {
+        let TurnedDown { client, exchange, answer, .. } = self.turned_down;
+        Output::Answer { client, exchange, message: answer, failed: true }
+    }
+}
+
+impl Session {
+    /// Finds out whether the server only speaks the modern era, and goes on in that era; else the client gets the answer.
+    pub(super) async fn change_era(self: Arc<Self>, certain: bool) {
+        let peer = self.home.turned_down(certain).await;
+        let (now, rules) = (Instant::now(), self.rules());
+        let mut state = self.lock();
+        let Some(waiting) = &mut state.turned_down else {
+            if let Some(peer) = peer {
+                peer.stop();
+            }
+            return;
+        };
+        let client = waiting.turned_down.client;
+        waiting.changed = true;
+        let Some(peer) = peer else {
+            let Some(waiting) = state.turned_down.take() else { return };
+            let reason = OpeningError::Refused(life::refusal(&waiting.turned_down.answer));
+            return self.perform(&mut state, vec![waiting.answer(), Output::Failed(reason)], now);
+        };
+        let lane = ModernLane::new(seed(), self.settings.name.clone(), rules);
+        state.bridge = Bridge::Modern(Box::new(lane));
+        let member = Member { revision: None, capabilities: Map::new(), reachable: true };
+        state.bridge.join(client, Guest::Legacy(member));
+        state.generation += 1;
+        let before = std::mem::replace(&mut state.link, Link::Opening(peer));
+        if let Some(before) = before.peer().map(Peer::clone) {
+            before.stop();
+        }
+        state.opening_until = None;
+        self.greet(&mut state, now);
+        drop(state);
+        self.attach();
+    }
+}
