@@ -5,6 +5,8 @@ use std::io::Write;
 use anyhow::{Result, ensure};
 use memchr::{memchr, memmem};
 
+use crate::session::Era;
+
 /// A `tools/call` of the echo server, the same each time but for its id.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -56,11 +58,13 @@ impl Call {
     }
 
     /// Writes the JSON-RPC request with this id; its id is its progress token, too.
-    pub(crate) fn write(&self, id: u64, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, id: u64, era: Era, out: &mut Vec<u8>) {
         // Writing to memory cannot fail.
         let _ =
             write!(out, r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{{}"#, self.params);
-        if self.notes > 0 {
+        if era == Era::Modern {
+            let _ = write!(out, r#","_meta":{META}"#);
+        } else if self.notes > 0 {
             let _ = write!(out, r#","_meta":{{"progressToken":{id}}}"#);
         }
         out.extend_from_slice(b"}}");
@@ -135,7 +139,10 @@ impl<'a> Answer<'a> {
         let id = memmem::find(&self.start, br#""id":"#).and_then(|at| number(&self.start[at + 5..]));
         ensure!(id == Some(self.id), "the answer to another call than {}: {seen}", self.id);
         ensure!(memmem::find(&self.start, br#""result":"#).is_some(), "not a result: {seen}");
-        ensure!(memmem::find(&self.end, br#""isError":false"#).is_some(), "the result is cut short: {seen}");
+        let whole = memmem::find(&self.end, br#""isError":false"#).is_some();
+        // Behind it stands what a modern result must have.
+        let modern = memmem::find(&self.end, br#""resultType":"complete""#).is_some();
+        ensure!(whole || modern, "the result is cut short: {seen}");
         ensure!(self.length >= self.call.size, "{} bytes of at least {}", self.length, self.call.size);
         ensure!(self.notes == self.call.notes, "{} of {} notes", self.notes, self.call.notes);
         ensure!(!self.disorder, "progress out of order");
@@ -157,5 +164,8 @@ fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }
 
+/// What a request of 2026-07-28 says of itself.
+const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
+
 /// Bytes of each end of a response that are looked at.
-const KEPT: usize = 96;
+const KEPT: usize = 128;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::connection::Connection;
 use crate::memory;
-use crate::session::{Accept, Session};
+use crate::session::{Accept, Era, Session};
 
 /// A server process of this benchmark's own.
 pub(crate) struct Contestant {
@@ -41,6 +41,8 @@ pub(crate) struct Mounts {
     pub(crate) sessions: usize,
     /// What the server takes to start.
     pub(crate) delay: Duration,
+    /// Two more mounts, `legacy` and `modern`, of servers that are said to speak one era only.
+    pub(crate) eras: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ enum Kind {
 
 impl Default for Mounts {
     fn default() -> Self {
-        Self { count: 1, warm: 1, all_warm: false, sessions: 64, delay: Duration::ZERO }
+        Self { count: 1, warm: 1, all_warm: false, sessions: 64, delay: Duration::ZERO, eras: false }
     }
 }
 
@@ -108,6 +110,15 @@ impl Contestant {
             (Kind::Limit, Accept::EventStream) => {
                 Session::bare(self.address, &format!("/events/{number}"), accept, ids).await
             }
+        }
+    }
+
+    /// Opens the session of this number on a mount, for a client of one era.
+    pub(crate) async fn client(&self, mount: &str, era: Era, number: usize) -> Result<Session> {
+        let path = format!("/servers/{mount}/mcp");
+        match era {
+            Era::Legacy => Session::open(self.address, &path, Accept::Both, number as u64).await,
+            Era::Modern => Session::stateless(self.address, &path, number as u64).await,
         }
     }
 
@@ -179,6 +190,11 @@ impl Mounts {
         let mut servers = serde_json::Map::new();
         servers.insert("echo".to_owned(), entry(self.warm));
         servers.extend((1..self.count).map(|number| (format!("other-{number}"), entry(others))));
+        for era in ["legacy", "modern"].into_iter().filter(|_| self.eras) {
+            let mut one = entry(self.warm);
+            one["era"] = json!(era);
+            servers.insert(era.to_owned(), one);
+        }
         Ok(json!({ "mcpServers": servers, "limits": { "processes": 4096, "connections": 8192 } }))
     }
 }

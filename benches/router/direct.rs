@@ -42,7 +42,7 @@ impl Direct {
     /// Makes one call and checks its answer.
     pub(crate) async fn call(&mut self, call: &Call) -> Result<()> {
         let mut request = Vec::new();
-        call.write(1, &mut request);
+        call.write(1, crate::session::Era::Legacy, &mut request);
         request.push(b'\n');
         self.stdin.write_all(&request).await?;
         let mut answer = Answer::new(call, 1);

@@ -74,6 +74,10 @@ fn answer(out: &mut Vec<u8>, id: &str, message: &Message<'_>) -> io::Result<()> 
             r#"{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"{}","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"bench-echo","version":"1"}}}}}}"#,
             params.version
         ),
+        ("server/discover", _) => writeln!(
+            out,
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},"ttlMs":0,"cacheScope":"private"}}}}"#
+        ),
         ("ping", _) => writeln!(out, r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#),
         ("tools/list", _) => writeln!(out, r#"{{"jsonrpc":"2.0","id":{id},"result":{{"tools":[]}}}}"#),
         ("tools/call", "echo") => {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::call::Call;
 use crate::contestant::Contestant;
-use crate::session::{Accept, Session};
+use crate::session::{Accept, Era, Session};
 
 /// The sessions of one contestant that call.
 pub(crate) struct Fleet {
@@ -45,6 +45,15 @@ impl Fleet {
         for some in numbers.chunks(OPENED_AT_ONCE) {
             let opening = some.iter().map(|&number| contestant.session(accept, number));
             fleet.sessions.extend(try_join_all(opening).await?);
+        }
+        Ok(fleet)
+    }
+
+    /// The sessions of clients of one era on a mount.
+    pub(crate) async fn of(contestant: &Contestant, mount: &str, era: Era, clients: usize) -> Result<Self> {
+        let mut fleet = Self { sessions: Vec::with_capacity(clients), tally: Tally::default() };
+        for number in 0..clients {
+            fleet.sessions.push(contestant.client(mount, era, number).await?);
         }
         Ok(fleet)
     }

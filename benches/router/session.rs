@@ -21,6 +21,7 @@ pub(crate) struct Session {
     path: String,
     id: Option<String>,
     next_call: u64,
+    era: Era,
     stream: Option<Connection>,
 }
 
@@ -31,6 +32,15 @@ pub(crate) enum Accept {
     Both,
     /// Event streams alone, so that every answer is one.
     EventStream,
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// A handshake, and a session.
+    Legacy,
+    /// 2026-07-28: every request stands alone.
+    Modern,
 }
 
 impl Session {
@@ -70,8 +80,22 @@ impl Session {
             path: path.to_owned(),
             id: None,
             next_call: number * 1_000_000_000 + 1,
+            era: Era::Legacy,
             stream: None,
         })
+    }
+
+    /// Connects as a client of 2026-07-28, which has no handshake: every request says all that it needs.
+    pub(crate) async fn stateless(address: SocketAddr, path: &str, number: u64) -> Result<Self> {
+        let mut session = Self::bare(address, path, Accept::Both, number).await?;
+        session.era = Era::Modern;
+        session.post = post(address, path, Accept::Both, None);
+        let mirrored = b"mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: echo\r\n";
+        let length = b"content-length: ";
+        session.post.truncate(session.post.len() - length.len());
+        session.post.extend_from_slice(mirrored);
+        session.post.extend_from_slice(length);
+        Ok(session)
     }
 
     /// Makes one call and checks its answer; the time runs from the first byte sent to the last one read.
@@ -80,7 +104,7 @@ impl Session {
         self.next_call += 1;
         let mut body = std::mem::take(&mut self.body);
         body.clear();
-        call.write(id, &mut body);
+        call.write(id, self.era, &mut body);
         let begun = Instant::now();
         let head = self.send(&body).await?;
         self.body = body;

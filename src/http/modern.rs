@@ -68,7 +68,8 @@ fn check(headers: &HeaderMap, message: &Message) -> Result<Claim, RpcError> {
     let claim = Claim::read(message.body());
     let values = |name: &str| headers.get_all(name).iter().map(HeaderValue::as_bytes);
     if let Some(version) = claimed(message.body()) {
-        check_plain(PROTOCOL_VERSION, values(PROTOCOL_VERSION), &version).map_err(mismatch)?;
+        check_plain(PROTOCOL_VERSION, values(PROTOCOL_VERSION), &version)
+            .map_err(|wrong| mismatch(&wrong))?;
     }
     // What a revision that is not known wants in its headers is not known either.
     if let Err(error) = &claim
@@ -76,9 +77,9 @@ fn check(headers: &HeaderMap, message: &Message) -> Result<Claim, RpcError> {
     {
         return claim;
     }
-    check_plain(METHOD, values(METHOD), message.method()).map_err(mismatch)?;
+    check_plain(METHOD, values(METHOD), message.method()).map_err(|wrong| mismatch(&wrong))?;
     let name = check_name(message.method(), message.body(), values(crate::wire::headers::NAME));
-    name.map_err(mismatch)?;
+    name.map_err(|wrong| mismatch(&wrong))?;
     claim
 }
 
@@ -110,10 +111,10 @@ async fn check_parameters(
             Err(wrong) => refuted = Some(wrong),
         }
     }
-    refuted.map_or(Ok(()), |wrong| Err(mismatch(wrong)))
+    refuted.map_or(Ok(()), |wrong| Err(mismatch(&wrong)))
 }
 
-fn mismatch(mismatch: Mismatch) -> RpcError {
+fn mismatch(mismatch: &Mismatch) -> RpcError {
     RpcError::new(Code::HeaderMismatch, mismatch.to_string())
 }
 

@@ -53,23 +53,22 @@ impl Mount {
             (at.elapsed() < holds).then(|| tools.clone())
         };
         let known = fits(&self.catalog.listed());
-        let tools = match known {
-            Some(tools) => tools,
-            None => {
-                let _alone = self.catalog.listing.lock().await;
-                let meanwhile = fits(&self.catalog.listed());
-                match meanwhile {
-                    Some(tools) => tools,
-                    None => {
-                        let listed = tokio::time::timeout(PATIENCE, self.list(claim, principal)).await;
-                        let tools = Arc::new(listed.ok().and_then(Result::ok).unwrap_or_default());
-                        *self.catalog.listed() = Some((Instant::now(), tools.clone()));
-                        tools
-                    }
-                }
-            }
+        let tools = if let Some(tools) = known {
+            tools
+        } else {
+            let _alone = self.catalog.listing.lock().await;
+            // Somebody else may have listed them while this one waited.
+            let meanwhile = fits(&self.catalog.listed());
+            if let Some(tools) = meanwhile { tools } else { self.list_anew(claim, principal).await }
         };
         tools.get(tool).cloned()
+    }
+
+    async fn list_anew(&self, claim: &Claim, principal: &Principal) -> Arc<Tools> {
+        let listed = tokio::time::timeout(PATIENCE, self.list(claim, principal)).await;
+        let tools = Arc::new(listed.ok().and_then(Result::ok).unwrap_or_default());
+        *self.catalog.listed() = Some((Instant::now(), tools.clone()));
+        tools
     }
 
     async fn list(&self, claim: &Claim, principal: &Principal) -> Result<Tools, Unserved> {

@@ -41,8 +41,7 @@ impl Home for Door {
             let mount = mount.upgrade().ok_or_else(gone)?;
             let pool = mount.pool.clone().ok_or_else(gone)?;
             pool.replace().await.map_err(|error| match mount.not_had(&error) {
-                Unserved::Unavailable { error, .. } => error,
-                Unserved::OtherEra(error) => error,
+                Unserved::Unavailable { error, .. } | Unserved::OtherEra(error) => error,
                 Unserved::NoSession | Unserved::TooMuch(_) | Unserved::NoCall => gone(),
             })
         }

@@ -4,7 +4,7 @@
 //! 2026-07-28, basic/versioning: "The era determination is a property of the server, not of an individual request. Clients
 //! SHOULD cache the result [...], re-probing if the cached assumption later fails."
 
-use super::pool::{Pool, PoolError};
+use super::pool::PoolError;
 use super::{Mount, Unserved};
 use crate::config::{CommandSpec, EraSetting};
 use crate::session::{Opening, Session};
@@ -14,14 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex as AsyncMutex;
 
-/// A server that is known to start, and says nothing to the question for so long, is of the legacy era.
+/// A server that says nothing to the question for so long is of the legacy era.
 ///
 /// 2026-07-28, basic/transports/stdio: "The server returns any other error, or does not respond within a reasonable
 /// timeout: the server is legacy."
 const SILENCE: Duration = Duration::from_secs(10);
-
-/// A mount whose pool is full waits so long for the place of the process that was thrown away.
-pub(super) const PLACE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is known of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,9 +87,15 @@ impl Mount {
             Era::Modern => spoken.modern = Some(speaks),
         });
         let now = self.spoken();
-        if now != before {
-            tracing::info!(server = %self.name(), "the server speaks: {}", now.word().unwrap_or("unknown"));
+        if let Some(word) = now.word().filter(|_| now != before) {
+            tracing::info!(server = %self.name(), "the server speaks: {word}");
         }
+    }
+
+    /// A server that will not have `initialize` has said that it only speaks the modern era.
+    pub(super) fn learn_only_modern(&self) {
+        self.learn(Era::Modern, true);
+        self.learn(Era::Legacy, false);
     }
 
     /// What was believed has proved wrong: it is found out anew when it is needed.
@@ -135,25 +138,23 @@ impl Mount {
         let begun = Instant::now();
         let session = Session::shared(peer.clone(), Opening::Modern, false, self.parts_of_probe());
         self.adopt(&session, pass);
-        let patience = match self.spoken().legacy {
-            Some(true) => SILENCE.min(self.spec.start_timeout),
-            _ => self.spec.start_timeout,
-        };
-        let outcome = tokio::time::timeout(patience, session.opened()).await;
+        let outcome = tokio::time::timeout(SILENCE.min(self.spec.start_timeout), session.opened()).await;
         let exit = peer.exit();
         session.close();
-        let modern = match outcome {
-            Ok(Ok(_)) => true,
+        let (modern, sure) = match outcome {
+            Ok(Ok(_)) => (true, true),
             Ok(Err(error)) if error.code == Code::ShuttingDown => return Err(Unserved::shutting_down()),
             // A refusal, or the end of the process, is what a legacy server answers with.
-            Ok(Err(_)) | Err(_) => false,
+            Ok(Err(_)) => (false, true),
+            // One that was never seen to start may only be slow: it is asked again when it has.
+            Err(_) => (false, self.spoken().legacy == Some(true)),
         };
         tracing::debug!(server = %self.name(), modern, ?exit, ms = begun.elapsed().as_millis(), "probed for 2026-07-28");
-        self.learn(Era::Modern, modern);
-        if pool.is_full() {
-            // The client's process needs the place of this one.
-            let _ = tokio::time::timeout(PLACE_WITHIN, peer.gone()).await;
+        if sure {
+            self.learn(Era::Modern, modern);
         }
+        // The client's process may need the place of this one.
+        pool.room().await;
         Ok(if modern { Era::Modern } else { Era::Legacy })
     }
 
@@ -169,8 +170,7 @@ impl Mount {
     /// The server has refused `initialize` as one does that only speaks the modern era: a process for that era, if so.
     pub(super) async fn other_era(&self, certain: bool) -> Option<crate::peer::Peer> {
         if certain {
-            self.learn(Era::Legacy, false);
-            self.learn(Era::Modern, true);
+            self.learn_only_modern();
         } else if self.spec.pool.is_singleton() {
             return None;
         }
@@ -192,12 +192,5 @@ impl Mount {
                 None
             }
         }
-    }
-}
-
-impl Pool {
-    /// Whether nothing more can be started now.
-    pub(super) fn is_full(&self) -> bool {
-        self.free() == 0
     }
 }

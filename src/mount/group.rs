@@ -1,6 +1,5 @@
 //! Shared sessions: clients that may share a process of a kind use it together.
 
-use super::era::PLACE_WITHIN;
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
 use crate::protocol::{Load, Principal};
@@ -119,22 +118,17 @@ impl Mount {
     pub(super) async fn open_shared(&self, kind: &Kind, once: bool) -> Result<Arc<Session>, Unserved> {
         let pool = self.admit()?;
         let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
-        let session = Session::shared(peer.clone(), kind.opening(), once, self.parts());
+        let session = Session::shared(peer, kind.opening(), once, self.parts());
         self.adopt(&session, pass);
         let Err(error) = session.opened().await else { return Ok(session) };
         if error.code == Code::UnsupportedVersion {
             // It speaks the other era, and there is nothing wrong with it.
             match kind.era() {
-                Era::Legacy => {
-                    self.learn(Era::Legacy, false);
-                    self.learn(Era::Modern, true);
-                }
+                Era::Legacy => self.learn_only_modern(),
                 Era::Modern => self.doubt_era(),
             }
-            if pool.is_full() {
-                // Its place is needed for one of the other era.
-                let _ = tokio::time::timeout(PLACE_WITHIN, peer.gone()).await;
-            }
+            // Its place may be needed for one of the other era.
+            pool.room().await;
             return Err(Unserved::OtherEra(error));
         }
         // What a client asked for may be at fault, so the keeper's own handshake decides. A singleton has no keeper's, and

@@ -123,9 +123,12 @@ impl Pool {
         !self.lock().spares.is_empty()
     }
 
-    /// Places for more processes.
-    pub(super) fn free(&self) -> usize {
-        self.slots.available_permits()
+    /// Waits until there is a place for a process, or one stands ready: that of one which was thrown away is free when
+    /// nothing of it runs any more.
+    pub(super) async fn room(&self) {
+        if !self.has_spare() {
+            let _ = tokio::time::timeout(REPLACE_WITHIN, self.slots.acquire()).await;
+        }
     }
 
     /// Starts a spare for a client that will need one in a moment, unless there is one.

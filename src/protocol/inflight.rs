@@ -102,6 +102,10 @@ pub(super) struct Inflight {
     sent: u64,
     /// The server has answered a later request before an earlier one.
     overtaken: bool,
+    /// Requests that have ended without the server, and until when what it says may still be about them.
+    late: Vec<(Flight, Instant)>,
+    /// The client that stands for many: one of its requests is not as good as another.
+    pub(super) many: Option<ClientKey>,
 }
 
 impl Inflight {
@@ -173,7 +177,7 @@ impl Inflight {
 
     /// The only request in flight that its client still wants, with the id that the server knows it by.
     ///
-    /// There is none while the server may still work on what another client has cancelled.
+    /// There is none while the server may still work on what another client has cancelled, or has waited for in vain.
     pub(super) fn only(&self) -> Option<(&str, &Flight)> {
         self.only_of(|flight| !flight.lasts())
     }
@@ -183,8 +187,23 @@ impl Inflight {
         let flights = || self.flights.iter().filter(|(_, flight)| which(flight));
         let mut wanted = flights().filter(|(_, flight)| flight.cancelled.is_none());
         let (id, only) = wanted.next()?;
-        let alone = wanted.next().is_none() && flights().all(|(_, other)| other.client == only.client);
-        alone.then_some((id, only))
+        let same = |other: &Flight| other.client == only.client && self.many != Some(only.client);
+        let mut unwanted =
+            flights().filter(|(_, flight)| flight.cancelled.is_some()).map(|(_, flight)| flight);
+        let mut late = self.late().filter(|flight| which(flight));
+        (wanted.next().is_none() && unwanted.all(same) && late.all(same)).then_some((id, only))
+    }
+
+    /// A request has ended without the server, which may not know that yet.
+    pub(super) fn linger(&mut self, flight: Flight, now: Instant) {
+        if !flight.lasts() {
+            self.late.push((flight, now + CANCELLED_GRACE));
+        }
+    }
+
+    /// Requests that have ended without the server, and that what it says may still be about.
+    pub(super) fn late(&self) -> impl Iterator<Item = &Flight> {
+        self.late.iter().map(|(flight, _)| flight)
     }
 
     /// The request that waits at `exchange`, with the id that the server knows it by.
@@ -249,8 +268,12 @@ impl Inflight {
 
     /// Ends what is overdue, and does what is to be done about it.
     pub(super) fn tick(&mut self, now: Instant, rules: Rules, out: &mut Vec<Output>) {
+        self.late.retain(|(_, until)| now < *until);
         for (id, flight, why) in self.overdue(now) {
             overdue(&id, &flight, &why, rules, out);
+            if why == Overdue::TimedOut {
+                self.linger(flight, now);
+            }
         }
     }
 

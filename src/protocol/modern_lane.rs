@@ -62,9 +62,10 @@ impl ModernLane {
             },
             Input::Gone(client) => {
                 let error = RpcError::new(Code::RequestCancelled, "the session has ended");
-                if let Some(mut guest) = self.guests.remove(&client) {
-                    guest.end(&error, out);
-                }
+                let Some(mut guest) = self.guests.remove(&client) else {
+                    return self.base(Input::Gone(client), now, out);
+                };
+                guest.end(&error, out);
                 let mut said = Vec::new();
                 self.modern.handle(Input::Gone(client), now, &mut said);
                 out.extend(said.into_iter().filter(|output| !matches!(output, Output::Forget { .. })));

@@ -180,7 +180,8 @@ impl Straight {
         let flight = find(message.body(), &["progressToken"]).and_then(|token| self.inflight.by_token(token));
         // Progress of what is over is news, but must not turn another call's answer into an event stream.
         let Some(flight) = flight else { return Addressee::Announcement };
-        flight.deadline = self.rules.timeout.map(|timeout| now + timeout);
+        // A clock that is stopped stays so.
+        flight.deadline = flight.deadline.and(self.rules.timeout).map(|timeout| now + timeout);
         Addressee::Exchange(flight.exchange)
     }
 

@@ -7,6 +7,7 @@
 pub(crate) mod client;
 pub(crate) mod events;
 pub(crate) mod mcp;
+pub(crate) mod modern;
 pub(crate) mod process;
 pub(crate) mod puppet;
 pub(crate) mod raw;

@@ -14,6 +14,9 @@ The params of a message, or the arguments of a call, may tell it, and are follow
 
 A request that is told nothing is answered: `received` with every line that came so far, anything else
 with an empty result. The first argument, if there is one, is JSON that is followed before anything is read.
+
+A puppet speaks the legacy era. With `modern: true` in that first argument it speaks 2026-07-28 alone, with
+`modern: "shy"` the same, but it refuses `initialize` as an unknown method; its subscriptions last until they are cancelled.
 """
 
 import json
@@ -22,6 +25,9 @@ import select
 import sys
 
 CAPABILITIES = {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}}
+
+REGION = {"type": "string", "x-mcp-header": "Region"}
+TOOLS = [{"name": "query", "inputSchema": {"type": "object", "properties": {"region": REGION}}}]
 
 ORDERS = {"say", "mutter", "fill", "nest", "flood", "answer", "close_stdout", "deaf", "exit"}
 
@@ -62,7 +68,35 @@ def obey(told, message):
         os._exit(told["exit"])
 
 
+def refuse(message, code, text, **data):
+    error = {"code": code, "message": text} | ({"data": data} if data else {})
+    line({"id": message["id"], "error": error})
+
+
+def answer_modern(message, received, how):
+    method, id = message["method"], message["id"]
+    if method == "initialize":
+        if how == "shy":
+            return refuse(message, -32601, "no such method")
+        return refuse(message, -32022, "only 2026-07-28", supported=["2026-07-28"], requested="?")
+    if method == "subscriptions/listen":
+        key = "io.modelcontextprotocol/subscriptionId"
+        params = {"_meta": {key: id}, "notifications": message["params"]["notifications"]}
+        return line({"method": "notifications/subscriptions/acknowledged", "params": params})
+    result = {"resultType": "complete"}
+    if method == "server/discover":
+        capabilities = {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}}
+        result |= {"supportedVersions": ["2026-07-28"], "capabilities": capabilities, "ttlMs": 0, "cacheScope": "private"}
+    elif method == "tools/list":
+        result |= {"tools": TOOLS, "ttlMs": 0, "cacheScope": "private"}
+    elif method == "received":
+        result |= {"lines": received}
+    line({"id": id, "result": result})
+
+
 def answer(message, received):
+    if message["method"] == "tools/list":
+        return {"tools": TOOLS}
     if message["method"] == "initialize":
         version = message["params"]["protocolVersion"]
         return {"protocolVersion": version, "capabilities": CAPABILITIES, "serverInfo": {"name": "puppet", "version": "1"}}
@@ -70,8 +104,8 @@ def answer(message, received):
 
 
 def main():
-    if len(sys.argv) > 1:
-        obey(json.loads(sys.argv[1]), {})
+    first = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    obey(first, {})
     received = []
     for text in sys.stdin.buffer:
         text = text.decode("utf-8", "surrogatepass").rstrip("\n")
@@ -83,6 +117,8 @@ def main():
         told = params.get("arguments", params)
         if isinstance(told, dict) and ORDERS & told.keys():
             obey(told, message)
+        elif "method" in message and "id" in message and first.get("modern"):
+            answer_modern(message, received, first["modern"])
         elif "method" in message and "id" in message:
             line({"id": message["id"], "result": answer(message, received)})
 

@@ -1,6 +1,7 @@
 //! The measures, one module each: what design and README promise, in figures.
 
 mod calls;
+mod eras;
 mod growth;
 mod large;
 mod memory;
@@ -23,6 +24,8 @@ pub(crate) enum Measure {
     Calls,
     /// Calls per second, answers as event streams
     Streams,
+    /// Calls per second across the eras, beside those within one
+    Eras,
     /// Time to the first result of a new session, when the server is slow to start
     Start,
     /// Sessions opened, used and closed per second
@@ -43,6 +46,7 @@ impl Measure {
         match self {
             Self::Calls => calls::json(lab).await,
             Self::Streams => calls::streams(lab).await,
+            Self::Eras => eras::take(lab).await,
             Self::Start => start::take(lab).await,
             Self::Sessions => sessions::take(lab).await,
             Self::Large => large::take(lab).await,

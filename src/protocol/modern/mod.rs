@@ -8,12 +8,12 @@ mod server;
 mod tests;
 
 use super::handshake::{Opened, discover};
-use super::inflight::{Effect, Flight, Inflight, Listening, cancelled, id_in_use, may_ask};
+use super::inflight::{Effect, Flight, Inflight, Listening, answer, cancelled, id_in_use, may_ask};
 use super::level::Level;
 use super::{ClientKey, ExchangeKey, Input, Load, Output, Rules};
 use crate::wire::claim::{LOG_LEVEL, SUBSCRIPTION_ID};
 use crate::wire::meta::{find, progress_token};
-use crate::wire::{Message, RpcError};
+use crate::wire::{Code, Message, RpcError};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -29,12 +29,22 @@ pub struct Modern {
     seed: u64,
     opening: Option<Box<str>>,
     opened: Option<Opened>,
+    /// The process is gone, and no other has said what it is.
+    down: bool,
 }
 
 impl Modern {
     /// A bridge for one process. `seed` must be random.
     pub fn new(seed: u64, rules: Rules) -> Self {
-        Self { rules, inflight: Inflight::default(), minted: 0, seed, opening: None, opened: None }
+        Self {
+            rules,
+            inflight: Inflight::default(),
+            minted: 0,
+            seed,
+            opening: None,
+            opened: None,
+            down: false,
+        }
     }
 
     /// Asks a new process what it is.
@@ -52,7 +62,7 @@ impl Modern {
             }
             Input::Notice { message, .. } => self.notice(&message, out),
             Input::Cancel { client, exchange } => {
-                self.give_up(|flight| flight.client == client && flight.exchange == exchange, out);
+                self.give_up(|flight| flight.client == client && flight.exchange == exchange, now, out);
             }
             Input::Server(message) => self.server(&message, now, out),
             Input::Unreadable { id, error } => self.inflight.unreadable(id.as_deref(), &error, out),
@@ -61,6 +71,7 @@ impl Modern {
             }
             Input::Exited(error) => {
                 self.opening = None;
+                self.down = true;
                 // Subscriptions go on with the next process.
                 self.inflight.fail(|flight| !flight.lasts(), &error, out);
             }
@@ -69,7 +80,7 @@ impl Modern {
                 self.inflight.fail(|_| true, &error, out);
             }
             Input::Drain => self.end_subscriptions(out),
-            Input::Gone(client) => self.give_up(|flight| flight.client == client, out),
+            Input::Gone(client) => self.give_up(|flight| flight.client == client, now, out),
             Input::Tick => self.inflight.tick(now, self.rules, out),
         }
     }
@@ -113,8 +124,15 @@ impl Modern {
             may_ask: may_ask(message.method()),
             ..Flight::new(client, exchange, id)
         };
+        if self.down && !lasts {
+            let error = RpcError::new(Code::ServerExited, "the server is being restarted: call again");
+            return answer(&flight, &error, out);
+        }
         let line = self.take_off(flight, message, now);
-        out.push(Output::Request { exchange, line });
+        // The next process hears of a subscription once it is there.
+        if !self.down {
+            out.push(Output::Request { exchange, line });
+        }
     }
 
     /// Gives a request an id and a token of its own; what is to be written is returned.
@@ -140,10 +158,11 @@ impl Modern {
     ///
     /// 2026-07-28, basic/transports/stdio: "To cancel an in-flight request, the client MUST send a
     /// `notifications/cancelled` notification referencing the request's ID."
-    fn give_up(&mut self, which: impl Fn(&Flight) -> bool, out: &mut Vec<Output>) {
+    fn give_up(&mut self, which: impl Fn(&Flight) -> bool, now: Instant, out: &mut Vec<Output>) {
         for (minted, flight) in self.inflight.drain(which) {
             out.push(Output::ToServer(cancelled(&minted, "the client does not wait for it any more")));
             out.push(Output::Forget { client: flight.client, exchange: flight.exchange });
+            self.inflight.linger(flight, now);
         }
     }
 

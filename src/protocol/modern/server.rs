@@ -56,6 +56,7 @@ impl Modern {
             Ok(opened) => opened,
             Err(error) => return out.push(Output::Failed(error)),
         };
+        self.down = false;
         let again = self.opened.replace(opened.clone()).is_some();
         if !again {
             return out.push(Output::Opened(Box::new(opened)));
@@ -123,7 +124,8 @@ impl Modern {
         let Some((written, flight)) = found else {
             return out.push(Output::Dropped(Dropped::Unattributable));
         };
-        flight.deadline = self.rules.timeout.map(|timeout| now + timeout);
+        // A clock that is stopped stays so.
+        flight.deadline = flight.deadline.and(self.rules.timeout).map(|timeout| now + timeout);
         let original = flight.token.as_ref().map_or(written, |(_, original)| original);
         out.push(Output::ToClient {
             client: flight.client,
@@ -144,7 +146,8 @@ impl Modern {
         }
     }
 
-    /// A log line names no request. It belongs to the only one that asked for lines like it.
+    /// A log line names no request. It belongs to the only one that asked for lines like it, unless it may be about another
+    /// client's that was given up a moment ago.
     ///
     /// 2026-07-28, server/utilities/logging: "The server MUST NOT emit `notifications/message` for a request that does not
     /// include this field."
@@ -154,12 +157,16 @@ impl Modern {
             |flight: &Flight| flight.level.is_some_and(|wanted| level.is_none_or(|level| level >= wanted));
         let mut asked = self.inflight.iter().map(|(_, flight)| flight).filter(|flight| wants(flight));
         match (asked.next(), asked.next()) {
-            (Some(flight), None) => out.push(Output::ToClient {
-                client: flight.client,
-                to: Addressee::Exchange(flight.exchange),
-                message: message.raw().clone(),
-                class: Class::Passing,
-            }),
+            (Some(flight), None)
+                if self.inflight.late().all(|late| late.client == flight.client || !wants(late)) =>
+            {
+                out.push(Output::ToClient {
+                    client: flight.client,
+                    to: Addressee::Exchange(flight.exchange),
+                    message: message.raw().clone(),
+                    class: Class::Passing,
+                });
+            }
             _ => out.push(Output::Dropped(Dropped::Unattributable)),
         }
     }

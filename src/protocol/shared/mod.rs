@@ -87,6 +87,7 @@ impl Shared {
     /// whoever lets it in sees to it that there is one of them at a time.
     pub(super) fn join_visitors(&mut self, client: ClientKey, member: Member) {
         self.visitors = Some(client);
+        self.inflight.many = Some(client);
         self.members.join(client, member);
     }
 

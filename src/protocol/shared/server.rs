@@ -112,7 +112,10 @@ impl Shared {
         }
         let visitors = self.visitors.and_then(|client| Some((client, self.members.member(client)?)));
         if let Some((client, _)) = visitors.filter(|(_, member)| {
-            method == "roots/list" && member.capabilities.contains_key("roots") && self.inflight.len() == 0
+            method == "roots/list"
+                && member.capabilities.contains_key("roots")
+                && self.inflight.len() == 0
+                && self.questions.len() < MOST_QUESTIONS
         }) {
             // Some servers ask as soon as they are opened. A modern client says its roots only within a call: the next one.
             self.questions.insert(id.into(), Asked { client, exchange: NO_EXCHANGE });
@@ -152,7 +155,8 @@ impl Shared {
         let Some((written, flight)) = found else {
             return out.push(Output::Dropped(Dropped::Unattributable));
         };
-        flight.deadline = self.rules.timeout.map(|timeout| now + timeout);
+        // A clock that is stopped stays so.
+        flight.deadline = flight.deadline.and(self.rules.timeout).map(|timeout| now + timeout);
         let original = flight.token.as_ref().map_or(written, |(_, original)| original);
         out.push(Output::ToClient {
             client: flight.client,
