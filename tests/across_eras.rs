@@ -123,9 +123,8 @@ async fn questions_of_a_modern_server_are_put_to_a_legacy_client_and_its_answers
             "params": { "mode": "form", "message": "who?", "requestedSchema": { "type": "object", "properties": {} } } } } });
     let mut events = client.events_only().call(9, "puppet", json!({ "answer": asked })).await.events();
     let question = loop {
-        match events.next().await.expect("a question").message() {
-            Some(question) => break question,
-            None => {}
+        if let Some(question) = events.next().await.expect("a question").message() {
+            break question;
         }
     };
     assert_eq!(
@@ -234,10 +233,9 @@ async fn a_slow_call_of_a_server_that_does_one_thing_at_a_time_blocks_no_other()
     router.settled("serial", 1).await;
     let modern = Modern::at(router.mcp("serial"));
     modern.call("warm", "quick", json!({})).await.outcome().await;
-    let slow = tokio::spawn({
-        let modern = modern.clone();
-        async move { modern.call("s", "slow", json!({})).await.outcome().await }
-    });
+    let mut tasks = tokio::task::JoinSet::new();
+    let caller = modern.clone();
+    tasks.spawn(async move { caller.call("s", "slow", json!({})).await.outcome().await });
     router.until("serial", "busy", |mount| mount["in_flight"] == 1).await;
     // Once it has been silent for a while, others are served elsewhere.
     eventually("another process serves", async || {
@@ -246,9 +244,10 @@ async fn a_slow_call_of_a_server_that_does_one_thing_at_a_time_blocks_no_other()
         quick.await.ok().map(|_| ())
     })
     .await;
-    assert!(!slow.is_finished());
+    assert!(tasks.try_join_next().is_none(), "the slow call goes on");
     std::fs::write(router.path("go"), "").expect("the directory is there");
-    assert_eq!(within("the slow call ends", slow).await.expect("no panic")["id"], "s");
+    let slow = within("the slow call ends", tasks.join_next()).await.expect("it was made");
+    assert_eq!(slow.expect("no panic")["id"], "s");
 }
 
 #[tokio::test]

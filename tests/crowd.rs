@@ -9,6 +9,7 @@ use futures::future::{join, join_all};
 use serde_json::{Value, json};
 use support::client::{Client, code, text};
 use support::eventually;
+use support::modern::Modern;
 use support::process::{descendants, descriptors, kill, resident_kib};
 use support::router::{Router, demo, pids, with};
 
@@ -47,6 +48,70 @@ async fn sessions_that_come_and_go_leave_no_memory_behind() {
     let grown = resident_kib(router.pid()).saturating_sub(before);
     // What an idle session needs, kept three hundred times, would be far more.
     assert!(grown < 4 * 1024, "{grown} KiB");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_modern_clients_share_few_processes_of_a_legacy_server_and_no_reply_crosses() {
+    let max = 4;
+    let router = Router::mounting(json!({ "a": with(demo(), &json!({ "pool": { "max": max } })) })).await;
+    let most = std::sync::atomic::AtomicUsize::new(0);
+    let rounds = 5;
+    let calls = join_all((0..2 * CLIENTS).map(|who| {
+        let modern = Modern::at(router.mcp("a"));
+        async move {
+            for round in 0..rounds {
+                // All ids are the same, and so are the progress tokens.
+                let said = format!("{who}/{round}");
+                let params =
+                    json!({ "name": "echo", "arguments": { "text": said }, "_meta": { "progressToken": 1 } });
+                let outcome = modern.request(1, "tools/call", params).await.outcome().await;
+                assert_eq!(
+                    (&outcome["id"], &outcome["result"]["content"][0]["text"]),
+                    (&json!(1), &json!(said))
+                );
+            }
+        }
+    }));
+    let watch = async {
+        let all = (2 * CLIENTS * rounds) as u64;
+        router
+            .until("a", "done", |mount| {
+                most.fetch_max(pids(mount).len(), std::sync::atomic::Ordering::Relaxed);
+                mount["requests"].as_u64().is_some_and(|count| count >= all)
+            })
+            .await
+    };
+    let (_, mount) = join(calls, watch).await;
+    assert_eq!(mount["errors"], 0, "{mount}");
+    assert!(most.into_inner() <= max, "more processes than the pool allows");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_modern_clients_that_can_be_asked_take_turns() {
+    let max = 4;
+    let router = Router::mounting(json!({ "a": with(demo(), &json!({ "pool": { "max": max } })) })).await;
+    let asking = (0..2 * CLIENTS).map(|who| {
+        let modern = Modern::asked(router.mcp("a"));
+        async move {
+            let call = ("ask", json!({ "question": format!("who is {who}?") }));
+            let asked = modern.call(1, call.0, call.1.clone()).await.outcome().await;
+            let Some(requests) = asked["result"]["inputRequests"].as_object() else {
+                // Whoever has waited too long is told so, and nothing worse.
+                assert_eq!(asked["error"]["code"], -31004, "{asked}");
+                return 0;
+            };
+            let (key, question) = requests.iter().next().expect("a question");
+            assert_eq!(question["params"]["message"], call.1["question"]);
+            let parked = (key.clone(), asked["result"]["requestState"].clone());
+            let answer = json!({ "action": "accept", "content": { "answer": who.to_string() } });
+            let outcome = modern.come_back(2, call, &parked, answer).await.outcome().await;
+            assert_eq!(outcome["result"]["content"][0]["text"], format!("The user answered: {who}"));
+            1
+        }
+    });
+    let served: usize = join_all(asking).await.into_iter().sum();
+    assert_eq!(served, 2 * CLIENTS, "each takes a moment, so each has its turn");
+    assert!(pids(&router.mount("a").await).len() <= max);
 }
 
 async fn come_and_go(router: &Router) {

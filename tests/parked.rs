@@ -156,7 +156,9 @@ async fn a_call_whose_process_dies_while_it_is_parked_is_lost_and_never_run_agai
     let ask = question("name?");
     let parked = modern.parked(1, ask.0, ask.1.clone()).await;
     let before = pids(&router.mount("demo").await);
-    before.iter().for_each(|pid| support::process::signal(*pid, rustix::process::Signal::KILL));
+    for pid in &before {
+        support::process::signal(*pid, rustix::process::Signal::KILL);
+    }
     router
         .until("demo", "without that process", |mount| pids(mount).iter().all(|pid| !before.contains(pid)))
         .await;

@@ -1,7 +1,6 @@
 //! A client whose server speaks only the other era: its process is replaced, and its bridge, before it notices.
 
 use super::{Bridge, Link, ModernLane, Session, life, seed};
-use crate::peer::Peer;
 use crate::protocol::{Guest, Input, Member, OpeningError, Output, TurnedDown};
 use serde_json::Map;
 use std::sync::Arc;
@@ -58,7 +57,7 @@ impl Session {
         state.bridge.join(client, Guest::Legacy(member));
         state.generation += 1;
         let before = std::mem::replace(&mut state.link, Link::Opening(peer));
-        if let Some(before) = before.peer().map(Peer::clone) {
+        if let Some(before) = before.peer().cloned() {
             before.stop();
         }
         state.opening_until = None;

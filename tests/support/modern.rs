@@ -1,7 +1,5 @@
 //! A lean client of 2026-07-28: each request says all that it needs, in its body and in its headers.
 
-#![expect(clippy::needless_pass_by_value, reason = "a story writes its JSON where it is needed")]
-
 use serde_json::{Value, json};
 
 use super::mcp::{Answer, Client};
