@@ -4,7 +4,7 @@ use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
 use crate::protocol::{Load, Principal};
 use crate::session::{Opening, Session};
-use crate::wire::{Code, Era, Revision};
+use crate::wire::{Code, Era, Revision, RpcError};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,15 +121,23 @@ impl Mount {
         let session = Session::shared(peer, kind.opening(), once, self.parts());
         self.adopt(&session, pass);
         let Err(error) = session.opened().await else { return Ok(session) };
+        let unserved = self.not_opened(kind.era(), error);
+        if matches!(unserved, Unserved::OtherEra(_)) {
+            // Its place may be needed for one of the other era.
+            pool.room().await;
+        }
+        Err(unserved)
+    }
+
+    /// What a client is told whose process did not open in this era.
+    pub(super) fn not_opened(&self, era: Era, error: RpcError) -> Unserved {
         if error.code == Code::UnsupportedVersion {
             // It speaks the other era, and there is nothing wrong with it.
-            match kind.era() {
+            match era {
                 Era::Legacy => self.learn_only_modern(),
                 Era::Modern => self.doubt_era(),
             }
-            // Its place may be needed for one of the other era.
-            pool.room().await;
-            return Err(Unserved::OtherEra(error));
+            return Unserved::OtherEra(error);
         }
         // What a client asked for may be at fault, so the keeper's own handshake decides. A singleton has no keeper's, and
         // asks for nothing.
@@ -139,7 +147,7 @@ impl Mount {
             self.doubt.notify_one();
             RETRY_FULL
         };
-        Err(Unserved::Unavailable { error, retry_after })
+        Unserved::Unavailable { error, retry_after }
     }
 }
 

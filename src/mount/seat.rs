@@ -4,7 +4,7 @@ use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
 use crate::config::PoolMode;
 use crate::session::{Client, EventStream, Session, SessionId, StreamReader, Transport};
-use crate::wire::Message;
+use crate::wire::{Era, Message};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -107,12 +107,34 @@ impl Mount {
     }
 
     async fn open_dedicated(&self, id: SessionId, transport: Transport) -> Result<Arc<Client>, Unserved> {
+        if self.era_for(Era::Legacy).await? == Era::Modern {
+            match self.open_across(id.clone(), transport.clone()).await {
+                // It was believed to speak the other era only, and does not: its own may do.
+                Err(Unserved::OtherEra(_)) if self.spoken().legacy != Some(false) => {}
+                opened => return opened,
+            }
+        }
         let pool = self.admit()?;
         let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
         // Over HTTP+SSE nothing is said to the process before the client posts.
         let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
         let client = Session::dedicated(peer, id.clone(), transport, self.parts());
         self.adopt(client.session(), pass);
+        self.seat(id, Seat::Taken(client.clone()));
+        Ok(client)
+    }
+}
+
+impl Mount {
+    /// Opens a session with a server that only speaks the modern era.
+    async fn open_across(&self, id: SessionId, transport: Transport) -> Result<Arc<Client>, Unserved> {
+        let pool = self.admit()?;
+        let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
+        let client = Session::dedicated_across(peer, id.clone(), transport, self.parts());
+        self.adopt(client.session(), pass);
+        if let Err(error) = client.session().opened().await {
+            return Err(self.not_opened(Era::Modern, error));
+        }
         self.seat(id, Seat::Taken(client.clone()));
         Ok(client)
     }

@@ -1,7 +1,7 @@
 //! A client whose server speaks only the other era: its process is replaced, and its bridge, before it notices.
 
-use super::{Bridge, Link, ModernLane, Session, life, seed};
-use crate::protocol::{Guest, Input, Member, OpeningError, Output, TurnedDown};
+use super::{Bridge, Link, Session, life, seed};
+use crate::protocol::{Guest, Input, Member, ModernLane, OpeningError, Output, Rules, TurnedDown};
 use serde_json::Map;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +12,16 @@ pub(super) struct Waiting {
     turned_down: TurnedDown,
     /// The other process is there.
     pub(super) changed: bool,
+}
+
+/// The bridge before a process of the modern era.
+pub(super) fn lane(name: &Arc<str>, rules: Rules) -> Bridge {
+    Bridge::Modern(Box::new(ModernLane::new(seed(), name.clone(), rules)))
+}
+
+/// A legacy client with a session, of which nothing is known before its `initialize`.
+pub(super) fn guest() -> Guest {
+    Guest::Legacy(Member { revision: None, capabilities: Map::new(), reachable: true })
 }
 
 impl Waiting {
@@ -51,10 +61,8 @@ impl Session {
             let reason = OpeningError::Refused(life::refusal(&waiting.turned_down.answer));
             return self.perform(&mut state, vec![waiting.answer(), Output::Failed(reason)], now);
         };
-        let lane = ModernLane::new(seed(), self.settings.name.clone(), rules);
-        state.bridge = Bridge::Modern(Box::new(lane));
-        let member = Member { revision: None, capabilities: Map::new(), reachable: true };
-        state.bridge.join(client, Guest::Legacy(member));
+        state.bridge = lane(&self.settings.name, rules);
+        state.bridge.join(client, guest());
         state.generation += 1;
         let before = std::mem::replace(&mut state.link, Link::Opening(peer));
         if let Some(before) = before.peer().cloned() {

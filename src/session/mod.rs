@@ -18,9 +18,7 @@ mod streams;
 mod tally;
 
 use crate::peer::{Exit, Mask, Peer};
-use crate::protocol::{
-    Bridge, ClientKey, Guest, Input, LegacyLane, Load, ModernLane, Opened, Output, Secrets, Straight,
-};
+use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Load, Opened, Output, Secrets, Straight};
 use crate::wire::{Revision, RpcError};
 use futures::future::BoxFuture;
 use interaction::Interactions;
@@ -151,6 +149,16 @@ impl Session {
         client
     }
 
+    /// The same before a server that only speaks the modern era: the router opens the process, and answers the handshake.
+    pub fn dedicated_across(peer: Peer, id: SessionId, transport: Transport, make: Parts) -> Arc<Client> {
+        let lane = era::lane(&make.settings.name, make.rules(matches!(transport, Transport::Streamable)));
+        let session = Self::new(peer, lane, true, make);
+        let client = session.enrol(id, transport, Some(era::guest()), None);
+        session.attach();
+        session.greet(&mut session.lock(), Instant::now());
+        client
+    }
+
     /// A session for many clients; the router opens the process.
     pub fn shared(peer: Peer, opening: Opening, once: bool, make: Parts) -> Arc<Self> {
         let rules = make.rules(true);
@@ -160,9 +168,7 @@ impl Session {
                 let lane = LegacyLane::new(revision, capabilities, visited, seed(), secrets, rules);
                 Bridge::Legacy(Box::new(lane))
             }
-            Opening::Modern => {
-                Bridge::Modern(Box::new(ModernLane::new(seed(), make.settings.name.clone(), rules)))
-            }
+            Opening::Modern => era::lane(&make.settings.name, rules),
         };
         let session = Self::new(peer, bridge, false, make);
         session.attach();
