@@ -1,6 +1,7 @@
 //! Python and Node programs that tests need, installed once under the target directory.
 //!
-//! What is installed is pinned in `tests/interop/requirements-*.txt` and `tests/interop/package.json`.
+//! What is installed is pinned in `tests/interop/requirements-*.txt`, `tests/interop/package.json` and
+//! `tests/conformance/package.json`.
 //! Test processes that run side by side wait for each other on a lock file; a stamp remembers what was
 //! installed, so that only a changed pin or another interpreter installs again.
 
@@ -38,17 +39,27 @@ pub(crate) fn python_environment(name: &str) -> Result<PathBuf, Missing> {
 /// The folder with the `node_modules` of `tests/interop/package.json`; the scripts beside that file are
 /// in its `scripts`, where they find these modules.
 pub(crate) fn node_environment() -> Result<PathBuf, Missing> {
-    let package = recipes().join("package.json");
+    node_packages("node", &recipes())
+}
+
+/// The interpreter itself: what is found as `python3` may be a script that looks for it on every start.
+pub(crate) fn python() -> Result<String, Missing> {
+    output("python3", ["-c", "import sys; print(sys.executable)"], "install Python 3.10 or newer")
+}
+
+/// The folder with the `node_modules` of the `package.json` in `recipe`, called `name` among those of other recipes.
+pub(crate) fn node_packages(name: &str, recipe: &Path) -> Result<PathBuf, Missing> {
+    let package = recipe.join("package.json");
     let version = output("node", ["--version"], "install Node 20 or newer")?;
     let major: u32 =
         version.trim_start_matches('v').split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
     if major < 20 {
         return Err(Missing(format!("node is {version}: install Node 20 or newer")));
     }
-    install("node", &version, &package, |folder| {
+    install(name, &version, &package, |folder| {
         fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
         fs::copy(&package, folder.join("package.json")).map_err(|error| unusable(&error))?;
-        std::os::unix::fs::symlink(recipes(), folder.join("scripts")).map_err(|error| unusable(&error))?;
+        std::os::unix::fs::symlink(recipe, folder.join("scripts")).map_err(|error| unusable(&error))?;
         let npm = ["install", "--silent", "--no-audit", "--no-fund", "--fetch-retries=2", "--prefix"];
         let arguments = npm.map(OsStr::new).into_iter().chain([folder.as_os_str()]);
         output("npm", arguments, "the npm registry must be reachable").map(drop)
