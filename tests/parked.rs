@@ -60,6 +60,9 @@ async fn what_does_not_fit_the_parked_call_is_refused_and_the_call_stays_parked(
     assert_eq!(code(question("other?"), parked.clone(), ACCEPT("x")).await, lost, "another call");
     assert_eq!(code(("echo", ask.1.clone()), parked.clone(), ACCEPT("x")).await, lost, "another tool");
     assert_eq!(code(ask.clone(), (key.clone(), json!("1.00")), ACCEPT("x")).await, lost, "a made-up state");
+    let changed =
+        Modern::at(router.mcp("demo")).come_back("r", ask.clone(), &parked, ACCEPT("x")).await.json().await;
+    assert_eq!(changed["error"]["data"]["reason"], lost.1, "a client that can be asked nothing any more");
     let malformed = code(ask.clone(), parked.clone(), json!("yes")).await;
     assert_eq!(malformed, (json!(-32602), Value::Null), "an answer that is none");
     // Without an answer it is asked again, under another state.

@@ -60,10 +60,10 @@ pub(super) fn refuse_modern_batch(payload: &Payload) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a message is one that only a modern client sends. `initialize` never is, whatever it claims.
+/// Whether a message is one that only a modern client sends.
 pub(super) fn names_modern(message: &Message) -> bool {
     match message.method() {
-        "" | "initialize" => false,
+        "" => false,
         "server/discover" => true,
         _ => claim::is_claimed(message.body()),
     }

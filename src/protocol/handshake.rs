@@ -72,6 +72,12 @@ pub fn own_meta() -> Value {
     })
 }
 
+/// The versions that clients may speak at one URL, the newest first, as a JSON array.
+pub fn every_version() -> String {
+    let versions: Vec<_> = Revision::ALL.iter().rev().map(|revision| revision.as_str()).collect();
+    json!(versions).to_string()
+}
+
 /// Whether the error that a server answered to `initialize` may mean that it only speaks the modern era; if so, whether
 /// that is certain.
 ///

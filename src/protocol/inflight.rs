@@ -1,10 +1,12 @@
 //! The requests in flight towards a server, found by the id and the progress token that the server knows them by.
 
 use super::level::Level;
+use super::stage::is_own;
 use super::{CANCELLED_GRACE, ClientKey, Dropped, ExchangeKey, Load, Output, Rules};
 use crate::wire::meta::find_string;
 use crate::wire::{Code, Message, RpcError};
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -49,6 +51,11 @@ impl Flight {
         }
     }
 
+    /// Whether the server may say something because of it that is for its client.
+    fn is_a_clients(&self) -> bool {
+        !self.lasts() && !is_own(self.exchange)
+    }
+
     /// Whether it is a subscription, which is answered only when it ends.
     pub(super) fn lasts(&self) -> bool {
         matches!(self.effect, Effect::Listen(_))
@@ -62,6 +69,24 @@ pub fn may_ask(method: &str) -> bool {
     matches!(method, "tools/call" | "prompts/get" | "resources/read")
 }
 
+/// Whether a client that has declared `capabilities` can be asked this.
+pub(super) fn can_be_asked(capabilities: &Map<String, Value>, method: &str, params: &str) -> bool {
+    let has = |name: &str| capabilities.get(name);
+    match method {
+        "roots/list" => has("roots").is_some(),
+        "sampling/createMessage" => has("sampling").is_some(),
+        "elicitation/create" => has("elicitation").is_some_and(|declared| {
+            let by_url = find_string(params, &["mode"]).as_deref() == Some("url");
+            let url = declared.get("url").is_some();
+            // 2025-11-25, client/elicitation: "an empty capabilities object is equivalent to declaring support for `form`
+            // mode only".
+            let form = declared.get("form").is_some() || !url;
+            if by_url { url } else { form }
+        }),
+        _ => false,
+    }
+}
+
 /// What the session remembers once a request has succeeded, to be able to repeat it to a new process.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
@@ -70,6 +95,8 @@ pub(super) enum Effect {
     SetLevel(Box<str>),
     Subscribe(Box<str>),
     Unsubscribe(Box<str>),
+    /// The answer tells what the server speaks.
+    Discover,
     /// A subscription of the modern era, which lasts.
     Listen(Box<Listening>),
 }
@@ -112,6 +139,11 @@ impl Inflight {
     /// Requests in flight, without those that last.
     pub(super) fn len(&self) -> usize {
         self.flights.len() - self.lasting
+    }
+
+    /// Whether the server works on nothing that a client wants of it.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.flights.values().any(Flight::is_a_clients)
     }
 
     /// How busy the server is. Subscriptions do not count: they keep it from nothing.
@@ -179,7 +211,7 @@ impl Inflight {
     ///
     /// There is none while the server may still work on what another client has cancelled, or has waited for in vain.
     pub(super) fn only(&self) -> Option<(&str, &Flight)> {
-        self.only_of(|flight| !flight.lasts())
+        self.only_of(Flight::is_a_clients)
     }
 
     /// The same among the requests of which `which` is true.

@@ -1,7 +1,7 @@
 //! A process of the legacy era and all who use it: legacy clients as they are, all modern ones behind one translation.
 
 use super::modern_lane::request;
-use super::modern_to_legacy::{ModernToLegacy, Secrets};
+use super::modern_to_legacy::{ModernToLegacy, Request, Secrets};
 use super::shared::Shared;
 use super::stage::{Down, Up};
 use super::{ClientKey, Guest, Input, Load, Member, Opened, Output, Rules};
@@ -59,7 +59,8 @@ impl LegacyLane {
         let mut down = Vec::new();
         match input {
             Input::Request { client, exchange, message } if self.visitors.has(client) => {
-                self.visitors.request(client, exchange, &message, self.shared.opened(), now, out, &mut down);
+                let request = Request { client, exchange, message };
+                self.visitors.request(&request, self.shared.opened(), now, out, &mut down);
             }
             // Over HTTP a modern client has nothing to notify of.
             Input::Notice { client, .. } if self.visitors.has(client) => {}
@@ -71,6 +72,10 @@ impl LegacyLane {
             Input::Over(error) => {
                 self.base(Input::Over(error.clone()), now, out);
                 self.visitors.end(&error, out);
+            }
+            Input::Exited(error) => {
+                self.base(Input::Exited(error), now, out);
+                self.visitors.exited();
             }
             Input::Drain => self.visitors.drain(out, &mut down),
             other => self.base(other, now, out),

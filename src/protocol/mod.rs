@@ -22,6 +22,8 @@ mod replay;
 mod shared;
 mod stage;
 mod straight;
+#[cfg(test)]
+mod tests;
 
 use crate::wire::{Message, Revision, RpcError};
 use bytes::Bytes;
@@ -238,7 +240,7 @@ pub const CANCELLED_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub enum Bridge {
     /// One legacy client, and a process of its own.
-    Straight(Straight),
+    Straight(Box<Straight>),
     /// A process of the legacy era.
     Legacy(Box<LegacyLane>),
     /// A process of the modern era.

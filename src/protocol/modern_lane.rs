@@ -48,14 +48,14 @@ impl ModernLane {
         match input {
             Input::Request { client, exchange, message } => match self.guests.get_mut(&client) {
                 Some(guest) => {
-                    guest.request(exchange, &message, self.modern.opened(), out, &mut down);
+                    guest.request(exchange, &message, self.modern.opened(), now, out, &mut down);
                     self.pass_on(client, down, now, out);
                 }
                 None => self.modern.handle(Input::Request { client, exchange, message }, now, out),
             },
             Input::Notice { client, message } => match self.guests.get_mut(&client) {
                 Some(guest) => {
-                    guest.notice(&message, self.modern.opened(), out, &mut down);
+                    guest.notice(&message, self.modern.opened(), now, out, &mut down);
                     self.pass_on(client, down, now, out);
                 }
                 None => self.modern.handle(Input::Notice { client, message }, now, out),

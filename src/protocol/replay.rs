@@ -32,7 +32,11 @@ impl Memory {
             Effect::Subscribe(params) if self.subscriptions.len() < MOST_SUBSCRIPTIONS => {
                 self.subscriptions.insert(params);
             }
-            Effect::Subscribe(_) | Effect::None | Effect::Initialize | Effect::Listen(_) => {}
+            Effect::Subscribe(_)
+            | Effect::None
+            | Effect::Initialize
+            | Effect::Discover
+            | Effect::Listen(_) => {}
             Effect::Unsubscribe(params) => {
                 self.subscriptions.remove(&params);
             }

@@ -142,7 +142,7 @@ impl Session {
     /// A session with one client, which makes the handshake itself.
     pub fn dedicated(peer: Peer, id: SessionId, transport: Transport, make: Parts) -> Arc<Client> {
         let rules = make.rules(matches!(transport, Transport::Streamable));
-        let bridge = Bridge::Straight(Straight::new(ClientKey(0), rules));
+        let bridge = Bridge::Straight(Box::new(Straight::new(ClientKey(0), rules)));
         let session = Self::new(peer, bridge, true, make);
         let client = session.enrol(id, transport, None, None);
         session.attach();

@@ -38,7 +38,7 @@ pub fn uri(params: &str) -> Option<Box<str>> {
 }
 
 /// Bytes of a URI that is remembered.
-const LONGEST_URI: usize = 8 << 10;
+pub const LONGEST_URI: usize = 8 << 10;
 
 /// Where `part`, a slice of `whole`, stands in it.
 pub fn span(whole: &str, part: &str) -> Range<usize> {

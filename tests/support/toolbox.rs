@@ -42,6 +42,7 @@ pub(crate) fn node_environment() -> Result<PathBuf, Missing> {
     node_packages("node", &recipes())
 }
 
+#[allow(dead_code, reason = "only what starts a server of ours needs it")]
 /// The interpreter itself: what is found as `python3` may be a script that looks for it on every start.
 pub(crate) fn python() -> Result<String, Missing> {
     output("python3", ["-c", "import sys; print(sys.executable)"], "install Python 3.10 or newer")

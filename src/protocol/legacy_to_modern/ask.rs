@@ -212,7 +212,7 @@ impl<'a> Question<'a> {
         match params.string("mode").as_deref().filter(|_| self.method == "elicitation/create") {
             // Required in 2025-11-25, gone in 2026-07-28.
             Some("url") if params.get("elicitationId").is_none() => {
-                params.set("elicitationId", id.to_owned())
+                params.set("elicitationId", id.to_owned());
             }
             // 2025-06-18 has no modes.
             Some("form") if revision < Revision::V2025_11_25 => drop(params.remove("mode")),

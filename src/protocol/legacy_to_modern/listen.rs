@@ -23,13 +23,22 @@ pub(super) struct Listening {
     /// URIs that the client is subscribed to, as JSON strings.
     wanted: BTreeSet<Box<str>>,
     /// What has been acknowledged, and is heard.
-    current: Option<ExchangeKey>,
+    current: Option<Current>,
     /// What will take its place.
     next: Option<Next>,
     /// Changes that came while `next` was under way.
     changes: Vec<Change>,
+    /// Since nothing was heard any more, something may have changed.
+    gap: bool,
     failures: u32,
     again_at: Option<Instant>,
+}
+
+/// A subscription that is heard.
+#[derive(Debug)]
+struct Current {
+    exchange: ExchangeKey,
+    since: Instant,
 }
 
 /// A subscription that is not acknowledged yet.
@@ -39,6 +48,8 @@ struct Next {
     /// What is to be subscribed to once it is.
     wanted: BTreeSet<Box<str>>,
     changes: Vec<Change>,
+    /// The server has time until then.
+    until: Option<Instant>,
 }
 
 /// A request of the client that waits for the acknowledgement.
@@ -52,13 +63,19 @@ struct Change {
 
 impl LegacyToModern {
     /// Listens to the changes of lists that the server announces.
-    pub(super) fn listen_to_lists(&mut self, opened: Option<&Opened>, down: &mut Vec<Down>) {
+    pub(super) fn listen_to_lists(
+        &mut self,
+        opened: Option<&Opened>,
+        now: Instant,
+        out: &mut Vec<Output>,
+        down: &mut Vec<Down>,
+    ) {
         let Some(opened) = opened.filter(|_| self.profile.reachable) else { return };
         let lists: BTreeSet<_> =
             ["tools", "prompts", "resources"].into_iter().filter(|kind| opened.announces(kind)).collect();
         if !lists.is_empty() && self.listening.lists.is_empty() {
             self.listening.lists = lists;
-            self.move_on(down);
+            self.move_on(now, out, down);
         }
     }
 
@@ -68,6 +85,7 @@ impl LegacyToModern {
         exchange: ExchangeKey,
         message: &Message,
         opened: Option<&Opened>,
+        now: Instant,
         out: &mut Vec<Output>,
         down: &mut Vec<Down>,
     ) {
@@ -91,12 +109,12 @@ impl LegacyToModern {
             return self.answer(exchange, response(id, "{}"), false, out);
         }
         self.listening.changes.push(Change { exchange, id: id.into(), uri, subscribe });
-        self.move_on(down);
+        self.move_on(now, out, down);
     }
 
     /// Opens a new subscription for what has changed, unless one is under way: the old one goes on until the new one is
     /// acknowledged, so that nothing falls between them.
-    fn move_on(&mut self, down: &mut Vec<Down>) {
+    fn move_on(&mut self, now: Instant, out: &mut Vec<Output>, down: &mut Vec<Down>) {
         if self.listening.next.is_some() {
             return;
         }
@@ -110,6 +128,9 @@ impl LegacyToModern {
                 wanted.remove(&change.uri);
             }
         }
+        if self.listening.lists.is_empty() && wanted.is_empty() {
+            return self.listen_to_nothing(changes, out, down);
+        }
         let exchange = self.own_exchange();
         let mut filter = Object::default();
         for kind in &self.listening.lists {
@@ -121,8 +142,20 @@ impl LegacyToModern {
         let mut params = Object::default();
         params.set("notifications", filter.to_json());
         let params = self.stamped(&params.to_json());
-        self.listening.next = Some(Next { exchange, wanted, changes });
+        let until = self.rules.timeout.map(|timeout| now + timeout);
+        self.listening.next = Some(Next { exchange, wanted, changes, until });
         down.push(Down::Request { exchange, line: request(exchange, "subscriptions/listen", &params) });
+    }
+
+    /// The client has unsubscribed from the last resource, and no list is heard.
+    fn listen_to_nothing(&mut self, changes: Vec<Change>, out: &mut Vec<Output>, down: &mut Vec<Down>) {
+        self.listening.wanted.clear();
+        if let Some(current) = self.listening.current.take() {
+            down.push(Down::Cancel(current.exchange));
+        }
+        for change in changes {
+            self.answer(change.exchange, response(&change.id, "{}"), false, out);
+        }
     }
 
     /// The server notifies on a subscription.
@@ -130,17 +163,18 @@ impl LegacyToModern {
         &mut self,
         exchange: ExchangeKey,
         message: &Message,
+        now: Instant,
         out: &mut Vec<Output>,
         down: &mut Vec<Down>,
     ) {
         let is_next = self.listening.next.as_ref().is_some_and(|next| next.exchange == exchange);
         if message.method() == "notifications/subscriptions/acknowledged" {
             if is_next {
-                self.acknowledged(message, out, down);
+                self.acknowledged(message, now, out, down);
             }
             return;
         }
-        if self.listening.current != Some(exchange) {
+        if !self.listening.hears(exchange) {
             // The same comes on the other one.
             return;
         }
@@ -154,8 +188,9 @@ impl LegacyToModern {
 
     /// 2026-07-28, basic/patterns/subscriptions: "The `notifications` field in the acknowledgment reflects the subset the
     /// server agreed to honor."
-    fn acknowledged(&mut self, message: &Message, out: &mut Vec<Output>, down: &mut Vec<Down>) {
+    fn acknowledged(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>, down: &mut Vec<Down>) {
         let Some(next) = self.listening.next.take() else { return };
+        self.listening.again_at = None;
         let honoured = find(message.body(), &["notifications", "resourceSubscriptions"]);
         let honoured: BTreeSet<Box<str>> = honoured
             .and_then(|raw| serde_json::from_str::<Vec<String>>(raw).ok())
@@ -164,7 +199,7 @@ impl LegacyToModern {
             .map(|uri| serde_json::Value::from(uri).to_string().into())
             .collect();
         // After a gap, what was there before may have changed unheard.
-        let gap = std::mem::take(&mut self.listening.failures) > 0;
+        let gap = std::mem::take(&mut self.listening.gap);
         for kind in self.listening.lists.clone().into_iter().filter(|_| gap) {
             self.announce(notification(&format!("notifications/{kind}/list_changed"), "{}"), out);
         }
@@ -178,11 +213,12 @@ impl LegacyToModern {
                 self.answer(change.exchange, response(&change.id, "{}"), false, out);
             }
         }
-        if let Some(before) = self.listening.current.replace(next.exchange) {
-            down.push(Down::Cancel(before));
+        let current = Current { exchange: next.exchange, since: now };
+        if let Some(before) = self.listening.current.replace(current) {
+            down.push(Down::Cancel(before.exchange));
         }
         if !self.listening.changes.is_empty() {
-            self.move_on(down);
+            self.move_on(now, out, down);
         }
     }
 
@@ -195,8 +231,10 @@ impl LegacyToModern {
         out: &mut Vec<Output>,
         down: &mut Vec<Down>,
     ) {
-        if self.listening.current == Some(exchange) {
-            self.listening.current = None;
+        if let Some(ended) = self.listening.current.take_if(|current| current.exchange == exchange) {
+            if now >= ended.since + LONGEST_PAUSE {
+                self.listening.failures = 0;
+            }
             return self.listen_again(now, out);
         }
         let Some(next) = self.listening.next.take_if(|next| next.exchange == exchange) else { return };
@@ -210,23 +248,39 @@ impl LegacyToModern {
             self.answer(change.exchange, answer, true, out);
         }
         if !self.listening.changes.is_empty() {
-            self.move_on(down);
-        } else if self.listening.current.is_none() && message.kind() == Kind::Result {
+            self.move_on(now, out, down);
+        } else if self.listening.current.is_none() && (message.kind() == Kind::Result || self.listening.gap) {
+            // What was refused from the beginning is not asked for again.
             self.listen_again(now, out);
         }
     }
 
     fn listen_again(&mut self, now: Instant, out: &mut Vec<Output>) {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.listening.failures.min(8)).min(LONGEST_PAUSE);
+        self.listening.gap = true;
         self.listening.failures = self.listening.failures.saturating_add(1);
         self.listening.again_at = Some(now + pause);
         out.push(Output::Wake(now + pause));
     }
 
-    pub(super) fn tick_listening(&mut self, now: Instant, down: &mut Vec<Down>) {
+    pub(super) fn tick_listening(&mut self, now: Instant, out: &mut Vec<Output>, down: &mut Vec<Down>) {
+        let late = |next: &mut Next| next.until.is_some_and(|until| now >= until);
+        if let Some(next) = self.listening.next.take_if(late) {
+            down.push(Down::Cancel(next.exchange));
+            let error =
+                RpcError::new(Code::RequestTimeout, "the server did not acknowledge the subscription");
+            for change in next.changes {
+                self.answer(change.exchange, error.to_line(Some(&change.id)), true, out);
+            }
+            if !self.listening.changes.is_empty() {
+                self.move_on(now, out, down);
+            } else if self.listening.current.is_none() {
+                self.listen_again(now, out);
+            }
+        }
         let due = self.listening.again_at.is_some_and(|at| now >= at);
         if due && !(self.listening.lists.is_empty() && self.listening.wanted.is_empty()) {
-            self.move_on(down);
+            self.move_on(now, out, down);
         }
     }
 
@@ -237,6 +291,12 @@ impl LegacyToModern {
         for change in waiting.into_iter().chain(listening.changes) {
             self.answer(change.exchange, error.to_line(Some(&change.id)), true, out);
         }
+    }
+}
+
+impl Listening {
+    fn hears(&self, exchange: ExchangeKey) -> bool {
+        self.current.as_ref().is_some_and(|current| current.exchange == exchange)
     }
 }
 

@@ -81,6 +81,7 @@ impl LegacyToModern {
         exchange: ExchangeKey,
         message: &Message,
         opened: Option<&Opened>,
+        now: Instant,
         out: &mut Vec<Output>,
         down: &mut Vec<Down>,
     ) {
@@ -95,8 +96,12 @@ impl LegacyToModern {
             }
             "ping" => Ok("{}".to_owned()),
             "logging/setLevel" => self.set_level(message, opened),
+            method @ ("server/discover" | "subscriptions/listen") => {
+                let revision = self.profile.revision;
+                Err(RpcError::new(Code::MethodNotFound, format!("{revision} has no {method}")))
+            }
             "resources/subscribe" | "resources/unsubscribe" => {
-                return self.change_subscription(exchange, message, opened, out, down);
+                return self.change_subscription(exchange, message, opened, now, out, down);
             }
             _ => {
                 let line = request(exchange, message.method(), &self.stamped(message.body()));
@@ -116,6 +121,7 @@ impl LegacyToModern {
         &mut self,
         message: &Message,
         opened: Option<&Opened>,
+        now: Instant,
         out: &mut Vec<Output>,
         down: &mut Vec<Down>,
     ) {
@@ -123,7 +129,7 @@ impl LegacyToModern {
             return self.question_answered(message, out, down);
         }
         match message.method() {
-            "notifications/initialized" => self.listen_to_lists(opened, down),
+            "notifications/initialized" => self.listen_to_lists(opened, now, out, down),
             "notifications/cancelled" => self.cancelled(message, out, down),
             // A modern server asks for roots whenever it needs them, and no question of it has a progress token.
             "notifications/roots/list_changed" | "notifications/progress" => {}
@@ -143,7 +149,7 @@ impl LegacyToModern {
                     let (client, to) = (self.client, Addressee::Exchange(exchange));
                     out.push(Output::ToClient { client, to, message: message.raw().clone(), class });
                 } else {
-                    self.notified(exchange, &message, out, down);
+                    self.notified(exchange, &message, now, out, down);
                 }
             }
             Up::Silence(_) => {}
@@ -162,7 +168,7 @@ impl LegacyToModern {
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<Output>, down: &mut Vec<Down>) {
         self.tick_questions(now, out, down);
-        self.tick_listening(now, down);
+        self.tick_listening(now, out, down);
     }
 
     fn call_answered(

@@ -1,9 +1,10 @@
 //! What a legacy client said of itself, stamped on each of its requests, and what it is told of the server.
 
+use super::super::inflight::can_be_asked;
 use super::super::level::Level;
 use super::super::{Member, Opened};
 use crate::wire::claim::{CLIENT_CAPABILITIES, CLIENT_INFO, LOG_LEVEL, PROTOCOL_VERSION};
-use crate::wire::meta::{find, find_string};
+use crate::wire::meta::find;
 use crate::wire::{Code, Message, Object, Revision, RpcError};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -95,20 +96,7 @@ impl Profile {
 
     /// Whether the client can be asked this.
     pub(super) fn can_be_asked(&self, method: &str, params: &str) -> bool {
-        let has = |name: &str| self.capabilities.get(name);
-        match method {
-            "roots/list" => has("roots").is_some(),
-            "sampling/createMessage" => has("sampling").is_some(),
-            "elicitation/create" => has("elicitation").is_some_and(|declared| {
-                let by_url = find_string(params, &["mode"]).as_deref() == Some("url");
-                let url = declared.get("url").is_some();
-                // 2025-11-25, client/elicitation: "an empty capabilities object is equivalent to declaring support for
-                // `form` mode only".
-                let form = declared.get("form").is_some() || !url;
-                if by_url { url } else { form }
-            }),
-            _ => false,
-        }
+        can_be_asked(&self.capabilities, method, params)
     }
 
     fn declare(&mut self, mut capabilities: Map<String, Value>) {

@@ -60,7 +60,7 @@ impl Modern {
             Input::Request { client, exchange, message } => {
                 self.request(client, exchange, &message, now, out);
             }
-            Input::Notice { message, .. } => self.notice(&message, out),
+            Input::Notice { message, .. } => notice(&message, out),
             Input::Cancel { client, exchange } => {
                 self.give_up(|flight| flight.client == client && flight.exchange == exchange, now, out);
             }
@@ -118,7 +118,11 @@ impl Modern {
         let listening =
             || Effect::Listen(Box::new(Listening { request: message.clone(), acknowledged: false }));
         let flight = Flight {
-            effect: if lasts { listening() } else { Effect::None },
+            effect: match message.method() {
+                "subscriptions/listen" => listening(),
+                "server/discover" => Effect::Discover,
+                _ => Effect::None,
+            },
             deadline: self.rules.timeout.filter(|_| !lasts).map(|timeout| now + timeout),
             level: find(params, &["_meta", LOG_LEVEL]).and_then(Level::read),
             may_ask: may_ask(message.method()),
@@ -146,14 +150,6 @@ impl Modern {
         line
     }
 
-    fn notice(&mut self, message: &Message, out: &mut Vec<Output>) {
-        // 2026-07-28, basic/transports/stdio: "The client MUST NOT write JSON-RPC responses." Over HTTP nobody cancels by
-        // a notification, and the id in it would be another client's here.
-        if !message.is_answer() && message.method() != "notifications/cancelled" {
-            out.push(Output::ToServer(message.raw().clone()));
-        }
-    }
-
     /// Cancels requests whose client does not want them any more.
     ///
     /// 2026-07-28, basic/transports/stdio: "To cancel an in-flight request, the client MUST send a
@@ -177,6 +173,15 @@ impl Modern {
     fn mint(&mut self) -> Box<str> {
         self.minted += 1;
         self.minted.to_string().into()
+    }
+}
+
+/// A client notifies.
+fn notice(message: &Message, out: &mut Vec<Output>) {
+    // 2026-07-28, basic/transports/stdio: "The client MUST NOT write JSON-RPC responses." Over HTTP nobody cancels by a
+    // notification, and the id in it would be another client's here.
+    if !message.is_answer() && message.method() != "notifications/cancelled" {
+        out.push(Output::ToServer(message.raw().clone()));
     }
 }
 

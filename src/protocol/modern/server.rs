@@ -1,13 +1,15 @@
 //! What a modern server says, and which request that belongs to.
 
 use super::super::handshake::Opened;
+use super::super::handshake::every_version;
 use super::super::inflight::{Effect, Flight, Listening, answered_id};
 use super::super::level::Level;
+use super::super::stage::response;
 use super::super::{Addressee, Class, Dropped, Output};
 use super::{Modern, subscription_ended};
 use crate::wire::claim::SUBSCRIPTION_ID;
 use crate::wire::meta::find;
-use crate::wire::{Code, Kind, Message, RpcError};
+use crate::wire::{Code, Kind, Message, Object, RpcError};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -44,7 +46,12 @@ impl Modern {
         if flight.lasts() && !failed {
             return out.push(subscription_ended(&flight));
         }
-        out.push(Output::Answer { client, exchange, message: message.with_id(&flight.id), failed });
+        let line = if matches!(flight.effect, Effect::Discover) && !failed {
+            response(&flight.id, &with_every_version(message.body()))
+        } else {
+            message.with_id(&flight.id)
+        };
+        out.push(Output::Answer { client, exchange, message: line, failed });
     }
 
     fn discovered(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
@@ -102,11 +109,10 @@ impl Modern {
     /// A notification that names its subscription, by the id that the server knows it by.
     fn of_a_subscription(&mut self, subscription: &str, message: &Message, out: &mut Vec<Output>) {
         let acknowledges = message.method() == "notifications/subscriptions/acknowledged";
-        let Some((flight, acknowledged)) = self.inflight.listening(unquoted(subscription), acknowledges)
-        else {
+        let Some((flight, before)) = self.inflight.listening(unquoted(subscription), acknowledges) else {
             return out.push(Output::Dropped(Dropped::Unattributable));
         };
-        if acknowledges && acknowledged {
+        if acknowledges && before {
             // A process that took over says nothing new.
             return;
         }
@@ -153,8 +159,9 @@ impl Modern {
     /// include this field."
     fn log_line(&mut self, message: &Message, out: &mut Vec<Output>) {
         let level = Level::of(message);
-        let wants =
-            |flight: &Flight| flight.level.is_some_and(|wanted| level.is_none_or(|level| level >= wanted));
+        let wants = |flight: &Flight| {
+            !flight.lasts() && flight.level.is_some_and(|wanted| level.is_none_or(|level| level >= wanted))
+        };
         let mut asked = self.inflight.iter().map(|(_, flight)| flight).filter(|flight| wants(flight));
         match (asked.next(), asked.next()) {
             (Some(flight), None)
@@ -183,6 +190,16 @@ impl Modern {
             class: Class::Notice,
         });
     }
+}
+
+/// What a server says of itself, for clients of this URL.
+///
+/// 2026-07-28, server/discover: `supportedVersions` are "Protocol versions the server supports. The client should choose one
+/// of these for subsequent requests." Here all can be spoken, whichever the process speaks.
+fn with_every_version(result: &str) -> String {
+    let Some(mut object) = Object::read(result) else { return result.to_owned() };
+    object.set("supportedVersions", every_version());
+    object.to_json()
 }
 
 /// A change of a list, for the subscription that its client knows by `id`.

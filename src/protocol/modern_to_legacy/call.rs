@@ -9,6 +9,7 @@ use super::{ModernToLegacy, to_exchange, translate};
 use crate::wire::meta::{find, find_string, progress_token};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -36,6 +37,8 @@ pub(super) struct Call {
     notes: VecDeque<(Bytes, Class)>,
     /// The server has answered while nobody was there: the response, and whether it is an error.
     pub(super) finished: Option<(Bytes, bool)>,
+    /// What its client would have had to declare for the server to ask what it wanted to.
+    pub(super) lacks: Map<String, Value>,
     /// Nobody wants it any more.
     pub(super) given_up: bool,
 }
@@ -87,6 +90,7 @@ impl Call {
             ask_at: None,
             notes: VecDeque::new(),
             finished: None,
+            lacks: Map::new(),
             given_up: false,
         }
     }
@@ -108,8 +112,9 @@ impl Call {
 impl ModernToLegacy {
     pub(super) fn origin(&self, waiter: &Waiter, method: &str, params: String) -> Origin {
         let visitor = self.clients.get(&waiter.client);
-        let principal = visitor.map_or_else(Principal::anyone, |visitor| visitor.principal.clone());
-        Origin { principal, method: method.into(), params: params.into() }
+        let said = visitor.map(|visitor| (visitor.principal.clone(), visitor.capabilities.clone()));
+        let (principal, capabilities) = said.unwrap_or_else(|| (Principal::anyone(), Map::new()));
+        Origin { principal, capabilities, method: method.into(), params: params.into() }
     }
 
     /// The server has answered a call, or the router in its place.
@@ -124,13 +129,14 @@ impl ModernToLegacy {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.questions.clear();
         call.ask_at = None;
-        let failed = message.kind() == Kind::Error;
+        let mut failed = message.kind() == Kind::Error;
         let code = find(message.body(), &["code"]).filter(|_| failed);
         if code.and_then(|code| code.parse().ok()) == Some(translate::URL_ELICITATION_REQUIRED) {
             return self.url_required(key, message, now, out);
         }
         let id = call.waiter.as_ref().map_or("null", |waiter| &waiter.id);
         let line = match code {
+            Some(_) if !call.lacks.is_empty() => missing_capability(call, message).to_line(Some(id)),
             Some("-32601") if needs_task(call, opened) => {
                 let reason = format!(
                     "{} runs only as a task of 2025-11-25, which a client of 2026-07-28 cannot start: use a client of 2025-11-25, or a server of 2026-07-28",
@@ -144,7 +150,9 @@ impl ModernToLegacy {
             }
             None => {
                 let server = opened.and_then(Opened::server_info);
-                response(id, &translate::result(&call.origin.method, message.body(), server))
+                let result = translate::result(&call.origin.method, message.body(), server);
+                failed = result.is_none();
+                result.map_or_else(|| not_a_result(call).to_line(Some(id)), |result| response(id, &result))
             }
         };
         self.deliver(key, line, failed, now, out);
@@ -219,6 +227,23 @@ fn note(first: Option<&str>, waiter: &Waiter, message: &Message) -> Option<Bytes
         }
         _ => Some(message.raw().clone()),
     }
+}
+
+/// 2026-07-28, basic/index: "If processing a request requires a capability the client did not include [...], the server MUST
+/// return a `MissingRequiredClientCapabilityError` (`-32021`) whose `data.requiredCapabilities` lists the missing
+/// capabilities." Here it was required only if the call has failed without.
+fn missing_capability(call: &Call, message: &Message) -> RpcError {
+    let said = find_string(message.body(), &["message"]).unwrap_or_default();
+    let error = RpcError::new(
+        Code::MissingCapability,
+        format!("{} needs client capabilities that the request has not declared: {said}", call.name()),
+    );
+    error.with("requiredCapabilities", call.lacks.clone())
+}
+
+/// 2026-07-28, basic/index: "The `result` MAY follow any JSON object structure."
+fn not_a_result(call: &Call) -> RpcError {
+    RpcError::new(Code::ProtocolError, format!("{}: the server's result is no object", call.name()))
 }
 
 /// 2025-11-25, basic/utilities/tasks: "If [`taskSupport` is] `"required"`, clients MUST invoke the tool as a task. Servers MUST

@@ -1,19 +1,19 @@
 //! What a legacy server is, as a modern client asks it, and what the client can do, as a legacy server is told.
 
 use super::super::Opened;
+use super::super::handshake::every_version;
+use crate::wire::Object;
 use crate::wire::claim::SERVER_INFO;
 use crate::wire::meta::find;
-use crate::wire::{Object, Revision};
 use serde_json::{Map, Value, json};
 
 /// The result of `server/discover`, made of what the server answered to `initialize`.
 ///
 /// The versions are those that can be spoken at the same URL; all but one of them begin with `initialize`.
 pub(super) fn result(opened: Option<&Opened>) -> String {
-    let versions: Vec<_> = Revision::ALL.iter().rev().map(|revision| revision.as_str()).collect();
     let mut result = Object::default();
     result.set("resultType", "\"complete\"");
-    result.set("supportedVersions", json!(versions).to_string());
+    result.set("supportedVersions", every_version());
     let mut capabilities = opened.map(|opened| opened.capabilities.clone()).unwrap_or_default();
     // Tasks of 2025-11-25 are not those of the extension, and are not bridged.
     capabilities.remove("tasks");

@@ -6,7 +6,7 @@ use super::super::{Class, ClientKey, ExchangeKey, Opened, Output};
 use super::call::Waiter;
 use super::{ModernToLegacy, to_exchange};
 use crate::wire::claim::SUBSCRIPTION_ID;
-use crate::wire::meta::{find, uri};
+use crate::wire::meta::{LONGEST_URI, find, uri};
 use crate::wire::object::array;
 use crate::wire::{Code, Kind, Message, Object, RpcError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -205,6 +205,9 @@ impl Filter {
             Some(raw) => {
                 let uris: Vec<String> = serde_json::from_str(raw)
                     .map_err(|_| wrong("\"resourceSubscriptions\" must be an array of strings"))?;
+                if uris.iter().any(|uri| uri.len() > LONGEST_URI) {
+                    return Err(wrong("a URI of \"resourceSubscriptions\" is longer than 8 KiB"));
+                }
                 if uris.len() > MOST_URIS {
                     return Err(wrong("\"resourceSubscriptions\" has more than 1000 URIs"));
                 }

@@ -17,7 +17,8 @@ mod translate;
 use super::level::Level;
 use super::stage::{Down, Up, own_exchange, request};
 use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Opened, Output, may_ask};
-use crate::wire::{Claim, Code, Message, RpcError};
+use crate::wire::meta::find;
+use crate::wire::{Claim, Code, Kind, Message, RpcError};
 use bytes::Bytes;
 use call::{Call, Waiter};
 use listen::Listens;
@@ -43,6 +44,8 @@ pub struct ModernToLegacy {
     listens: Listens,
     /// The level that the server was last asked for.
     level: Option<Level>,
+    /// What the process was told that its clients can be asked.
+    capabilities: Map<String, Value>,
     /// The process was opened with capabilities by which it may ask.
     asks: bool,
     /// It may still work on a call that was given up, and ask for it: no other call must get that question.
@@ -51,10 +54,19 @@ pub struct ModernToLegacy {
     minted: u32,
 }
 
+/// What a modern client asks.
+pub(super) struct Request {
+    pub(super) client: ClientKey,
+    pub(super) exchange: ExchangeKey,
+    pub(super) message: Message,
+}
+
 /// A modern client: one request.
 #[derive(Debug)]
 struct Visitor {
     principal: Principal,
+    /// What it can be asked.
+    capabilities: Map<String, Value>,
     call: Option<ExchangeKey>,
 }
 
@@ -69,6 +81,7 @@ impl ModernToLegacy {
             held: Vec::new(),
             listens: Listens::default(),
             level: None,
+            capabilities: capabilities.clone(),
             asks,
             spoiled: false,
             secrets,
@@ -78,7 +91,7 @@ impl ModernToLegacy {
 
     /// Admits a client.
     pub(super) fn join(&mut self, client: ClientKey, principal: Principal) {
-        self.clients.insert(client, Visitor { principal, call: None });
+        self.clients.insert(client, Visitor { principal, capabilities: Map::new(), call: None });
     }
 
     /// Whether a client is one of those behind this translation.
@@ -104,14 +117,13 @@ impl ModernToLegacy {
     /// A client asks.
     pub(super) fn request(
         &mut self,
-        client: ClientKey,
-        exchange: ExchangeKey,
-        message: &Message,
+        Request { client, exchange, message }: &Request,
         opened: Option<&Opened>,
         now: Instant,
         out: &mut Vec<Output>,
         down: &mut Vec<Down>,
     ) {
+        let (client, exchange) = (*client, *exchange);
         let id = message.id().unwrap_or_default();
         let refuse = |error: &RpcError, out: &mut Vec<Output>| {
             out.push(Output::Answer { client, exchange, message: error.to_line(Some(id)), failed: true });
@@ -120,6 +132,9 @@ impl ModernToLegacy {
             Ok(claim) => claim,
             Err(error) => return refuse(&error, out),
         };
+        if let Some(visitor) = self.clients.get_mut(&client) {
+            visitor.capabilities = claim.capabilities;
+        }
         let level = claim.log_level.as_deref().map(|level| Level::read(level).ok_or_else(Level::unknown));
         let waiter = match level.transpose() {
             Ok(level) => Waiter::new(client, exchange, message, level),
@@ -136,7 +151,7 @@ impl ModernToLegacy {
                 refuse(&error, out);
             }
             method if may_ask(method) && origin::state(message.body()).is_some() => {
-                self.come_back(waiter, message, now, out, down);
+                self.come_back(waiter, message, opened, now, out, down);
             }
             method if self.asks && may_ask(method) && !self.held.is_empty() => {
                 let origin = self.origin(&waiter, method, translate::params(message.body()));
@@ -170,6 +185,9 @@ impl ModernToLegacy {
     ) {
         match up {
             Up::Answer { exchange, message } if self.calls.contains_key(&exchange) => {
+                if is_time_out(&message) && self.calls[&exchange].may_be_asked {
+                    self.spoiled = true;
+                }
                 self.answered(exchange, &message, opened, now, out);
             }
             Up::Answer { exchange, message } => self.subscribed(exchange, &message, out),
@@ -186,13 +204,20 @@ impl ModernToLegacy {
             }
             Up::Said { to: Addressee::Announcement, message, .. } => self.announced(&message, out),
             Up::Said { to: Addressee::Anyone, message, class: Class::Question } => {
-                self.held.push(Question::read(&message))
+                self.held.push(Question::read(&message));
             }
             Up::Said { message, .. } if message.method() == "notifications/cancelled" => {
-                self.release(&message)
+                self.release(&message);
             }
             Up::Said { .. } => out.push(Output::Dropped(Dropped::Unattributable)),
         }
+    }
+
+    /// The process is gone, and with it what it wanted to know.
+    pub(super) fn exited(&mut self) {
+        self.held.clear();
+        self.parks.forget_questions();
+        self.spoiled = false;
     }
 
     /// Time has passed.
@@ -263,14 +288,18 @@ impl ModernToLegacy {
 
     /// Nobody wants a call any more. What it asked is answered, and what it does is cancelled.
     fn give_up(&mut self, key: ExchangeKey, out: &mut Vec<Output>, down: &mut Vec<Down>) {
+        for state in self.parks.forget(key) {
+            out.push(Output::Unparked(state));
+        }
         let Some(call) = self.calls.get_mut(&key) else { return };
+        if call.finished.is_some() {
+            self.calls.remove(&key);
+            return;
+        }
         call.waiter = None;
         call.given_up = true;
         for question in std::mem::take(&mut call.questions).into_values() {
             down.push(Down::Notice(question.cancelled()));
-        }
-        for state in self.parks.forget(key) {
-            out.push(Output::Unparked(state));
         }
         down.push(Down::Cancel(key));
     }
@@ -289,6 +318,12 @@ fn is_gone(method: &str) -> bool {
         method,
         "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe"
     ) || method.starts_with("tasks/")
+}
+
+/// Whether a request was answered because the server did not: it may still work on it.
+fn is_time_out(message: &Message) -> bool {
+    let code = find(message.body(), &["code"]).filter(|_| message.kind() == Kind::Error);
+    code.and_then(|code| code.parse().ok()) == Some(Code::RequestTimeout.number())
 }
 
 /// A notification of the server that goes to a request's stream.

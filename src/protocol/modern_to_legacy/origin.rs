@@ -2,6 +2,7 @@
 
 use crate::wire::Object;
 use crate::wire::meta::find;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Who asks, as far as the router can tell. Without authentication everybody is the same.
@@ -19,6 +20,8 @@ pub struct Secrets(Box<dyn FnMut() -> Option<Box<str>> + Send>);
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Origin {
     pub(super) principal: Principal,
+    /// What its client can be asked: one that has changed its mind could not answer the next question.
+    pub(super) capabilities: Map<String, Value>,
     pub(super) method: Box<str>,
     /// The params as the server got them.
     pub(super) params: Box<str>,
@@ -56,7 +59,10 @@ impl std::fmt::Debug for Secrets {
 impl Origin {
     /// Whether a request is the same call again, by the same principal.
     pub(super) fn is(&self, other: &Self) -> bool {
-        self.principal == other.principal && self.method == other.method && same(&self.params, &other.params)
+        self.principal == other.principal
+            && self.capabilities == other.capabilities
+            && self.method == other.method
+            && same(&self.params, &other.params)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A legacy server's question does not name the call that it belongs to, so there is one call at a time in a process that
 //! may ask. It is the mount that lets only one in.
 
+use super::super::inflight::can_be_asked;
 use super::super::stage::{Down, response};
 use super::super::{Dropped, ExchangeKey, Output};
 use super::ModernToLegacy;
@@ -12,7 +13,7 @@ use crate::wire::meta::{find, find_string};
 use crate::wire::object::items;
 use crate::wire::{Code, Message, Object, RpcError};
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
@@ -146,6 +147,26 @@ impl Parks {
         }
     }
 
+    /// Nobody wants answers any more to what was asked without a call.
+    pub(super) fn forget_questions(&mut self) {
+        for park in self.0.values_mut() {
+            if let Park::Again { first, .. } = park {
+                first.clear();
+            }
+        }
+    }
+
+    /// A call is over that its client was to come back to: when it does, it is to be made again.
+    fn call_again(&mut self, key: ExchangeKey, origin: &Origin) {
+        for park in self.0.values_mut() {
+            if let Park::Waits { call, until } = park
+                && *call == key
+            {
+                *park = Park::Again { origin: origin.clone(), first: BTreeMap::new(), until: *until };
+            }
+        }
+    }
+
     /// Keeps the answer to a client that had come back for it.
     pub(super) fn spend(
         &mut self,
@@ -169,7 +190,7 @@ impl Parks {
             match park {
                 Park::Waits { call, until } if now >= *until => drop(calls.insert(*call)),
                 Park::Spent { until, .. } | Park::Again { until, .. } if now >= *until => {
-                    states.push(state.clone())
+                    states.push(state.clone());
                 }
                 _ => {}
             }
@@ -190,10 +211,14 @@ impl ModernToLegacy {
     ) {
         let id = message.id().unwrap_or("null");
         let method = message.method();
-        let call = self.calls.get_mut(&key).filter(|call| call.may_be_asked && !call.given_up);
-        let known = matches!(method, "elicitation/create" | "sampling/createMessage" | "roots/list");
-        let Some(call) = call.filter(|_| known) else {
-            // 2026-07-28, basic/patterns/mrtr: `inputRequests` "values are request objects that MUST be one of" these three.
+        let can_be_asked = can_be_asked(&self.capabilities, method, message.body());
+        let mut call = self.calls.get_mut(&key).filter(|call| !call.given_up);
+        if let Some(call) = call.as_mut().filter(|_| !can_be_asked) {
+            call.lacks.extend(needed(method, message.body()).map(|(name, what)| (name.to_owned(), what)));
+        }
+        let Some(call) = call.filter(|call| can_be_asked && call.may_be_asked) else {
+            // 2026-07-28, basic/patterns/mrtr: `inputRequests` "values are request objects that MUST be one of" three, and
+            // "Servers MUST NOT send an `inputRequests` that the client has not declared support for in its capabilities."
             let error =
                 RpcError::new(Code::MethodNotFound, "a client of 2026-07-28 cannot be asked this here");
             return down.push(Down::Notice(error.to_line(Some(id))));
@@ -268,14 +293,19 @@ impl ModernToLegacy {
             return;
         }
         call.rounds += 1;
-        let state = self.secrets.mint().filter(|_| call.rounds <= MOST_ROUNDS);
-        let (Some(state), Some(waiter)) = (state, call.waiter.take()) else {
-            let error =
-                RpcError::new(Code::InternalError, "the server asked again and again, and did not answer");
-            if let Some(waiter) = &call.waiter {
+        let Some(waiter) = call.waiter.take() else { return };
+        let state = if call.rounds > MOST_ROUNDS {
+            let why = "the server asked again and again, and did not answer";
+            Err(RpcError::new(Code::InternalError, why))
+        } else {
+            self.secrets.mint().ok_or_else(no_secret)
+        };
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => {
                 waiter.refuse(&error, out);
+                return self.give_up(key, out, down);
             }
-            return self.give_up(key, out, down);
         };
         let mut questions = Object::default();
         for (key, question) in &call.questions {
@@ -298,7 +328,7 @@ impl ModernToLegacy {
         out: &mut Vec<Output>,
     ) {
         let Some(call) = self.calls.remove(&key) else { return };
-        let Some(waiter) = call.waiter else { return };
+        let Some(waiter) = call.waiter else { return self.parks.call_again(key, &call.origin) };
         let mut questions = Object::default();
         let urls = find(message.body(), &["data", "elicitations"]).and_then(items).unwrap_or_default();
         for (n, url) in urls.into_iter().enumerate() {
@@ -306,16 +336,17 @@ impl ModernToLegacy {
                 Question { id: "null".into(), method: "elicitation/create".into(), params: url.into() };
             questions.set(&format!("url-{}", n + 1), question.to_json());
         }
-        if questions.is_empty() || !call.may_be_asked {
+        let can_visit = can_be_asked(&self.capabilities, "elicitation/create", r#"{"mode":"url"}"#);
+        if questions.is_empty() || !call.may_be_asked || !can_visit {
             let said = find_string(message.body(), &["message"]).unwrap_or_default();
-            let required = serde_json::json!({ "elicitation": { "url": {} } });
+            let required = json!({ "elicitation": { "url": {} } });
             let error = RpcError::new(
                 Code::MissingCapability,
                 format!("the client must be able to visit a URL: {said}"),
             );
             return waiter.refuse(&error.with("requiredCapabilities", required), out);
         }
-        let Some(state) = self.secrets.mint() else { return };
+        let Some(state) = self.secrets.mint() else { return waiter.refuse(&no_secret(), out) };
         let line = input_required(&waiter.id, &questions.to_json(), &state);
         self.parks.spend(key, &call.origin, &line, false, now);
         self.parks.insert(
@@ -328,7 +359,7 @@ impl ModernToLegacy {
 
     /// Asks a client what the server wanted to know without a call, before its own call is made.
     pub(super) fn ask_first(&mut self, waiter: &Waiter, origin: Origin, now: Instant, out: &mut Vec<Output>) {
-        let Some(state) = self.secrets.mint() else { return };
+        let Some(state) = self.secrets.mint() else { return waiter.refuse(&no_secret(), out) };
         let mut questions = Object::default();
         let mut first = BTreeMap::new();
         for (n, question) in std::mem::take(&mut self.held).into_iter().enumerate() {
@@ -364,12 +395,33 @@ impl ModernToLegacy {
     }
 }
 
+/// Without random numbers a call could be another's.
+fn no_secret() -> RpcError {
+    RpcError::new(
+        Code::InternalError,
+        "the system has no random numbers: this call cannot wait for its client",
+    )
+}
+
 fn input_required(id: &str, questions: &str, state: &str) -> Bytes {
     let state = Value::from(state);
     response(
         id,
         &format!(r#"{{"resultType":"input_required","inputRequests":{questions},"requestState":{state}}}"#),
     )
+}
+
+/// The capability that a client must have declared to be asked this.
+fn needed(method: &str, params: &str) -> Option<(&'static str, Value)> {
+    match method {
+        "roots/list" => Some(("roots", json!({}))),
+        "sampling/createMessage" => Some(("sampling", json!({}))),
+        "elicitation/create" if find_string(params, &["mode"]).as_deref() == Some("url") => {
+            Some(("elicitation", json!({ "url": {} })))
+        }
+        "elicitation/create" => Some(("elicitation", json!({}))),
+        _ => None,
+    }
 }
 
 /// What a question's key begins with.

@@ -1,9 +1,9 @@
 //! A client comes back to its call, with answers to what it was asked.
 
 use super::super::stage::Down;
-use super::super::{ExchangeKey, Output};
+use super::super::{ExchangeKey, Opened, Output};
 use super::ModernToLegacy;
-use super::call::Waiter;
+use super::call::{Call, Waiter};
 use super::origin::{Origin, state};
 use super::park::{Park, Question};
 use super::translate;
@@ -32,6 +32,7 @@ impl ModernToLegacy {
         &mut self,
         waiter: Waiter,
         message: &Message,
+        opened: Option<&Opened>,
         now: Instant,
         out: &mut Vec<Output>,
         down: &mut Vec<Down>,
@@ -43,8 +44,16 @@ impl ModernToLegacy {
                 let line = Message::own(line.clone()).map_or(line, |message| message.with_id(&waiter.id));
                 waiter.answer(line, failed, out);
             }
-            Step::Go(key) => self.go_on(key, waiter, &state, message, now, out, down),
-            Step::Again => self.call_again(waiter, &state, message, out, down),
+            Step::Go(key) => {
+                if self.calls.get(&key).is_some_and(Call::interacts) {
+                    self.raise_level(waiter.level, opened, down);
+                }
+                self.go_on(key, waiter, message, now, out, down);
+            }
+            Step::Again => {
+                self.raise_level(waiter.level, opened, down);
+                self.call_again(waiter, &state, message, origin, out, down);
+            }
             Step::Refuse(error) => waiter.refuse(&error, out),
         }
     }
@@ -73,6 +82,7 @@ impl ModernToLegacy {
         waiter: Waiter,
         state: &str,
         message: &Message,
+        origin: Origin,
         out: &mut Vec<Output>,
         down: &mut Vec<Down>,
     ) {
@@ -84,7 +94,7 @@ impl ModernToLegacy {
         if let Err(error) = check_all(first, &answers) {
             return waiter.refuse(&error, out);
         }
-        let Some(Park::Again { origin, first, .. }) = self.parks.remove(state) else { return };
+        let Some(Park::Again { first, .. }) = self.parks.remove(state) else { return };
         out.push(Output::Unparked(state.into()));
         for (name, question) in first {
             // Without an answer the server still must not wait for one.
@@ -99,7 +109,6 @@ impl ModernToLegacy {
         &mut self,
         key: ExchangeKey,
         waiter: Waiter,
-        state: &str,
         message: &Message,
         now: Instant,
         out: &mut Vec<Output>,
@@ -113,11 +122,14 @@ impl ModernToLegacy {
         if let Err(error) = check_all(&call.questions, &answers) {
             return waiter.refuse(&error, out);
         }
+        let state = state(message.body()).unwrap_or_default();
         self.parks.insert(state.into(), Park::Goes { call: key });
         if let Some(visitor) = self.clients.get_mut(&waiter.client) {
             visitor.call = Some(key);
         }
         if call.finished.is_some() {
+            call.waiter = Some(waiter.clone());
+            self.tell_notes(key, out);
             return self.finished(key, &waiter, now, out);
         }
         call.questions.retain(|name, question| match answers.get(name) {
@@ -159,7 +171,7 @@ fn answers(message: &Message) -> Result<Object<'_>, RpcError> {
 
 fn check_all(questions: &BTreeMap<Box<str>, Question>, answers: &Object<'_>) -> Result<(), RpcError> {
     let answered = questions.iter().filter_map(|(name, question)| Some((name, question, answers.get(name)?)));
-    answered.map(|(name, question, answer)| check(&question.method, name, answer)).collect()
+    answered.into_iter().try_for_each(|(name, question, answer)| check(&question.method, name, answer))
 }
 
 /// Whether an answer has the shape that answers to such questions have.

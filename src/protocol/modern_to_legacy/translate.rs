@@ -30,12 +30,12 @@ pub(super) fn params(params: &str) -> String {
     object.to_json()
 }
 
-/// A legacy result as a modern client reads it. `server`: the raw `serverInfo`.
+/// A legacy result as a modern client reads it; nothing if it is no object. `server`: the raw `serverInfo`.
 ///
 /// 2026-07-28, basic/index: "The `result` MUST include a `resultType` field"; server/utilities/caching: lists and contents
 /// say how long they hold.
-pub(super) fn result(method: &str, result: &str, server: Option<&str>) -> String {
-    let Some(mut object) = Object::read(result) else { return result.to_owned() };
+pub(super) fn result(method: &str, result: &str, server: Option<&str>) -> Option<String> {
+    let mut object = Object::read(result)?;
     if method == "tools/list" {
         without_task_support(&mut object);
     }
@@ -55,7 +55,7 @@ pub(super) fn result(method: &str, result: &str, server: Option<&str>) -> String
         let meta = meta.to_json();
         object.set("_meta", meta);
     }
-    object.to_json()
+    Some(object.to_json())
 }
 
 /// An error's body as a modern client may read it; `code` as the server wrote it.
@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn a_result_gets_what_it_must_have_and_keeps_what_it_has() {
         let get = |method: &str, text: &str| -> Value {
-            serde_json::from_str(&result(method, text, Some(r#"{"name":"s"}"#))).unwrap()
+            let result = result(method, text, Some(r#"{"name":"s"}"#));
+            serde_json::from_str(&result.unwrap()).unwrap()
         };
         let list =
             get("tools/list", r#"{"tools":[{"name":"a","execution":{"taskSupport":"optional"}}],"ttlMs":7}"#);

@@ -36,6 +36,8 @@ pub struct Shared {
     seed: u64,
     opening: Option<Box<str>>,
     opened: Option<Opened>,
+    /// The process is gone, and no other has opened.
+    down: bool,
     /// The level that the server was last asked for.
     level: Option<Level>,
     /// The client that stands for all modern ones, if there are any.
@@ -66,6 +68,7 @@ impl Shared {
             seed,
             opening: None,
             opened: None,
+            down: false,
             level: None,
             visitors: None,
         }
@@ -127,11 +130,12 @@ impl Shared {
             Input::Exited(error) | Input::Over(error) => {
                 self.questions.clear();
                 self.opening = None;
+                self.down = true;
                 self.level = None;
                 self.inflight.fail(|_| true, &error, out);
             }
             Input::Drain => {}
-            Input::Gone(client) => self.gone(client, out),
+            Input::Gone(client) => self.gone(client, now, out),
             Input::Tick => self.inflight.tick(now, self.rules, out),
         }
         self.end_questions(before, out);
@@ -171,6 +175,10 @@ impl Shared {
         if self.inflight.known_as(client, id).is_some() {
             out.push(Output::Answer { client, exchange, message: id_in_use(id), failed: true });
             return;
+        }
+        if self.down {
+            let error = RpcError::new(Code::ServerExited, "the server is being restarted: call again");
+            return answer(&Flight::new(client, exchange, id), &error, out);
         }
         let effect = match message.method() {
             "resources/subscribe" => uri(params).map_or(Effect::None, Effect::Subscribe),
@@ -228,7 +236,8 @@ impl Shared {
             }
             "resources/unsubscribe" => {
                 let uri = uri(message.body())?;
-                if !self.others_subscribe(client, &uri) {
+                // A process that is not there will not be subscribed again.
+                if !self.others_subscribe(client, &uri) && !self.down {
                     return None;
                 }
                 self.members.unsubscribe(client, &uri);
@@ -271,11 +280,12 @@ impl Shared {
         }
     }
 
-    fn gone(&mut self, client: ClientKey, out: &mut Vec<Output>) {
+    fn gone(&mut self, client: ClientKey, now: Instant, out: &mut Vec<Output>) {
         let Some(alone) = self.members.leave(client) else { return };
         for (minted, flight) in self.inflight.drain(|flight| flight.client == client) {
             out.push(Output::ToServer(cancelled(&minted, "the client has gone")));
             answer(&flight, &RpcError::new(Code::RequestCancelled, "the session has ended"), out);
+            self.inflight.linger(flight, now);
         }
         let alone = alone.into_iter().filter(|uri| !self.inflight.other_subscribes(client, uri));
         for uri in alone.collect::<Vec<_>>() {

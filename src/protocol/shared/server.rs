@@ -62,6 +62,7 @@ impl Shared {
             Err(error) => return out.push(Output::Failed(error)),
         };
         out.push(Output::ToServer(Bytes::from_static(INITIALIZED.as_bytes())));
+        self.down = false;
         let again = self.opened.replace(opened.clone()).is_some();
         if !again {
             return out.push(Output::Opened(Box::new(opened)));
@@ -99,7 +100,11 @@ impl Shared {
         });
         let asked = wanted.map(|(_, flight)| flight).filter(|flight| {
             let member = self.members.member(flight.client);
-            member.is_some_and(|member| member.reachable && member.capabilities.contains_key(capability))
+            // What its modern client can be asked, the translation knows.
+            let stands_for_all = Some(flight.client) == self.visitors;
+            member.is_some_and(|member| {
+                member.reachable && (stands_for_all || member.capabilities.contains_key(capability))
+            })
         });
         let asked = asked.filter(|flight| flight.may_ask || Some(flight.client) != self.visitors);
         let asked = asked.filter(|_| self.questions.len() < MOST_QUESTIONS);
@@ -114,7 +119,7 @@ impl Shared {
         if let Some((client, _)) = visitors.filter(|(_, member)| {
             method == "roots/list"
                 && member.capabilities.contains_key("roots")
-                && self.inflight.len() == 0
+                && self.inflight.is_idle()
                 && self.questions.len() < MOST_QUESTIONS
         }) {
             // Some servers ask as soon as they are opened. A modern client says its roots only within a call: the next one.
