@@ -2,8 +2,8 @@
 
 use super::level::Level;
 use super::stage::is_own;
-use super::{CANCELLED_GRACE, ClientKey, Dropped, ExchangeKey, Load, Output, Rules};
-use crate::wire::meta::find_string;
+use super::{Addressee, CANCELLED_GRACE, Class, ClientKey, Dropped, ExchangeKey, Load, Output, Rules};
+use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Message, RpcError};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -199,6 +199,22 @@ impl Inflight {
     /// The flight whose progress the server tells under `token`.
     pub(super) fn by_token(&mut self, token: &str) -> Option<&mut Flight> {
         self.flights.get_mut(self.tokens.get(token)?)
+    }
+
+    /// The progress that the server tells of, for the client whose request it belongs to; it restarts that request's clock.
+    pub(super) fn progress(&mut self, message: &Message, rules: Rules, now: Instant) -> Output {
+        let written = find(message.body(), &["progressToken"]);
+        let found = written.and_then(|token| Some((token, self.by_token(token)?)));
+        let Some((written, flight)) = found else { return Output::Dropped(Dropped::Unattributable) };
+        // A clock that is stopped stays so.
+        flight.deadline = flight.deadline.and(rules.timeout).map(|timeout| now + timeout);
+        let original = flight.token.as_ref().map_or(written, |(_, original)| original);
+        Output::ToClient {
+            client: flight.client,
+            to: Addressee::Exchange(flight.exchange),
+            message: message.spliced("", Some((written, original))),
+            class: Class::Passing,
+        }
     }
 
     /// The id that the server knows a client's request by.

@@ -80,6 +80,19 @@ impl<'a> Object<'a> {
         removed
     }
 
+    /// Changes the members of a member that is an object, and makes one if there is none; an empty one is taken out.
+    pub fn change(&mut self, key: &str, change: impl FnOnce(&mut Object<'_>)) {
+        let before = self.get(key).map(str::to_owned).unwrap_or_default();
+        let mut inner = Object::read(&before).unwrap_or_default();
+        change(&mut inner);
+        if inner.is_empty() {
+            self.remove(key);
+        } else {
+            let after = inner.to_json();
+            self.set(key, after);
+        }
+    }
+
     /// The object as JSON text.
     pub fn to_json(&self) -> String {
         let length: usize = self.0.iter().map(|m| m.written.len() + m.value.len() + 2).sum();
@@ -161,6 +174,17 @@ mod tests {
         let mut object = twice();
         assert_eq!(object.remove("a").as_deref(), Some("2"));
         assert_eq!(object.to_json(), r#"{"b":0}"#);
+    }
+
+    #[test]
+    fn an_object_within_is_changed_made_or_taken_out() {
+        let mut object = Object::read(r#"{"a":{"b":1,"c":2}}"#).unwrap();
+        object.change("a", |inner| drop(inner.remove("b")));
+        object.change("d", |inner| inner.set("e", "3"));
+        assert_eq!(object.to_json(), r#"{"a":{"c":2},"d":{"e":3}}"#);
+        object.change("a", |inner| drop(inner.remove("c")));
+        object.change("f", |_| ());
+        assert_eq!(object.to_json(), r#"{"d":{"e":3}}"#);
     }
 
     #[test]

@@ -303,14 +303,6 @@ impl Listening {
 /// Params without the id of the subscription, which legacy clients do not know.
 fn without_subscription(params: &str) -> String {
     let Some(mut object) = Object::read(params) else { return "{}".to_owned() };
-    let meta = object.get("_meta").map(str::to_owned);
-    if let Some(mut meta) = meta.as_deref().and_then(Object::read) {
-        meta.remove(SUBSCRIPTION_ID);
-        if meta.is_empty() {
-            object.remove("_meta");
-        } else {
-            object.set("_meta", meta.to_json());
-        }
-    }
+    object.change("_meta", |meta| drop(meta.remove(SUBSCRIPTION_ID)));
     object.to_json()
 }

@@ -81,14 +81,12 @@ impl Profile {
     /// 2026-07-28, basic/index: "fields marked as required MUST be included on every request".
     pub(super) fn stamp(&self, params: &str, level: Level) -> String {
         let mut params = Object::read(params).unwrap_or_default();
-        let meta = params.get("_meta").map(str::to_owned).unwrap_or_default();
-        let mut meta = Object::read(&meta).unwrap_or_default();
-        meta.set(PROTOCOL_VERSION, format!("\"{}\"", Revision::V2026_07_28));
-        meta.set(CLIENT_INFO, &*self.info);
-        meta.set(CLIENT_CAPABILITIES, Value::Object(self.capabilities.clone()).to_string());
-        meta.set(LOG_LEVEL, format!("\"{}\"", level.name()));
-        let meta = meta.to_json();
-        params.set("_meta", meta);
+        params.change("_meta", |meta| {
+            meta.set(PROTOCOL_VERSION, format!("\"{}\"", Revision::V2026_07_28));
+            meta.set(CLIENT_INFO, self.info.to_string());
+            meta.set(CLIENT_CAPABILITIES, Value::Object(self.capabilities.clone()).to_string());
+            meta.set(LOG_LEVEL, format!("\"{}\"", level.name()));
+        });
         // A task of 2025-11-25 is no business of a modern server; it was not offered to the client either.
         params.remove("task");
         params.to_json()

@@ -99,7 +99,7 @@ impl Modern {
             return self.of_a_subscription(subscription, message, out);
         }
         match message.method() {
-            "notifications/progress" => self.progress(message, now, out),
+            "notifications/progress" => out.push(self.inflight.progress(message, self.rules, now)),
             "notifications/cancelled" => self.torn_down(message, out),
             "notifications/message" => self.log_line(message, out),
             _ => self.about_a_request(message, out),
@@ -121,23 +121,6 @@ impl Modern {
             to: Addressee::Exchange(flight.exchange),
             message: message.spliced("", Some((subscription, &flight.id))),
             class: Class::Notice,
-        });
-    }
-
-    fn progress(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
-        let written = find(message.body(), &["progressToken"]);
-        let found = written.and_then(|token| Some((token, self.inflight.by_token(token)?)));
-        let Some((written, flight)) = found else {
-            return out.push(Output::Dropped(Dropped::Unattributable));
-        };
-        // A clock that is stopped stays so.
-        flight.deadline = flight.deadline.and(self.rules.timeout).map(|timeout| now + timeout);
-        let original = flight.token.as_ref().map_or(written, |(_, original)| original);
-        out.push(Output::ToClient {
-            client: flight.client,
-            to: Addressee::Exchange(flight.exchange),
-            message: message.spliced("", Some((written, original))),
-            class: Class::Passing,
         });
     }
 

@@ -4,7 +4,7 @@ use super::super::level::Level;
 use super::super::stage::response;
 use super::super::{Class, ClientKey, ExchangeKey, Opened, Output};
 use super::origin::{Origin, Principal};
-use super::park::Question;
+use super::question::Question;
 use super::{ModernToLegacy, to_exchange, translate};
 use crate::wire::meta::{find, find_string, progress_token};
 use crate::wire::{Code, Kind, Message, RpcError};

@@ -221,10 +221,6 @@ impl Filter {
 /// A notification with the subscription that it belongs to.
 fn stamped(message: &Message, id: &str) -> bytes::Bytes {
     let mut params = Object::read(message.body()).unwrap_or_default();
-    let meta = params.get("_meta").map(str::to_owned);
-    let mut meta = meta.as_deref().and_then(Object::read).unwrap_or_default();
-    meta.set(SUBSCRIPTION_ID, id);
-    let meta = meta.to_json();
-    params.set("_meta", meta);
+    params.change("_meta", |meta| meta.set(SUBSCRIPTION_ID, id.to_owned()));
     super::super::stage::notification(message.method(), &params.to_json())
 }

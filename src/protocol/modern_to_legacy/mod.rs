@@ -9,6 +9,8 @@ mod discover;
 mod listen;
 mod origin;
 mod park;
+mod parks;
+mod question;
 mod resume;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,8 @@ use bytes::Bytes;
 use call::{Call, Waiter};
 use listen::Listens;
 use origin::Origin;
-use park::{Parks, Question};
+use parks::Parks;
+use question::Question;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::time::Instant;

@@ -4,17 +4,18 @@
 //! may ask. It is the mount that lets only one in.
 
 use super::super::inflight::can_be_asked;
-use super::super::stage::{Down, response};
+use super::super::stage::Down;
 use super::super::{Dropped, ExchangeKey, Output};
 use super::ModernToLegacy;
 use super::call::Waiter;
 use super::origin::Origin;
+use super::parks::Park;
+use super::question::{Question, input_required, needed, short};
 use crate::wire::meta::{find, find_string};
 use crate::wire::object::items;
 use crate::wire::{Code, Message, Object, RpcError};
-use bytes::Bytes;
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Questions that come within this time are asked together.
@@ -23,181 +24,8 @@ const TOGETHER: Duration = Duration::from_millis(30);
 /// A client that does not come back within this time will not.
 pub(super) const PARKED: Duration = Duration::from_mins(10);
 
-/// An answer is kept so long for a client that comes again because it was lost.
-const KEPT: Duration = Duration::from_mins(1);
-
 /// A call that is asked more often than this does not end by itself.
 const MOST_ROUNDS: u32 = 10;
-
-/// A question of the server that the client has not answered.
-#[derive(Clone, Debug)]
-pub(super) struct Question {
-    /// The id by which the server knows it.
-    id: Box<str>,
-    pub(super) method: Box<str>,
-    params: Box<str>,
-}
-
-/// What clients may come back for, by the `requestState` that they were given.
-#[derive(Debug, Default)]
-pub(super) struct Parks(HashMap<Box<str>, Park>);
-
-/// What a `requestState` stands for.
-#[derive(Debug)]
-pub(super) enum Park {
-    /// A call that waits for its client.
-    Waits { call: ExchangeKey, until: Instant },
-    /// Its client has come back and waits for the answer.
-    Goes { call: ExchangeKey },
-    /// It was answered; the answer is kept in case it was lost.
-    Spent { origin: Origin, line: Bytes, failed: bool, until: Instant },
-    /// The server is to be called, or called again, by a call of this origin; before that, it gets answers to what it asked
-    /// without a call.
-    Again { origin: Origin, first: BTreeMap<Box<str>, Question>, until: Instant },
-}
-
-impl Question {
-    pub(super) fn read(message: &Message) -> Self {
-        let id = message.id().unwrap_or("null").into();
-        Self { id, method: message.method().into(), params: message.body().into() }
-    }
-
-    /// The answer to the server, with a raw result.
-    pub(super) fn answered(&self, result: &str) -> Bytes {
-        response(&self.id, result)
-    }
-
-    /// The answer to the server when nobody will answer.
-    pub(super) fn cancelled(&self) -> Bytes {
-        match &*self.method {
-            "elicitation/create" => response(&self.id, r#"{"action":"cancel"}"#),
-            _ => RpcError::new(Code::InternalError, "the client did not answer").to_line(Some(&self.id)),
-        }
-    }
-
-    /// The question as one of the `inputRequests`: what has no meaning to a modern client is left out.
-    fn to_json(&self) -> String {
-        let mut params = Object::read(&self.params).unwrap_or_default();
-        params.remove("task");
-        params.remove("elicitationId");
-        let meta = params.get("_meta").map(str::to_owned);
-        if let Some(mut meta) = meta.as_deref().and_then(Object::read) {
-            meta.remove("progressToken");
-            if meta.is_empty() {
-                params.remove("_meta");
-            } else {
-                params.set("_meta", meta.to_json());
-            }
-        }
-        let method = Value::from(&*self.method);
-        if params.is_empty() && &*self.method == "roots/list" {
-            return format!(r#"{{"method":{method}}}"#);
-        }
-        format!(r#"{{"method":{method},"params":{}}}"#, params.to_json())
-    }
-}
-
-impl Parks {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether somebody may come back to make a call.
-    pub(super) fn are_to_call(&self) -> bool {
-        self.0.values().any(|park| matches!(park, Park::Again { .. }))
-    }
-
-    pub(super) fn get(&self, state: &str) -> Option<&Park> {
-        self.0.get(state)
-    }
-
-    pub(super) fn insert(&mut self, state: Box<str>, park: Park) {
-        self.0.insert(state, park);
-    }
-
-    pub(super) fn remove(&mut self, state: &str) -> Option<Park> {
-        self.0.remove(state)
-    }
-
-    /// Forgets everything; what was known is returned.
-    pub(super) fn clear(&mut self) -> Vec<Box<str>> {
-        std::mem::take(&mut self.0).into_keys().collect()
-    }
-
-    /// Forgets a call; by what it was known is returned.
-    pub(super) fn forget(&mut self, key: ExchangeKey) -> Vec<Box<str>> {
-        let is_it = |park: &Park| match park {
-            Park::Waits { call, .. } | Park::Goes { call } => *call == key,
-            Park::Spent { .. } | Park::Again { .. } => false,
-        };
-        let states: Vec<_> =
-            self.0.iter().filter(|(_, park)| is_it(park)).map(|(state, _)| state.clone()).collect();
-        for state in &states {
-            self.0.remove(state);
-        }
-        states
-    }
-
-    /// A question that came without a call is withdrawn.
-    fn release(&mut self, id: &str) {
-        for park in self.0.values_mut() {
-            if let Park::Again { first, .. } = park {
-                first.retain(|_, question| *question.id != *id);
-            }
-        }
-    }
-
-    /// Nobody wants answers any more to what was asked without a call.
-    pub(super) fn forget_questions(&mut self) {
-        for park in self.0.values_mut() {
-            if let Park::Again { first, .. } = park {
-                first.clear();
-            }
-        }
-    }
-
-    /// A call is over that its client was to come back to: when it does, it is to be made again.
-    fn call_again(&mut self, key: ExchangeKey, origin: &Origin) {
-        for park in self.0.values_mut() {
-            if let Park::Waits { call, until } = park
-                && *call == key
-            {
-                *park = Park::Again { origin: origin.clone(), first: BTreeMap::new(), until: *until };
-            }
-        }
-    }
-
-    /// Keeps the answer to a client that had come back for it.
-    pub(super) fn spend(
-        &mut self,
-        key: ExchangeKey,
-        origin: &Origin,
-        line: &Bytes,
-        failed: bool,
-        now: Instant,
-    ) {
-        for park in self.0.values_mut() {
-            if matches!(park, Park::Goes { call } if *call == key) {
-                *park = Park::Spent { origin: origin.clone(), line: line.clone(), failed, until: now + KEPT };
-            }
-        }
-    }
-
-    /// What nobody will come back for: states to forget, and calls to give up.
-    fn overdue(&self, now: Instant) -> (Vec<Box<str>>, BTreeSet<ExchangeKey>) {
-        let (mut states, mut calls) = (Vec::new(), BTreeSet::new());
-        for (state, park) in &self.0 {
-            match park {
-                Park::Waits { call, until } if now >= *until => drop(calls.insert(*call)),
-                Park::Spent { until, .. } | Park::Again { until, .. } if now >= *until => {
-                    states.push(state.clone());
-                }
-                _ => {}
-            }
-        }
-        (states, calls)
-    }
-}
 
 impl ModernToLegacy {
     /// The server asks something because of a call.
@@ -401,30 +229,4 @@ fn no_secret() -> RpcError {
         Code::InternalError,
         "the system has no random numbers: this call cannot wait for its client",
     )
-}
-
-fn input_required(id: &str, questions: &str, state: &str) -> Bytes {
-    let state = Value::from(state);
-    response(
-        id,
-        &format!(r#"{{"resultType":"input_required","inputRequests":{questions},"requestState":{state}}}"#),
-    )
-}
-
-/// The capability that a client must have declared to be asked this.
-fn needed(method: &str, params: &str) -> Option<(&'static str, Value)> {
-    match method {
-        "roots/list" => Some(("roots", json!({}))),
-        "sampling/createMessage" => Some(("sampling", json!({}))),
-        "elicitation/create" if find_string(params, &["mode"]).as_deref() == Some("url") => {
-            Some(("elicitation", json!({ "url": {} })))
-        }
-        "elicitation/create" => Some(("elicitation", json!({}))),
-        _ => None,
-    }
-}
-
-/// What a question's key begins with.
-fn short(method: &str) -> &str {
-    method.split('/').next().unwrap_or_default()
 }

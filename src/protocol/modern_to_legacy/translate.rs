@@ -16,17 +16,11 @@ pub(super) fn params(params: &str) -> String {
     let Some(mut object) = Object::read(params) else { return params.to_owned() };
     object.remove("inputResponses");
     object.remove("requestState");
-    let meta = object.get("_meta").map(str::to_owned);
-    if let Some(mut meta) = meta.as_deref().and_then(Object::read) {
+    object.change("_meta", |meta| {
         for key in [PROTOCOL_VERSION, CLIENT_INFO, CLIENT_CAPABILITIES, LOG_LEVEL] {
             meta.remove(key);
         }
-        if meta.is_empty() {
-            object.remove("_meta");
-        } else {
-            object.set("_meta", meta.to_json());
-        }
-    }
+    });
     object.to_json()
 }
 
@@ -49,11 +43,7 @@ pub(super) fn result(method: &str, result: &str, server: Option<&str>) -> Option
         }
     }
     if let Some(server) = server {
-        let meta = object.get("_meta").map(str::to_owned);
-        let mut meta = meta.as_deref().and_then(Object::read).unwrap_or_default();
-        meta.set(SERVER_INFO, server);
-        let meta = meta.to_json();
-        object.set("_meta", meta);
+        object.change("_meta", |meta| meta.set(SERVER_INFO, server.to_owned()));
     }
     Some(object.to_json())
 }

@@ -142,7 +142,7 @@ impl Shared {
 
     fn server_notifies(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
         match message.method() {
-            "notifications/progress" => self.progress(message, now, out),
+            "notifications/progress" => out.push(self.inflight.progress(message, self.rules, now)),
             "notifications/cancelled" => self.withdrawn(message, out),
             "notifications/resources/updated" => self.updated(message, out),
             method if method.ends_with("/list_changed") => {
@@ -152,23 +152,6 @@ impl Shared {
             }
             _ => self.about_a_request(message, out),
         }
-    }
-
-    fn progress(&mut self, message: &Message, now: Instant, out: &mut Vec<Output>) {
-        let written = find(message.body(), &["progressToken"]);
-        let found = written.and_then(|token| Some((token, self.inflight.by_token(token)?)));
-        let Some((written, flight)) = found else {
-            return out.push(Output::Dropped(Dropped::Unattributable));
-        };
-        // A clock that is stopped stays so.
-        flight.deadline = flight.deadline.and(self.rules.timeout).map(|timeout| now + timeout);
-        let original = flight.token.as_ref().map_or(written, |(_, original)| original);
-        out.push(Output::ToClient {
-            client: flight.client,
-            to: Addressee::Exchange(flight.exchange),
-            message: message.spliced("", Some((written, original))),
-            class: Class::Passing,
-        });
     }
 
     fn updated(&self, message: &Message, out: &mut Vec<Output>) {
