@@ -214,6 +214,31 @@ async fn a_subscription_to_a_modern_server_goes_on_with_its_next_process() {
 }
 
 #[tokio::test]
+async fn a_subscription_goes_on_when_a_process_is_replaced_because_a_call_was_given_up() {
+    let router = Router::of_demo().await;
+    let modern = Modern::asked(router.mcp("demo"));
+    let counter = json!({ "resourceSubscriptions": ["demo://counter"] });
+    let (mut before, _) = listen(&modern, "before", counter.clone()).await;
+    // Two at once, so that there is a second process.
+    tokio::select! {
+        _ = futures::future::join_all((1..3).map(|id| modern.call(id, "sleep", json!({ "ms": 60_000 })))) => {}
+        _ = router.until("demo", "at work", |mount| mount["in_flight"] == 2) => {}
+    }
+    let (mut after, _) = listen(&modern, "after", counter).await;
+    router.until("demo", "renewed", |mount| mount["restarts"] == 1 && mount["in_flight"] == 0).await;
+    modern.ask("bump", json!({})).await;
+    for (events, id) in [(&mut before, "before"), (&mut after, "after")] {
+        loop {
+            let heard = message(events).await;
+            assert_eq!(heard["params"]["_meta"][SUBSCRIPTION], id, "{heard}");
+            if heard["method"] == "notifications/resources/updated" {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_slow_call_of_a_server_that_does_one_thing_at_a_time_blocks_no_other() {
     let script = r#"while IFS= read -r line; do
         id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')

@@ -1,4 +1,4 @@
-//! Clients on the official SDKs, both transports, and servers that people use: through the real binary.
+//! Clients on the official SDKs, both transports, both eras, and servers that people use: through the real binary.
 //!
 //! The clients are the scripts in `tests/interop`; a scenario is a method or function of
 //! `python_scenarios.py` or `typescript_scenarios.mjs`. They and the servers are installed on first use,
@@ -8,6 +8,8 @@
 #![allow(missing_docs, reason = "a test says what it promises in its name")]
 #![allow(clippy::print_stdout, reason = "what the clients print is what a failing story shows")]
 
+#[path = "interop/eras.rs"]
+mod eras;
 #[path = "interop/litellm.rs"]
 mod litellm;
 #[path = "interop/router.rs"]
@@ -100,19 +102,10 @@ async fn uses_every_feature(client: stage::Client, transport: &str) {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_for_the_newest_revision_first_falls_back_over_streamable_http() {
-    falls_back("http-auto").await;
-}
-
-#[tokio::test]
 async fn a_client_that_asks_for_the_newest_revision_first_falls_back_over_sse() {
-    falls_back("sse-auto").await;
-}
-
-async fn falls_back(transport: &str) {
     let Some(stage) = Stage::mounting(&["everything", "odd-jobs", "time"], &[]).await else { return };
     for client in [PythonV2, TypescriptV2] {
-        stage.play(client, transport, &["tools", "sampling", "progress", "ping", "time"]).await;
+        stage.play(client, "sse-auto", &["tools", "sampling", "progress", "ping", "time"]).await;
     }
     stage.close().await;
 }
@@ -164,6 +157,9 @@ async fn a_stateless_router_answers_every_sdk() {
     for client in [PythonV1, PythonV2, TypescriptV1, TypescriptV2] {
         let scenarios = ["tools", "unicode", "concurrency", "resources", "prompts", "errors", "time"];
         stage.play(client, "http", &scenarios).await;
+    }
+    for client in [PythonV2, TypescriptV2] {
+        stage.play(client, "http-auto", &["tools", "sampling", "subscription", "time"]).await;
     }
     stage.close().await;
 }

@@ -76,15 +76,42 @@ impl Mount {
         Kind::Legacy { revision, capabilities, clients: Some(clients) }
     }
 
+    /// The session of a kind that all its subscriptions are in. It is the first, which is also the first to get a call that
+    /// finds several free: what that changes, they hear.
+    pub(super) async fn listened_session(&self, kind: &Kind) -> Result<Arc<Session>, Unserved> {
+        let group = self.groups.group(kind);
+        let mut sessions = group.lock().await;
+        sessions.retain(|session| !session.is_over());
+        // One whose process is being replaced keeps its listeners.
+        if let Some(session) = sessions.first().cloned() {
+            drop(sessions);
+            session.renewed().await;
+            return Ok(session);
+        }
+        let session = self.open_shared(kind, false).await?;
+        sessions.push(session.clone());
+        Ok(session)
+    }
+
     /// The session of a kind that is the least busy; another is opened when all are.
     pub(super) async fn shared_session(&self, kind: &Kind) -> Result<Arc<Session>, Unserved> {
         let group = self.groups.group(kind);
         let mut sessions = group.lock().await;
         sessions.retain(|session| !session.is_over());
-        let least = sessions.iter().map(|session| (session.load(), session)).min_by_key(|(load, _)| *load);
-        if let Some((load, session)) = least {
+        let rated = sessions.iter().map(|session| (session.is_spoiled(), session.load(), session));
+        let least = rated.min_by_key(|(spoiled, load, _)| (*spoiled, *load));
+        if let Some((spoiled, load, session)) = least {
             let session = session.clone();
             let room = sessions.len() < self.spec.pool.max;
+            if spoiled {
+                if room && let Ok(session) = self.open_shared(kind, false).await {
+                    sessions.push(session.clone());
+                    return Ok(session);
+                }
+                drop(sessions);
+                session.renewed().await;
+                return Ok(session);
+            }
             // One that may do one thing at a time would keep this request waiting: a spare can serve it at once.
             if load.stuck && room && self.pool.as_ref().is_some_and(|pool| pool.has_spare()) {
                 if let Ok(session) = self.open_shared(kind, false).await {

@@ -79,9 +79,15 @@ impl Mount {
             self.legacy_kind(Revision::NEWEST_LEGACY, &offered(&claim.capabilities), (Era::Modern, apart));
         let guest = Guest::Modern(principal);
         let asks = may_ask(request.method());
+        let listens = request.method() == "subscriptions/listen";
         for _ in 0..2 {
             if self.era_for(Era::Modern).await? == Era::Modern {
-                match self.shared_session(&Kind::Modern).await {
+                let session = if listens {
+                    self.listened_session(&Kind::Modern).await
+                } else {
+                    self.shared_session(&Kind::Modern).await
+                };
+                match session {
                     Err(Unserved::OtherEra(_)) => continue,
                     session => return Ok(session?.join(new_id()?, Transport::Once, guest, None)?),
                 }
@@ -106,6 +112,8 @@ impl Mount {
                 self.session_to_interact(&kind)
                     .await
                     .map(|(session, interaction)| (session, Some(interaction)))
+            } else if listens {
+                self.listened_session(&kind).await.map(|session| (session, None))
             } else {
                 self.shared_session(&kind).await.map(|session| (session, None))
             };

@@ -135,6 +135,9 @@ impl LegacyLane {
                 }
                 Output::Forget { client: VISITORS, exchange } => Some(Up::Silence(exchange)),
                 other => {
+                    if matches!(other, Output::Resumed) {
+                        self.visitors.renewed();
+                    }
                     out.push(other);
                     continue;
                 }

@@ -5,7 +5,7 @@ use crate::peer::Mask;
 use crate::peer::{Exit, Peer};
 use crate::protocol::{ClientKey, Input, OpeningError, Rules};
 use crate::wire::{Code, RpcError};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Deaths count against a session for this long.
@@ -57,9 +57,9 @@ impl Session {
         if empty && state.once && state.next_client > 0 {
             return self.end(&mut state, None, now);
         }
-        if state.bridge.is_spoiled() && state.bridge.in_flight() == 0 {
+        if state.bridge.is_spoiled() && state.bridge.in_flight() == 0 && matches!(state.link, Link::Up(_)) {
             tracing::info!(server = %self.settings.name, "a process is replaced that may still work on a call that was given up");
-            return self.end(&mut state, None, now);
+            return if empty { self.end(&mut state, None, now) } else { self.renew(state, now) };
         }
         if empty && self.settings.idle.is_some_and(over) {
             tracing::info!(server = %self.settings.name, "an idle shared process is stopped");
@@ -138,6 +138,24 @@ impl Session {
                     self.tracker.spawn(session.restart(deaths));
                 }
             }
+        }
+    }
+
+    /// Stops the process and goes on with another: subscriptions are made again, and their listeners stay.
+    fn renew(&self, mut state: MutexGuard<'_, Conversation>, now: Instant) {
+        let link = std::mem::replace(&mut state.link, Link::Down);
+        // Its end is not a crash, and what it still says is not heard.
+        state.generation += 1;
+        let error = RpcError::new(Code::ServerExited, "the server is being replaced: call again");
+        self.handle(&mut state, Input::Exited(error), now);
+        state.clients.values_mut().for_each(|participant| participant.streams.forget_questions());
+        if let Some(peer) = link.peer() {
+            peer.stop();
+        }
+        drop(state);
+        self.changed.notify_waiters();
+        if let Some(session) = self.me.upgrade() {
+            self.tracker.spawn(session.restart(0));
         }
     }
 

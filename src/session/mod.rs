@@ -199,8 +199,7 @@ impl Session {
 
     /// Claims the right to make the one call at a time to which the server may ask questions; none if there is one.
     pub fn interact(&self) -> Option<Interaction> {
-        let state = self.lock();
-        if matches!(state.link, Link::Ended(_)) || state.bridge.is_spoiled() {
+        if self.is_over() || self.is_spoiled() {
             return None;
         }
         self.interactions.claim()
@@ -230,6 +229,17 @@ impl Session {
         }
     }
 
+    /// Waits while its process is being replaced.
+    pub async fn renewed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if !matches!(self.lock().link, Link::Down | Link::Replaying(_)) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Requests in flight.
     pub fn in_flight(&self) -> usize {
         self.lock().bridge.in_flight()
@@ -238,6 +248,11 @@ impl Session {
     /// Clients that speak HTTP+SSE.
     pub fn sse_clients(&self) -> usize {
         self.lock().clients.values().filter(|participant| participant.streams.is_sse()).count()
+    }
+
+    /// Whether its process is about to be replaced, because it may still work on a call that was given up.
+    pub fn is_spoiled(&self) -> bool {
+        self.lock().bridge.is_spoiled()
     }
 
     /// Whether it is over.

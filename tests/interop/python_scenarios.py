@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+import uuid
 import warnings
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -26,6 +27,11 @@ def sampled(params: dict) -> dict:
     content = params["messages"][0]["content"]
     question = (content[0] if isinstance(content, list) else content)["text"]
     return {"role": "assistant", "model": "shout", "content": {"type": "text", "text": question.upper()}}
+
+
+def fresh() -> str:
+    """A name that nobody else uses: modern clients share a process, in which what one does stays."""
+    return f"n{uuid.uuid4().hex}"
 
 
 def text(result: dict) -> str:
@@ -117,7 +123,9 @@ class Scenarios:
         uri = "demo://resource/dynamic/text/1"
         async with self.connect("everything") as client:
             await client.subscribe(uri)
-            await client.call("toggle-subscriber-updates")
+            # Modern clients share a process, so somebody else may have switched the updates on already.
+            while text(await client.call("toggle-subscriber-updates")).startswith("Stopped"):
+                pass
             await client.inbox.until("notifications/resources/updated", uri=uri)
             await client.unsubscribe(uri)
 
@@ -156,8 +164,9 @@ class Scenarios:
 
     async def cancellation(self) -> None:
         async with self.connect("odd-jobs") as client:
-            await client.call_and_cancel("hang")
-            assert text(await client.call("await_cancellation")) == "hang was cancelled"
+            name = {"name": fresh()}
+            await client.call_and_cancel("hang", name)
+            assert text(await client.call("await_cancellation", name)) == "hang was cancelled"
 
     async def withdrawal(self) -> None:
         async with self.connect("odd-jobs") as client:
@@ -183,6 +192,26 @@ class Scenarios:
             await client.roots_changed()
             await client.inbox.until("notifications/message", count=2, **answered)
 
+    async def asked_roots(self) -> None:
+        async with self.connect("everything", roots=True) as client:
+            assert "file:///somewhere" in text(await client.call("get-roots-list"))
+
+    async def late_answer(self) -> None:
+        """A modern client answers a question that the server has withdrawn: the call has gone on without."""
+        async with self.connect("odd-jobs") as client:
+            assert text(await client.call("give_up")).startswith("gave up")
+
+    async def log_lines(self) -> None:
+        line, method = fresh(), "notifications/message"
+        async with self.connect("odd-jobs") as client:
+            await client.set_level("warning")
+            await client.call("log", {"line": line})
+            await client.inbox.until(method, data=f"error: {line}")
+            assert [message["params"]["level"] for message in client.inbox.having(method)] == ["warning", "error"]
+            await client.set_level("debug")
+            await client.call("log", {"line": line})
+            await client.inbox.until(method, data=f"debug: {line}")
+
     async def ping(self) -> None:
         async with self.connect("odd-jobs") as client:
             await client.ping()
@@ -190,12 +219,14 @@ class Scenarios:
 
     async def list_changed(self) -> None:
         async with self.connect("odd-jobs") as client:
-            assert "new_tool" not in [tool["name"] for tool in await client.tools()]
-            await client.call("grow")
+            await client.hear_changes()
+            name = fresh()
+            assert name not in [tool["name"] for tool in await client.tools()]
+            await client.call("grow", {"name": name})
             for kind in ("tools", "prompts", "resources"):
                 await client.inbox.until(f"notifications/{kind}/list_changed")
-            assert "new_tool" in [tool["name"] for tool in await client.tools()]
-            assert text(await client.call("new_tool")) == "new"
+            assert name in [tool["name"] for tool in await client.tools()]
+            assert text(await client.call(name)) == "new"
 
     async def errors(self) -> None:
         async with self.connect("everything") as client:
@@ -208,7 +239,7 @@ class Scenarios:
                 raise AssertionError(found)
             failed = await client.call("get-sum", {"a": "one", "b": 2})
             assert failed["isError"] and "expected number" in failed["content"][0]["text"], failed
-            await client.ping()
+            assert text(await client.call("echo", {"message": "on"})) == "Echo: on"
 
     async def privacy(self) -> None:
         """Two clients of one mount have a process each and hear nothing of each other."""
@@ -216,23 +247,50 @@ class Scenarios:
             ada = await stack.enter_async_context(self.connect("odd-jobs"))
             bob = await stack.enter_async_context(self.connect("odd-jobs"))
             assert text(await ada.call("pid")) != text(await bob.call("pid"))
-            heard: dict[str, list[float]] = {"ada": [], "bob": []}
-
-            async def count(name: str, client, to: int) -> None:
-                async def on_progress(progress: float, _total, _message) -> None:
-                    heard[name].append(progress)
-
-                assert text(await client.call("count", {"to": to}, on_progress)) == f"counted to {to}"
-
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(count, "ada", ada, 50)
-                tasks.start_soon(count, "bob", bob, 30)
-            assert heard == {"ada": list(range(1, 51)), "bob": list(range(1, 31))}, heard
-
-            await ada.call("grow")
+            await self._count_at_once(ada, bob)
+            await ada.call("grow", {"name": "new_tool"})
             await ada.inbox.until("notifications/tools/list_changed")
             assert "new_tool" not in [tool["name"] for tool in await bob.tools()]
             assert not bob.inbox.having("notifications/tools/list_changed")
+
+    async def discretion(self) -> None:
+        """Two clients who may well share a process hear what they asked for, and nothing of each other."""
+        async with AsyncExitStack() as stack:
+            ada = await stack.enter_async_context(self.connect("odd-jobs"))
+            bob = await stack.enter_async_context(self.connect("odd-jobs"))
+            await self._count_at_once(ada, bob)
+
+            for client in (ada, bob):
+                await client.set_level("debug")
+            line = fresh()
+            await ada.call("log", {"line": f"ada {line}"})
+            await bob.call("log", {"line": f"bob {line}"})
+
+            updated, uris = "notifications/resources/updated", [f"odd://ada/{line}", f"odd://bob/{line}"]
+            for client, uri in zip((ada, bob), uris):
+                await client.subscribe(uri)
+            for client in (ada, bob):
+                for uri in uris:
+                    await client.call("touch", {"uri": uri})
+            for client, own, other in ((ada, uris[0], uris[1]), (bob, uris[1], uris[0])):
+                await client.inbox.until(updated, uri=own)
+                assert not client.inbox.having(updated, uri=other), client.inbox.messages
+            assert not any(f"bob {line}" in str(message) for message in ada.inbox.messages)
+            assert not any(f"ada {line}" in str(message) for message in bob.inbox.messages)
+
+    async def _count_at_once(self, ada, bob) -> None:
+        heard: dict[str, list[float]] = {"ada": [], "bob": []}
+
+        async def count(name: str, client, to: int) -> None:
+            async def on_progress(progress: float, _total, _message) -> None:
+                heard[name].append(progress)
+
+            assert text(await client.call("count", {"to": to}, on_progress)) == f"counted to {to}"
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(count, "ada", ada, 50)
+            tasks.start_soon(count, "bob", bob, 30)
+        assert heard == {"ada": list(range(1, 51)), "bob": list(range(1, 31))}, heard
 
     async def time(self) -> None:
         async with self.connect("time") as client:
@@ -272,7 +330,7 @@ def main(connect) -> None:
     transport, base, *names = sys.argv[1:]
 
     def target(mount: str) -> str | dict:
-        if transport == "stdio":
+        if transport.startswith("stdio"):
             return json.loads(Path(base).read_text())["mcpServers"][mount]
         return f"{base}/servers/{mount}/{'sse' if transport.startswith('sse') else 'mcp'}"
 

@@ -24,7 +24,8 @@ async def connect(transport: str, url: str, roots: bool):
     async def on_message(message) -> None:
         if isinstance(message, types.ServerNotification):
             await inbox.add(wire(message.root))
-        elif isinstance(message, Exception):
+        elif isinstance(message, Exception) and "unknown request ID" not in str(message):
+            # What is not raised is a late answer to a cancelled request, which a client is to ignore.
             raise message
 
     async def on_sampling(_context, params):
@@ -66,7 +67,7 @@ class Connection:
     async def call(self, tool: str, arguments=None, on_progress=None):
         return wire(await self.session.call_tool(tool, arguments or {}, progress_callback=on_progress))
 
-    async def call_and_cancel(self, tool: str) -> None:
+    async def call_and_cancel(self, tool: str, arguments) -> None:
         """Cancels the call as soon as the server has reported progress on it."""
         running = anyio.Event()
 
@@ -76,7 +77,7 @@ class Connection:
         async with anyio.create_task_group() as tasks:
             # This SDK leaves the notification to its user; ids are counted from 0.
             request_id = self.session._request_id
-            tasks.start_soon(self.call, tool, None, on_progress)
+            tasks.start_soon(self.call, tool, arguments, on_progress)
             await running.wait()
             params = types.CancelledNotificationParams(requestId=request_id, reason="changed my mind")
             await self.session.send_notification(
@@ -98,6 +99,9 @@ class Connection:
 
     async def unsubscribe(self, uri: str) -> None:
         await self.session.unsubscribe_resource(AnyUrl(uri))
+
+    async def hear_changes(self) -> None:
+        """Nothing to do: a legacy client hears of every change."""
 
     async def prompts(self):
         return wire(await self.session.list_prompts())["prompts"]

@@ -1,10 +1,10 @@
-"""The Python SDK 2.x as a client. Usage: python_v2.py http|sse|http-auto|sse-auto|stdio BASE SCENARIO...
+"""The Python SDK 2.x as a client. Usage: python_v2.py http|sse|stdio[-auto|-pin] BASE SCENARIO...
 
-The client begins with `initialize`; with `-auto`, which is the SDK's default, the client asks
-`server/discover` first and falls back.
+The client begins with `initialize`; with `-auto`, which is the SDK's default, it asks `server/discover`
+first, and with `-pin` it takes for granted that it is understood.
 """
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import mcp_types as types
@@ -25,7 +25,11 @@ async def connect(transport: str, target: str | dict, roots: bool):
 
     async def on_sampling(_context, params):
         if params.messages[0].content.text == "too late?":
-            await inbox.hold_question()
+            if transport in MODERN:
+                # Nobody can tell a modern client that its answer is no longer wanted.
+                await anyio.sleep(1)
+            else:
+                await inbox.hold_question()
         return types.CreateMessageResult.model_validate(sampled(wire(params)))
 
     async def on_elicitation(_context, _params):
@@ -34,20 +38,25 @@ async def connect(transport: str, target: str | dict, roots: bool):
     async def on_roots(_context):
         return types.ListRootsResult.model_validate(ROOTS)
 
-    if transport == "stdio":
+    if transport.startswith("stdio"):
         server = StdioServerParameters(**target)
     else:
         server = sse_client(target) if transport.startswith("sse") else target
     async with Client(
         server,
-        mode="auto" if transport.endswith("-auto") else "legacy",
+        mode={"auto": "auto", "pin": "2026-07-28"}.get(transport.partition("-")[2], "legacy"),
         message_handler=on_message,
         sampling_callback=on_sampling,
         elicitation_callback=on_elicitation,
         list_roots_callback=on_roots if roots else None,
     ) as client:
-        assert client.protocol_version <= "2025-11-25", client.protocol_version
-        yield Connection(client, inbox)
+        if transport not in MODERN:
+            assert client.protocol_version <= "2025-11-25", client.protocol_version
+            yield Connection(client, inbox)
+            return
+        assert client.protocol_version == "2026-07-28", client.protocol_version
+        async with AsyncExitStack() as subscriptions:
+            yield ModernConnection(client, inbox, subscriptions)
 
 
 class Connection:
@@ -65,14 +74,14 @@ class Connection:
     async def call(self, tool: str, arguments=None, on_progress=None):
         return wire(await self.client.call_tool(tool, arguments or {}, progress_callback=on_progress))
 
-    async def call_and_cancel(self, tool: str) -> None:
+    async def call_and_cancel(self, tool: str, arguments) -> None:
         """Cancels the call as soon as the server has reported progress on it."""
         with anyio.CancelScope() as scope:
 
             async def on_progress(*_) -> None:
                 scope.cancel()
 
-            await self.call(tool, None, on_progress)
+            await self.call(tool, arguments, on_progress)
         assert scope.cancelled_caught
 
     async def resources(self):
@@ -89,6 +98,9 @@ class Connection:
 
     async def unsubscribe(self, uri: str) -> None:
         await self.client.unsubscribe_resource(uri)
+
+    async def hear_changes(self) -> None:
+        """Nothing to do: a legacy client hears of every change."""
 
     async def prompts(self):
         return wire(await self.client.list_prompts())["prompts"]
@@ -110,6 +122,36 @@ class Connection:
     async def roots_changed(self) -> None:
         await self.client.send_roots_list_changed()
 
+
+class ModernConnection(Connection):
+    """No session: what a legacy client tells the server once is part of each request."""
+
+    def __init__(self, client: Client, inbox: Inbox, subscriptions: AsyncExitStack) -> None:
+        super().__init__(client, inbox)
+        self.subscriptions = subscriptions
+        self.meta: dict = {}
+
+    async def call(self, tool: str, arguments=None, on_progress=None):
+        called = self.client.call_tool(tool, arguments or {}, progress_callback=on_progress, meta=self.meta)
+        return wire(await called)
+
+    async def set_level(self, level: str) -> None:
+        self.meta = {"io.modelcontextprotocol/logLevel": level}
+
+    async def hear_changes(self) -> None:
+        kinds = ("tools_list_changed", "prompts_list_changed", "resources_list_changed")
+        heard = await self.subscriptions.enter_async_context(self.client.listen(**dict.fromkeys(kinds, True)))
+        assert all(getattr(heard.honored, kind) for kind in kinds), heard.honored
+
+    async def subscribe(self, uri: str) -> None:
+        heard = await self.subscriptions.enter_async_context(self.client.listen(resource_subscriptions=[uri]))
+        assert heard.honored.resource_subscriptions == [uri], heard.honored
+
+    async def unsubscribe(self, _uri: str) -> None:
+        await self.subscriptions.aclose()
+
+
+MODERN = {"http-auto", "http-pin", "stdio-auto", "stdio-pin"}
 
 if __name__ == "__main__":
     main(connect)

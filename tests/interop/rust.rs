@@ -1,54 +1,119 @@
-//! The official Rust SDK as a client of the demo server; it needs nothing installed.
+//! The official Rust SDK as a client of either era. Before the demo server it needs nothing installed.
 
 use futures::future::join_all;
 use rmcp::model::{
     CallToolRequestParams, ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult,
-    ElicitationAction, Implementation, ProgressNotificationParam,
+    ElicitationAction, Implementation, ProgressNotificationParam, ProtocolVersion, ServerNotification,
+    SubscriptionFilter,
 };
-use rmcp::service::{NotificationContext, RequestContext, RunningService};
+use rmcp::service::{
+    ClientLifecycleMode, ClientServiceExt, NotificationContext, RequestContext, RunningService,
+};
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::{ClientHandler, ErrorData, RoleClient, ServiceExt};
+use rmcp::{ClientHandler, ErrorData, RoleClient};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::router::{PATIENCE, Router};
+use crate::stage::{Posture, two_eras};
+use crate::toolbox;
 
 #[tokio::test]
 async fn the_rust_sdk_uses_every_feature_of_the_demo_server_over_streamable_http() {
-    let demo =
-        json!({ "demo": { "command": env!("CARGO_BIN_EXE_mcp-switchboard"), "args": ["demo-server"] } });
-    let router = Router::serving(&demo, &[]).await;
-    let (heard, mut news) = watch::channel(Heard::default());
-    let transport = StreamableHttpClientTransport::from_uri(format!("{}/servers/demo/mcp", router.address));
-    let client = Listener { heard }.serve(transport).await.expect("the session opens");
+    uses_every_feature(&demo(), &DEMO, ClientLifecycleMode::Initialize).await;
+}
 
-    assert!(names(&client).await.contains(&"echo".to_owned()));
-    let echoes = (0..20).map(|number| {
-        let text = format!("zürich {number}");
-        call(&client, "echo", json!({ "text": text }))
-    });
-    let expected: Vec<String> = (0..20).map(|number| format!("zürich {number}")).collect();
-    assert_eq!(join_all(echoes).await, expected);
+#[tokio::test]
+async fn the_rust_sdk_in_the_modern_era_uses_every_feature_of_the_demo_server() {
+    uses_every_feature(&demo(), &DEMO, auto()).await;
+}
+
+#[tokio::test]
+async fn the_rust_sdk_in_either_era_uses_every_feature_of_a_server_of_either() {
+    let Some(node) = toolbox::or_skip(toolbox::node_environment()) else { return };
+    for posture in [Posture::Legacy, Posture::Dual, Posture::Modern] {
+        for lifecycle in [ClientLifecycleMode::Initialize, auto()] {
+            uses_every_feature(&two_eras(&node, posture), &TWO_ERAS, lifecycle).await;
+        }
+    }
+}
+
+async fn uses_every_feature(server: &Value, words: &Words, lifecycle: ClientLifecycleMode) {
+    let router = Router::serving(&json!({ "server": server }), &[]).await;
+    let (heard, mut news) = watch::channel(Heard::default());
+    let transport = StreamableHttpClientTransport::from_uri(format!("{}/servers/server/mcp", router.address));
+    let is_modern = lifecycle != ClientLifecycleMode::Initialize;
+    let client = Listener { heard }.serve_with_lifecycle(transport, lifecycle).await.expect("it opens");
+    let agreed = client.peer_info().expect("the server is known").protocol_version.clone();
+    assert_eq!(agreed == ProtocolVersion::V_2026_07_28, is_modern, "{agreed}");
+
+    let (echo, text) = words.echo;
+    assert!(names(&client).await.contains(&echo.to_owned()));
+    let echoes = (0..20).map(|number| call(&client, echo, json!({ text: format!("zürich {number}") })));
+    for (number, answer) in join_all(echoes).await.into_iter().enumerate() {
+        assert!(answer.ends_with(&format!("zürich {number}")), "{answer}");
+    }
 
     call(&client, "count", json!({ "to": 100 })).await;
     let counted: Vec<f64> = (1..=100).map(f64::from).collect();
     let all = timeout(PATIENCE, news.wait_for(|heard| heard.progress.len() >= 100)).await;
     assert_eq!(all.expect("every number is reported").expect("the client lives").progress, counted);
 
-    assert_eq!(call(&client, "ask", json!({})).await, "The user answered: Ada");
+    let answer = call(&client, words.ask, json!({})).await;
+    assert!(answer.contains("Ada"), "{answer}");
 
-    call(&client, "toggle", json!({})).await;
-    let told = timeout(PATIENCE, news.wait_for(|heard| heard.tool_lists == 1)).await;
-    told.expect("the change of the tools is told").expect("the client lives");
-    assert!(names(&client).await.contains(&"bonus".to_owned()));
+    let (change, name) = words.change;
+    let arguments = if words.named { json!({ "name": name }) } else { json!({}) };
+    if is_modern {
+        let filter = SubscriptionFilter::builder().tools_list_changed().build();
+        let mut changes = client.listen(filter).await.expect("the subscription is acknowledged");
+        call(&client, change, arguments).await;
+        let told = timeout(PATIENCE, changes.next()).await.expect("the change of the tools is told");
+        let told = told.expect("the subscription lives");
+        assert!(matches!(told, Some(ServerNotification::ToolListChangedNotification(_))), "{told:?}");
+    } else {
+        call(&client, change, arguments).await;
+        let told = timeout(PATIENCE, news.wait_for(|heard| heard.tool_lists == 1)).await;
+        told.expect("the change of the tools is told").expect("the client lives");
+    }
+    assert!(names(&client).await.contains(&name.to_owned()));
 
-    client
-        .call_tool(CallToolRequestParams::new("no such tool"))
-        .await
-        .expect_err("an unknown tool is an error");
+    let unknown = client.call_tool(CallToolRequestParams::new("no such tool")).await;
+    unknown.expect_err("an unknown tool is an error");
     client.cancel().await.expect("the client ends");
     router.close().await;
+}
+
+/// How a server calls its tools.
+struct Words {
+    /// The tool, and its argument.
+    echo: (&'static str, &'static str),
+    /// A tool that asks for a name.
+    ask: &'static str,
+    /// A tool that adds one, and that one's name.
+    change: (&'static str, &'static str),
+    /// Whether that must be told the name.
+    named: bool,
+}
+
+const DEMO: Words = Words { echo: ("echo", "text"), ask: "ask", change: ("toggle", "bonus"), named: false };
+
+const TWO_ERAS: Words = Words {
+    echo: ("echo", "message"),
+    ask: "trigger-elicitation-request",
+    change: ("grow", "bonus"),
+    named: true,
+};
+
+fn demo() -> Value {
+    json!({ "command": env!("CARGO_BIN_EXE_mcp-switchboard"), "args": ["demo-server"] })
+}
+
+/// The modern era where the server speaks it.
+fn auto() -> ClientLifecycleMode {
+    let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
+    ClientLifecycleMode::Auto { preferred_versions, legacy_version: None }
 }
 
 /// A client that answers questions and notes what it hears.
@@ -74,7 +139,8 @@ impl ClientHandler for Listener {
         _: ElicitRequestParams,
         _: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
-        Ok(ElicitResult::new(ElicitationAction::Accept).with_content(json!({ "answer": "Ada" })))
+        let content = json!({ "answer": "Ada", "name": "Ada" });
+        Ok(ElicitResult::new(ElicitationAction::Accept).with_content(content))
     }
 
     async fn on_progress(&self, report: ProgressNotificationParam, _: NotificationContext<RoleClient>) {

@@ -26,6 +26,14 @@ pub(crate) enum Client {
     TypescriptV2,
 }
 
+/// What `two_eras.mjs` speaks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Posture {
+    Legacy,
+    Dual,
+    Modern,
+}
+
 /// Where the SDKs and the servers are installed.
 #[derive(Clone, Debug)]
 struct Tools {
@@ -52,10 +60,23 @@ impl Stage {
         fs::write(folder.path().join("big.txt"), big_text()).expect("the folder is writable");
         let all = commands(&tools, folder.path());
         let mounts: HashMap<&str, &Value> = servers.iter().map(|name| (*name, &all[*name])).collect();
-        let router = Router::serving(&json!(mounts), options).await;
+        Some(Self::serving(&json!(mounts), options, tools, folder).await)
+    }
+
+    /// Starts a router whose servers everything and odd-jobs are the same script, which speaks as `posture` says.
+    pub(crate) async fn standing_in(posture: Posture, options: &[&str]) -> Option<Self> {
+        let tools = toolbox::or_skip(installed())?;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let script = two_eras(&tools.node, posture);
+        let mounts = json!({ "everything": script, "odd-jobs": script });
+        Some(Self::serving(&mounts, options, tools, folder).await)
+    }
+
+    async fn serving(mounts: &Value, options: &[&str], tools: Tools, folder: TempDir) -> Self {
+        let router = Router::serving(mounts, options).await;
         let web = TaskTracker::new();
         let page = serve_page(&web).await;
-        Some(Self { tools, router, page, folder, _web: web })
+        Self { tools, router, page, folder, _web: web }
     }
 
     /// Lets `client` play `scenarios` over `transport` and shows what it printed if one fails.
@@ -128,6 +149,17 @@ fn commands(tools: &Tools, folder: &Path) -> Value {
         },
         "filesystem": { "command": "node", "args": [package("server-filesystem"), folder] },
     })
+}
+
+/// How `two_eras.mjs` is started, in the words of the configuration file.
+pub(crate) fn two_eras(node: &Path, posture: Posture) -> Value {
+    let posture = match posture {
+        Posture::Legacy => "legacy",
+        Posture::Dual => "dual",
+        Posture::Modern => "modern",
+    };
+    let script = node.join("scripts/two_eras.mjs");
+    json!({ "command": "node", "args": [NODE_OPTIONS[0], NODE_OPTIONS[1], script, "--posture", posture] })
 }
 
 /// Serves a page on the loopback address and returns its URL.

@@ -1,7 +1,7 @@
 // What a TypeScript client is made to do, whatever its SDK's version; see `main` for the command line.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -14,6 +14,11 @@ const roots = { roots: [{ uri: 'file:///somewhere', name: 'somewhere' }] };
 function text(result) {
   assert.ok(!result.isError, JSON.stringify(result));
   return result.content[0].text;
+}
+
+// A name that nobody else uses: modern clients share a process, in which what one does stays.
+function fresh() {
+  return `n${randomUUID()}`;
 }
 
 // What the server said unasked, in order.
@@ -44,6 +49,9 @@ class Inbox {
 
 // How the client answers what the server asks.
 class Answers {
+  // Nobody can tell a modern client that its answer is no longer wanted.
+  patience = Infinity;
+
   constructor() {
     this.withdrawn = new Promise(resolve => (this.withdraw = resolve));
   }
@@ -52,7 +60,10 @@ class Answers {
     const content = params.messages[0].content;
     const question = (Array.isArray(content) ? content[0] : content).text;
     if (question === 'too late?') {
-      await new Promise(resolve => signal.addEventListener('abort', resolve));
+      await new Promise(resolve => {
+        signal?.addEventListener('abort', resolve);
+        if (this.patience < Infinity) setTimeout(resolve, this.patience);
+      });
       this.withdraw();
     }
     return { role: 'assistant', model: 'shout', content: { type: 'text', text: question.toUpperCase() } };
@@ -106,12 +117,13 @@ const scenarios = {
   },
 
   async subscription(open) {
-    const { client, inbox } = await open('everything');
+    const { client, inbox, subscribe, unsubscribe } = await open('everything');
     const uri = 'demo://resource/dynamic/text/1';
-    await client.subscribeResource({ uri });
-    await client.callTool({ name: 'toggle-subscriber-updates' });
+    await subscribe(uri);
+    // Modern clients share a process, so somebody else may have switched the updates on already.
+    while (/^Stopped/.test(text(await client.callTool({ name: 'toggle-subscriber-updates' }))));
     await inbox.until('notifications/resources/updated', params => params.uri === uri);
-    await client.unsubscribeResource({ uri });
+    await unsubscribe(uri);
   },
 
   async prompts(open) {
@@ -154,8 +166,9 @@ const scenarios = {
     const { client, call } = await open('odd-jobs');
     const control = new AbortController();
     const onprogress = () => control.abort('changed my mind');
-    await assert.rejects(call({ name: 'hang' }, { signal: control.signal, onprogress }));
-    assert.equal(text(await client.callTool({ name: 'await_cancellation' })), 'hang was cancelled');
+    const args = { name: fresh() };
+    await assert.rejects(call({ name: 'hang', arguments: args }, { signal: control.signal, onprogress }));
+    assert.equal(text(await client.callTool({ name: 'await_cancellation', arguments: args })), 'hang was cancelled');
   },
 
   async withdrawal(open) {
@@ -186,6 +199,32 @@ const scenarios = {
     await inbox.until('notifications/message', isAnswer, 2);
   },
 
+  async asked_roots(open) {
+    const { client } = await open('everything');
+    assert.match(text(await client.callTool({ name: 'get-roots-list' })), /file:\/\/\/somewhere/);
+  },
+
+  // A modern client answers a question that the server has withdrawn: the call has gone on without.
+  async late_answer(open) {
+    const { client, answers } = await open('odd-jobs');
+    answers.patience = 1000;
+    assert.match(text(await client.callTool({ name: 'give_up' })), /^gave up/);
+  },
+
+  async log_lines(open) {
+    const { call, inbox, setLevel } = await open('odd-jobs');
+    const line = fresh();
+    const said = level => inbox.until('notifications/message', params => params.data === `${level}: ${line}`);
+    await setLevel('warning');
+    await call({ name: 'log', arguments: { line } });
+    await said('error');
+    const levels = inbox.having('notifications/message').map(message => message.params.level);
+    assert.deepEqual(levels, ['warning', 'error']);
+    await setLevel('debug');
+    await call({ name: 'log', arguments: { line } });
+    await said('debug');
+  },
+
   async ping(open) {
     const { client } = await open('odd-jobs');
     await client.ping();
@@ -193,14 +232,16 @@ const scenarios = {
   },
 
   async list_changed(open) {
-    const { client, inbox } = await open('odd-jobs');
-    await client.callTool({ name: 'grow' });
+    const { client, inbox, hearChanges } = await open('odd-jobs');
+    await hearChanges();
+    const name = fresh();
+    await client.callTool({ name: 'grow', arguments: { name } });
     for (const kind of ['tools', 'prompts', 'resources']) {
       await inbox.until(`notifications/${kind}/list_changed`);
     }
     const names = (await client.listTools()).tools.map(tool => tool.name);
-    assert.ok(names.includes('new_tool'), names.join());
-    assert.equal(text(await client.callTool({ name: 'new_tool' })), 'new');
+    assert.ok(names.includes(name), names.join());
+    assert.equal(text(await client.callTool({ name })), 'new');
   },
 
   async errors(open) {
@@ -208,7 +249,7 @@ const scenarios = {
     await assert.rejects(client.readResource({ uri: 'demo://resource/nowhere' }), { code: -32602, message: /nowhere/ });
     const failed = await client.callTool({ name: 'get-sum', arguments: { a: 'one', b: 2 } });
     assert.ok(failed.isError && failed.content[0].text.includes('expected number'), JSON.stringify(failed));
-    await client.ping();
+    assert.equal(text(await client.callTool({ name: 'echo', arguments: { message: 'on' } })), 'Echo: on');
   },
 
   // Two clients of one mount have a process each and hear nothing of each other.
@@ -216,19 +257,35 @@ const scenarios = {
     const [ada, bob] = await Promise.all([open('odd-jobs'), open('odd-jobs')]);
     const pid = async ({ client }) => text(await client.callTool({ name: 'pid' }));
     assert.notEqual(await pid(ada), await pid(bob));
-
-    const count = async ({ call }, to) => {
-      const seen = [];
-      const onprogress = report => seen.push(report);
-      assert.equal(text(await call({ name: 'count', arguments: { to } }, { onprogress })), `counted to ${to}`);
-      assert.deepEqual(seen, reports(1, to));
-    };
     await Promise.all([count(ada, 50), count(bob, 30)]);
-
-    await ada.client.callTool({ name: 'grow' });
+    await ada.client.callTool({ name: 'grow', arguments: { name: 'new_tool' } });
     await ada.inbox.until('notifications/tools/list_changed');
     await bob.client.listTools();
     assert.deepEqual(bob.inbox.having('notifications/tools/list_changed'), []);
+  },
+
+  // Two clients who may well share a process hear what they asked for, and nothing of each other.
+  async discretion(open) {
+    const both = await Promise.all([open('odd-jobs'), open('odd-jobs')]);
+    const [ada, bob] = both;
+    await Promise.all([count(ada, 50), count(bob, 30)]);
+
+    const line = fresh();
+    await Promise.all(both.map(client => client.setLevel('debug')));
+    await ada.call({ name: 'log', arguments: { line: `ada ${line}` } });
+    await bob.call({ name: 'log', arguments: { line: `bob ${line}` } });
+
+    const [method, uris] = ['notifications/resources/updated', [`odd://ada/${line}`, `odd://bob/${line}`]];
+    await Promise.all(both.map((client, index) => client.subscribe(uris[index])));
+    for (const { call } of both) {
+      for (const uri of uris) await call({ name: 'touch', arguments: { uri } });
+    }
+    for (const [index, { inbox }] of both.entries()) {
+      await inbox.until(method, ({ uri }) => uri === uris[index]);
+      assert.deepEqual(inbox.having(method, ({ uri }) => uri !== uris[index]), []);
+    }
+    assert.ok(!JSON.stringify(ada.inbox.messages).includes(`bob ${line}`));
+    assert.ok(!JSON.stringify(bob.inbox.messages).includes(`ada ${line}`));
   },
 
   async time(open) {
@@ -275,8 +332,11 @@ const scenarios = {
   // Streamable HTTP: what the server says while the GET stream is lost arrives on the next one, once.
   async reconnection(open) {
     const line = new Line();
-    const { inbox, call } = await open('odd-jobs', { fetch: line.fetch, reconnectionOptions: promptly });
-    const touch = uri => call({ name: 'touch', arguments: { uri } });
+    const { inbox, call, subscribe } = await open('odd-jobs', { fetch: line.fetch, reconnectionOptions: promptly });
+    const touch = async uri => {
+      await subscribe(uri);
+      await call({ name: 'touch', arguments: { uri } });
+    };
     const touched = uri => inbox.until('notifications/resources/updated', params => params.uri === uri);
     await line.opened('GET');
     await touch('odd://before');
@@ -328,6 +388,13 @@ const scenarios = {
 const promptly = { initialReconnectionDelay: 10, maxReconnectionDelay: 100, reconnectionDelayGrowFactor: 2, maxRetries: 5 };
 const never = { ...promptly, maxRetries: 0 };
 
+async function count({ call }, to) {
+  const seen = [];
+  const onprogress = report => seen.push(report);
+  assert.equal(text(await call({ name: 'count', arguments: { to } }, { onprogress })), `counted to ${to}`);
+  assert.deepEqual(seen, reports(1, to));
+}
+
 function reports(from, to) {
   return Array.from({ length: to - from + 1 }, (_, index) => {
     const progress = from + index;
@@ -340,7 +407,7 @@ function reports(from, to) {
 // started directly: what fails there is not the router's fault.
 export async function main(connect) {
   const [transport, base, ...names] = process.argv.slice(2);
-  const mounts = transport === 'stdio' && JSON.parse(await readFile(base, 'utf8')).mcpServers;
+  const mounts = transport.startsWith('stdio') && JSON.parse(await readFile(base, 'utf8')).mcpServers;
   const target = mount =>
     mounts ? mounts[mount] : `${base}/servers/${mount}/${transport.startsWith('sse') ? 'sse' : 'mcp'}`;
   for (const name of names) {
@@ -353,6 +420,11 @@ async function run(name, connect) {
   const open = async (mount, options) => {
     const session = { inbox: new Inbox(), answers: new Answers(), capabilities, options };
     Object.assign(session, await connect(mount, session));
+    session.subscribe ??= uri => session.client.subscribeResource({ uri });
+    session.unsubscribe ??= uri => session.client.unsubscribeResource({ uri });
+    session.setLevel ??= level => session.client.setLoggingLevel(level);
+    // A legacy client hears of every change.
+    session.hearChanges ??= async () => {};
     opened.push(session.client);
     return session;
   };

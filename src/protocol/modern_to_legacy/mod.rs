@@ -220,6 +220,10 @@ impl ModernToLegacy {
     pub(super) fn exited(&mut self) {
         self.held.clear();
         self.parks.forget_questions();
+    }
+
+    /// Another process is open in its place.
+    pub(super) fn renewed(&mut self) {
         self.spoiled = false;
     }
 
