@@ -28,8 +28,10 @@ pub(crate) fn python_environment(name: &str) -> Result<PathBuf, Missing> {
         let arguments = pip.map(OsStr::new).into_iter().chain([requirements.as_os_str()]);
         output(&python, arguments, "the Python package index must be reachable")?;
         if folder.join("bin/mcp-server-fetch").exists() {
-            // What it reads pages with fetches Node packages at its first use: here, not under a test.
-            let warm_up = "from readabilipy.simple_json import have_node; have_node()";
+            // What it reads pages with fetches Node packages at its first use: here, not under a test. Of packages released
+            // together npm may remember an older state of one, and then finds that no version fits.
+            let warm_up = "import os; os.environ['npm_config_prefer_online'] = 'true'; \
+                           from readabilipy.simple_json import have_node; have_node()";
             output(&python, ["-c", warm_up], "see the output above")?;
         }
         Ok(())
@@ -61,7 +63,15 @@ pub(crate) fn node_packages(name: &str, recipe: &Path) -> Result<PathBuf, Missin
         fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
         fs::copy(&package, folder.join("package.json")).map_err(|error| unusable(&error))?;
         std::os::unix::fs::symlink(recipe, folder.join("scripts")).map_err(|error| unusable(&error))?;
-        let npm = ["install", "--silent", "--no-audit", "--no-fund", "--fetch-retries=2", "--prefix"];
+        let npm = [
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "--prefer-online",
+            "--fetch-retries=2",
+            "--prefix",
+        ];
         let arguments = npm.map(OsStr::new).into_iter().chain([folder.as_os_str()]);
         output("npm", arguments, "the npm registry must be reachable").map(drop)
     })
