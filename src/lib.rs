@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod connect;
 pub mod demo_server;
 pub mod healthcheck;
 pub mod http;

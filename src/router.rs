@@ -109,6 +109,11 @@ impl Router {
         http::embedded(self.front.clone())
     }
 
+    /// The mount behind the root paths, if there is one.
+    pub fn default_mount(&self) -> Option<Arc<Mount>> {
+        self.front.table.load().default_mount().cloned()
+    }
+
     /// The address it listens on, if it listens.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address

@@ -85,12 +85,12 @@ fn bad_arguments_are_status_2() {
 }
 
 #[test]
-fn a_url_is_told_that_it_is_not_supported_yet() {
-    let message = "remote servers are not supported by this version";
-    let output = run(&["https://example.com/mcp"]);
+fn a_url_that_must_not_be_called_is_told_what_would_allow_it() {
+    let message = "use https://, or allow it by `--allow-http`";
+    let output = run(&["http://example.com/mcp?key=s3cret"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains(message), "{output:?}");
-    let output = run_with(&[], &[("SSE_URL", "http://localhost/sse")]);
+    assert!(stderr(&output).contains(message) && !stderr(&output).contains("s3cret"), "{output:?}");
+    let output = run_with(&[], &[("SSE_URL", "http://169.254.169.254/sse")]);
     assert!(stderr(&output).contains(message), "{output:?}");
 }
 

@@ -24,8 +24,15 @@ const BESIDE: [(&str, &[&str]); 2] = [("demo_server", &["wire"]), ("healthcheck"
 /// From this row on the configuration may be used.
 const CONFIGURED: &str = "mount";
 
-/// What the peer may use of it before: what to spawn, and what to call it. Both are plain values.
-const PEER_MAY: [&str; 2] = ["config::CommandSpec", "config::ServerName"];
+/// What the peer may use of it before: what to spawn or to call, and what its name is. All are plain values.
+const PEER_MAY: [&str; 6] = [
+    "config::CommandSpec",
+    "config::RemoteSpec",
+    "config::RemoteTransport",
+    "config::ServerName",
+    "config::Verify",
+    "config::is_off_limits",
+];
 
 /// What the configuration may use.
 const CONFIG_MAY: &str = "wire::revision";

@@ -304,7 +304,7 @@ async fn without_sessions_all_clients_use_one_process_unless_each_request_is_to_
         "each": pooled(&json!({ "warm": 0, "isolation": "request" })),
     });
     let router = Router::start(json!({ "mcpServers": servers }), &["--stateless"]).await;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = support::http_client();
     let bump = async |name: &str| -> Value {
         let params = json!({ "name": "bump", "arguments": {} });
         let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });

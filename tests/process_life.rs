@@ -49,7 +49,7 @@ async fn a_killed_process_is_told_within_a_second() {
     let (peer, mut heard) = listening("echo up; exec sleep 1000").await;
     assert_eq!(heard.line().await, "up");
     let started = Instant::now();
-    signal("KILL", peer.pid());
+    signal("KILL", peer.pid().unwrap());
     let exit = heard.exit().await;
     assert_eq!(exit.to_string(), "was killed by signal 9 (SIGKILL)");
     assert!(!exit.asked);
@@ -78,7 +78,7 @@ async fn closing_stdout_and_living_on_is_a_death_within_a_second() {
     assert_eq!(peer.send("late".into()), Err(SendError::Closed));
     peer.kill();
     within(peer.gone()).await;
-    assert!(!runs(peer.pid()));
+    assert!(!runs(peer.pid().unwrap()));
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn the_ladder_ends_what_ignores_its_first_steps() {
 async fn a_stopped_process_hears_the_request_to_end() {
     let (peer, mut heard) = listening("trap 'exit 7' TERM; echo up; while :; do sleep 0.1; done").await;
     assert_eq!(heard.line().await, "up");
-    signal("STOP", peer.pid());
+    signal("STOP", peer.pid().unwrap());
     peer.stop();
     assert_eq!(heard.exit().await, Exit { cause: Cause::Code(7), asked: true });
     within(peer.gone()).await;
@@ -119,7 +119,7 @@ async fn a_second_word_ends_the_ladder_at_once() {
 async fn dropping_the_last_handle_stops_the_process_and_ends_its_tasks() {
     let tracker = TaskTracker::new();
     let peer = launch(&shell("exec cat"), &tracker).await.expect("sh runs");
-    let pid = peer.pid();
+    let pid = peer.pid().unwrap();
     drop(peer);
     tracker.close();
     within(tracker.wait()).await;
@@ -130,7 +130,7 @@ async fn dropping_the_last_handle_stops_the_process_and_ends_its_tasks() {
 async fn a_process_that_does_not_read_fills_its_queue_and_then_gets_all_of_it() {
     let (peer, mut heard) = listening("echo up; exec cat").await;
     assert_eq!(heard.line().await, "up");
-    signal("STOP", peer.pid());
+    signal("STOP", peer.pid().unwrap());
     let message = Bytes::from(vec![b'x'; 1 << 20]);
     let mut accepted = 0;
     while peer.send(message.clone()).is_ok() {
@@ -138,7 +138,7 @@ async fn a_process_that_does_not_read_fills_its_queue_and_then_gets_all_of_it() 
         assert!(accepted < 10, "the queue is bounded");
     }
     assert_eq!(peer.send(message.clone()), Err(SendError::Full));
-    signal("CONT", peer.pid());
+    signal("CONT", peer.pid().unwrap());
     within(peer.room(message.len())).await;
     peer.send(message.clone()).expect("there is room");
     for _ in 0..=accepted {
@@ -150,13 +150,13 @@ async fn a_process_that_does_not_read_fills_its_queue_and_then_gets_all_of_it() 
 async fn what_waits_is_written_before_stdin_is_closed() {
     let (peer, mut heard) = listening("echo up; exec cat").await;
     assert_eq!(heard.line().await, "up");
-    signal("STOP", peer.pid());
+    signal("STOP", peer.pid().unwrap());
     for _ in 0..3 {
         peer.send(vec![b'x'; 100_000].into()).expect("there is room");
     }
     peer.stop();
     assert_eq!(peer.send("late".into()), Err(SendError::Closed));
-    signal("CONT", peer.pid());
+    signal("CONT", peer.pid().unwrap());
     for _ in 0..3 {
         assert_eq!(heard.line().await.len(), 100_000);
     }
@@ -206,7 +206,10 @@ async fn only_the_safe_environment_is_inherited_and_the_marker_is_there() {
 #[tokio::test]
 async fn what_cannot_be_started_says_why_and_what_to_do() {
     let refused = async |command: CommandSpec| {
-        launch(&command, &TaskTracker::new()).await.map(|peer| peer.pid()).expect_err("it cannot be started")
+        launch(&command, &TaskTracker::new())
+            .await
+            .map(|peer| peer.pid().unwrap())
+            .expect_err("it cannot be started")
     };
     let error = refused(CommandSpec::new("no-such-program-anywhere")).await;
     assert!(matches!(error, SpawnError::NotInPath { .. }), "{error}");

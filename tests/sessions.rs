@@ -63,7 +63,7 @@ async fn a_session_of_one_mount_is_unknown_to_another() {
     let client = Client::open(&router, "a").await;
     let elsewhere = router.url("/servers/b/mcp");
     let ping = json!({ "jsonrpc": "2.0", "id": 7, "method": "ping" });
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = support::http_client();
     let answer = http.post(elsewhere).header("mcp-session-id", client.session()).json(&ping).send().await;
     assert_eq!(answer.unwrap().status(), 404);
     assert_eq!(client.request("ping", json!({})).await["result"], json!({}));

@@ -104,7 +104,7 @@ async fn a_second_signal_ends_it_at_once() {
         router.signal(Signal::TERM);
     };
     let url = router.url("/servers/a/mcp");
-    let call = reqwest::Client::builder().no_proxy().build().unwrap().post(url);
+    let call = support::http_client().post(url);
     let params = json!({ "name": "sleep", "arguments": { "ms": 600_000 } });
     let message = json!({ "jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": params });
     let call = call.header("mcp-session-id", client.session()).json(&message).send();

@@ -105,6 +105,12 @@ pub struct Arguments {
     /// A header of requests to a URL; repeatable.
     #[arg(short = 'H', long, num_args = 2, value_names = ["KEY", "VALUE"], allow_hyphen_values = true, action = ArgAction::Append, help_heading = REMOTE)]
     pub headers: Vec<String>,
+    /// Allow http:// to other machines, where everything is sent in the clear.
+    #[arg(long, help_heading = REMOTE)]
+    pub allow_http: bool,
+    /// Allow servers at link-local and metadata addresses.
+    #[arg(long, help_heading = REMOTE)]
+    pub allow_link_local: bool,
     /// Client id for a token.
     #[arg(long, value_name = "ID", help_heading = REMOTE)]
     pub client_id: Option<String>,
@@ -221,7 +227,7 @@ pub enum Format {
 
 const SERVERS: &str = "Servers";
 const LISTENING: &str = "Listening";
-const REMOTE: &str = "Remote servers (not in this version)";
+const REMOTE: &str = "Remote servers";
 const LOGGING: &str = "Logging";
 
 /// Reads a number of seconds; as long a time as a clock may be asked to add.

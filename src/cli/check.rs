@@ -37,6 +37,7 @@ pub fn report(config: &Config) -> Report {
 fn describe(server: &ServerSpec) -> (&'static str, String) {
     match &server.target {
         Target::Stdio(command) => ("stdio", command.to_string()),
+        Target::Remote(remote) => ("remote", remote.to_string()),
         Target::Disabled => ("disabled", String::new()),
         Target::Broken(reason) => ("broken", reason.clone()),
     }

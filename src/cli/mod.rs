@@ -10,9 +10,11 @@ pub mod compat;
 pub mod logging;
 pub mod progress;
 mod reload;
+mod remote;
 mod serve;
 pub mod settings;
 mod signals;
+mod stdio;
 #[cfg(unix)]
 mod syslog;
 
@@ -80,6 +82,9 @@ fn route(arguments: &Arguments) -> ExitCode {
         return if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let options = logging::Options { level, format: arguments.log_format, syslog: arguments.syslog };
+    if settings::is_client_mode(arguments, &config) {
+        return stdio::serve(config, options);
+    }
     serve::serve(config, options, arguments)
 }
 

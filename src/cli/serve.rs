@@ -27,6 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal ends it: 0 after an orderly stop, 1 where it could not start or was told twice.
 pub(super) fn serve(config: Config, options: Options, arguments: &Arguments) -> ExitCode {
+    run(options, |screen| route(config, screen, arguments.clone()))
+}
+
+/// Runs `work` with a log and a runtime, and says how it ended.
+pub(super) fn run<W>(options: Options, work: impl FnOnce(MultiProgress) -> W) -> ExitCode
+where
+    W: Future<Output = anyhow::Result<ExitCode>>,
+{
     let screen = MultiProgress::new();
     let log = match Log::open(options, screen.clone()) {
         Ok(log) => log,
@@ -36,7 +44,7 @@ pub(super) fn serve(config: Config, options: Options, arguments: &Arguments) -> 
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("failed to start: {error}")),
     };
-    let outcome = runtime.block_on(route(config, screen, arguments.clone()));
+    let outcome = runtime.block_on(work(screen));
     runtime.shutdown_timeout(PATIENCE);
     let dropped = log.dropped();
     drop(log);

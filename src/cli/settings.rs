@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::arguments::{Arguments, Level};
+use super::arguments::{Arguments, Level, Transport};
 use super::compat::is_url;
-use crate::config::file::{FileConfig, NO_REMOTE, renamed};
-use crate::config::{CommandSpec, Config, ServerName, ServerSpec, Target};
+use super::remote;
+use crate::config::file::{FileConfig, renamed};
+use crate::config::{CommandSpec, Config, RemoteSpec, ServerName, ServerSpec, Target};
 
 /// What the meaning of a command line depends on beside its words.
 #[derive(Clone, Copy)]
@@ -48,8 +49,8 @@ pub fn config(
     let mut file = file.unwrap_or_default();
     warnings.append(&mut file.warnings);
 
-    let default_server = default_server(arguments, outside, named_file, &mut warnings)?;
-    let servers = if named_file {
+    let mut default_server = default_server(arguments, outside, named_file, &mut warnings)?;
+    let mut servers = if named_file {
         if !arguments.named_server.is_empty() {
             warnings
                 .push("`--named-server` is ignored: the file is the only source of named servers".to_owned());
@@ -61,9 +62,15 @@ pub fn config(
     if servers.is_empty() && default_server.is_none() {
         return Err(Unusable::Nothing);
     }
+    for server in servers.iter_mut().chain(&mut default_server) {
+        remote::settle(&mut server.target, arguments);
+    }
+    if let Some(Target::Broken(reason)) = default_server.as_ref().map(|server| &server.target) {
+        return Err(unusable(reason.clone()));
+    }
     refuse_the_default_name_twice(default_server.as_ref(), &servers, named_file)?;
     warnings.extend(
-        ignored(arguments, default_server.is_some())
+        ignored(arguments, &servers, default_server.as_ref())
             .map(|option| format!("`{option}` is ignored: there is nothing here that it concerns")),
     );
 
@@ -82,6 +89,15 @@ pub fn config(
         limits: file.limits,
         warnings,
     })
+}
+
+/// Whether the default server is to be served on stdin and stdout: a URL alone, with no port and no server beside it.
+pub fn is_client_mode(arguments: &Arguments, config: &Config) -> bool {
+    let is_remote =
+        config.default_server.as_ref().is_some_and(|server| matches!(server.target, Target::Remote(_)));
+    let stdio = [arguments.transport, arguments.transport_type].contains(&Some(Transport::Stdio));
+    let listens = arguments.port.or(arguments.sse_port).is_some();
+    is_remote && (stdio || (!listens && config.servers.is_empty()))
 }
 
 /// The least severe level that is logged: `--debug`, `--log-level`, the environment, `info`.
@@ -113,18 +129,23 @@ fn default_server(
     let Some(program) = arguments.command_or_url.clone() else {
         // What was set for another tool must not choose what this one does.
         return match (outside.environment)("SSE_URL").filter(|url| nothing_else && !url.is_empty()) {
-            Some(_) => Err(unusable(format!("SSE_URL: {NO_REMOTE}"))),
+            Some(url) if is_url(&url) => default_remote(&url, arguments, outside)
+                .map(Some)
+                .map_err(|error| unusable(format!("SSE_URL: {error}"))),
+            Some(_) => Err(unusable("SSE_URL: not an http:// or https:// URL")),
             None => Ok(None),
         };
     };
     if is_url(&program) {
-        return Err(unusable(NO_REMOTE));
+        if let Some(word) = arguments.args.first() {
+            return Err(unusable(format!("unexpected word {word:?} behind the URL")));
+        }
+        return default_remote(&program, arguments, outside).map(Some);
     }
     if program.trim().is_empty() {
         return Err(unusable("the command is empty"));
     }
-    let name = arguments.name.as_deref().unwrap_or("default");
-    let name = name.parse().map_err(|invalid| unusable(format!("`--name`: {invalid}")))?;
+    let name = default_name(arguments)?;
     if arguments.args.is_empty()
         && program.trim().contains(char::is_whitespace)
         && !Path::new(&program).is_file()
@@ -145,6 +166,27 @@ fn default_server(
         command.env.insert(key.to_owned(), value.to_owned());
     }
     Ok(Some(ServerSpec::stdio(name, command)))
+}
+
+/// The default server at a URL, with what is said of it: the transport, headers, the token of the environment.
+fn default_remote(url: &str, arguments: &Arguments, outside: &Outside<'_>) -> Result<ServerSpec, Unusable> {
+    let mut remote = RemoteSpec::new(url).map_err(|invalid| unusable(invalid.to_string()))?;
+    remote.transport = remote::transport(arguments);
+    for (name, value) in pairs(&arguments.headers) {
+        remote.set_header(name, value.to_owned());
+    }
+    if let Some(basic) = remote::basic(arguments).map_err(unusable)? {
+        remote.set_header("Authorization", basic);
+    }
+    if let Some(token) = (outside.environment)("API_ACCESS_TOKEN").filter(|token| !token.trim().is_empty()) {
+        remote.set_header("Authorization", format!("Bearer {}", token.trim()));
+    }
+    Ok(ServerSpec::new(default_name(arguments)?, Target::Remote(remote)))
+}
+
+fn default_name(arguments: &Arguments) -> Result<ServerName, Unusable> {
+    let name = arguments.name.as_deref().unwrap_or("default");
+    name.parse().map_err(|invalid| unusable(format!("`--name`: {invalid}")))
 }
 
 /// The named servers of the command line, in the order in which their names came first.
@@ -188,7 +230,11 @@ fn split(line: &str) -> Target {
         return Target::Broken("the command holds a NUL character".to_owned());
     }
     if is_url(&words[0]) {
-        return Target::Broken(NO_REMOTE.to_owned());
+        return match (RemoteSpec::new(&words[0]), words.get(1)) {
+            (Ok(_), Some(word)) => Target::Broken(format!("unexpected word {word:?} behind the URL")),
+            (Ok(remote), None) => Target::Remote(remote),
+            (Err(invalid), _) => Target::Broken(invalid.to_string()),
+        };
     }
     let args = words.split_off(1);
     Target::Stdio(CommandSpec { args, ..CommandSpec::new(words.swap_remove(0)) })
@@ -251,9 +297,16 @@ fn variable<T>(
     read(text.trim()).map(Some).ok_or_else(|| unusable(format!("{name} is {text:?}, wanted {wanted}")))
 }
 
-/// Options that were given in vain: what concerns remote servers, and a default server that is not there.
-fn ignored(arguments: &Arguments, has_default: bool) -> impl Iterator<Item = &'static str> {
-    let remote = [
+/// Options that were given in vain: what concerns another kind of server than there is.
+fn ignored(
+    arguments: &Arguments,
+    servers: &[ServerSpec],
+    default: Option<&ServerSpec>,
+) -> impl Iterator<Item = &'static str> {
+    let is_remote = |server: &ServerSpec| matches!(server.target, Target::Remote(_));
+    let default_is = |remote: bool| default.is_some_and(|server| is_remote(server) == remote);
+    let any_remote = servers.iter().chain(default).any(is_remote);
+    let of_the_default = [
         ("--headers", !arguments.headers.is_empty()),
         ("--transport", arguments.transport.is_some()),
         ("--transport-type", arguments.transport_type.is_some()),
@@ -263,15 +316,20 @@ fn ignored(arguments: &Arguments, has_default: bool) -> impl Iterator<Item = &'s
         ("--username", arguments.username.is_some()),
         ("--password", arguments.password.is_some()),
         ("--digest", arguments.digest),
+    ];
+    let of_all = [
         ("--verify-ssl", arguments.verify_ssl.is_some()),
         ("--no-verify-ssl", arguments.no_verify_ssl),
+        ("--allow-http", arguments.allow_http),
+        ("--allow-link-local", arguments.allow_link_local),
     ];
-    let default = [
-        ("--env", !has_default && !arguments.env.is_empty()),
-        ("--cwd", !has_default && arguments.cwd.is_some()),
-        ("--name", !has_default && arguments.name.is_some()),
-    ];
-    remote.into_iter().chain(default).filter(|(_, given)| *given).map(|(option, _)| option)
+    let local = [("--env", !arguments.env.is_empty()), ("--cwd", arguments.cwd.is_some())];
+    let name = [("--name", default.is_none() && arguments.name.is_some())];
+    let of_the_default = of_the_default.map(|(option, given)| (option, given && !default_is(true)));
+    let of_all = of_all.map(|(option, given)| (option, given && !any_remote));
+    let local = local.map(|(option, given)| (option, given && !default_is(false)));
+    let all = of_the_default.into_iter().chain(of_all).chain(local).chain(name);
+    all.filter(|(_, given)| *given).map(|(option, _)| option)
 }
 
 fn pairs(words: &[String]) -> impl Iterator<Item = (&str, &str)> {

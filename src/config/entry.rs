@@ -42,7 +42,7 @@ pub(super) fn read(
         warnings.extend(in_milliseconds(spec.start_timeout, &node.path));
     }
     if let Some(node) = members.get("pool") {
-        spec.pool = pool(&node, warnings)?;
+        spec.pool = pool(spec.pool, &node, warnings)?;
     }
     if let Some(node) = members.get("era") {
         let words =
@@ -56,9 +56,8 @@ pub(super) fn read(
     Ok(spec)
 }
 
-fn pool(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<PoolSpec, Problem> {
+fn pool(mut pool: PoolSpec, node: &Node<'_>, warnings: &mut Vec<String>) -> Result<PoolSpec, Problem> {
     let mut members = node.members("an object")?;
-    let mut pool = PoolSpec::default();
     if let Some(node) = members.get("mode") {
         pool.mode = node.word(&[("session", PoolMode::Session), ("shared", PoolMode::Shared)])?;
     }

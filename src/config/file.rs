@@ -12,8 +12,6 @@ use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
 use super::{Limits, ServerName, ServerSpec, base_path, dotenv, entry, limits, origin};
 
-pub use super::target::NO_REMOTE;
-
 /// Keys of the top level that protect something and that this version does not have.
 const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader"];
 

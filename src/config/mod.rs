@@ -13,6 +13,7 @@ mod limits;
 mod name;
 mod node;
 mod origin;
+mod remote;
 mod target;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use base_path::{InvalidBasePath, base_path};
 pub use error::{ConfigError, Problem};
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin};
+pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
@@ -77,10 +79,12 @@ pub struct ServerSpec {
 }
 
 /// What stands behind a mount.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A command that speaks MCP over its standard streams.
     Stdio(CommandSpec),
+    /// A URL that speaks MCP over HTTP.
+    Remote(RemoteSpec),
     /// Switched off in the file: its paths answer 404.
     Disabled,
     /// The entry cannot work, for the reason given: its paths answer 503. The reason holds no secret.
@@ -199,12 +203,16 @@ impl ServerSpec {
 
     /// A mount of `target` with every setting at its default.
     pub fn new(name: ServerName, target: Target) -> Self {
+        let mut pool = PoolSpec::default();
+        if matches!(target, Target::Remote(_)) {
+            pool.max = PoolSpec::MOST_CONNECTIONS;
+        }
         Self {
             name,
             target,
             timeout: None,
             start_timeout: Duration::from_mins(1),
-            pool: PoolSpec::default(),
+            pool,
             era: EraSetting::Auto,
             restart: RestartSpec::default(),
         }
@@ -212,6 +220,9 @@ impl ServerSpec {
 }
 
 impl PoolSpec {
+    /// Most sessions with a remote server, unless the file says otherwise: they cost it little, and us less.
+    pub const MOST_CONNECTIONS: usize = 1024;
+
     /// Exactly one process, ever: for servers that may run only once.
     pub fn is_singleton(&self) -> bool {
         self.mode == PoolMode::Shared && self.max == 1

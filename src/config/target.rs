@@ -1,4 +1,4 @@
-//! What stands behind an entry: the keys `command`, `args`, `env`, `cwd`, `url`, `headers` and `type`.
+//! What stands behind an entry: the keys `command`, `args`, `env`, `cwd`, `url`, `headers`, `allowHttp` and `type`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,16 +7,13 @@ use super::error::Problem;
 use super::file::Surroundings;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::{CommandSpec, Target};
-
-/// What a remote server is answered with until this version can reach one.
-pub const NO_REMOTE: &str = "remote servers are not supported by this version";
+use super::{CommandSpec, RemoteSpec, RemoteTransport, Target};
 
 /// How the entry says that its server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
     Stdio,
-    Remote,
+    Remote(RemoteTransport),
 }
 
 /// Reads those keys, whichever of them count in the end: a wrong type refuses the file in any case.
@@ -34,7 +31,8 @@ pub(super) fn read(
     let env = members.get("env").map(|node| map(&node, &mut expansion)).transpose()?.unwrap_or_default();
     let cwd = members.get("cwd").map(|node| expansion.text(&node)).transpose()?;
     let url = members.get("url").map(|node| expansion.text(&node)).transpose()?;
-    members.get("headers").map(|node| map(&node, &mut expansion)).transpose()?;
+    let headers = members.get("headers").map(|node| map(&node, &mut expansion)).transpose()?;
+    let allow_http = members.get("allowHttp").map(|node| node.flag()).transpose()?.unwrap_or(false);
 
     if !expansion.failures.is_empty() {
         let reasons = expansion.failures.iter().map(|(path, reason)| format!("{path}: {reason}"));
@@ -56,12 +54,28 @@ pub(super) fn read(
                 secrets: expansion.produced,
             })
         }
-        (Ok(Some(Transport::Remote) | None), None, Some(url))
-        | (Ok(Some(Transport::Remote)), Some(_), Some(url)) => remote(&url, path),
+        (Ok(transport @ (Some(Transport::Remote(_)) | None)), None, Some(url))
+        | (Ok(transport @ Some(Transport::Remote(_))), Some(_), Some(url)) => {
+            let transport = match transport {
+                Some(Transport::Remote(transport)) => transport,
+                _ => RemoteTransport::Auto,
+            };
+            match remote(&url, headers.unwrap_or_default()) {
+                Ok(remote) => Target::Remote(RemoteSpec {
+                    transport,
+                    allow_plain: allow_http,
+                    secrets: expansion.produced,
+                    ..remote
+                }),
+                Err(reason) => Target::Broken(format!("{}: {reason}", path.key("url"))),
+            }
+        }
         (Ok(Some(Transport::Stdio)), None, _) => {
             Target::Broken("a stdio server wants a `command`".to_owned())
         }
-        (Ok(Some(Transport::Remote)), _, None) => Target::Broken("a remote server wants a `url`".to_owned()),
+        (Ok(Some(Transport::Remote(_))), _, None) => {
+            Target::Broken("a remote server wants a `url`".to_owned())
+        }
         (Ok(None), Some(_), Some(_)) => Target::Broken(
             "the entry has both `command` and `url`; a `type` must say which counts".to_owned(),
         ),
@@ -80,16 +94,12 @@ fn stdio(command: CommandSpec) -> Target {
     Target::Stdio(command)
 }
 
-fn remote(url: &str, path: &JsonPath) -> Target {
-    let is_http = ["http://", "https://"].iter().any(|scheme| {
-        url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-            && url.len() > scheme.len()
-    });
-    if is_http {
-        Target::Broken(NO_REMOTE.to_owned())
-    } else {
-        Target::Broken(format!("{}: not an http:// or https:// URL", path.key("url")))
+fn remote(url: &str, headers: BTreeMap<String, String>) -> Result<RemoteSpec, String> {
+    let mut remote = RemoteSpec::new(url).map_err(|invalid| invalid.to_string())?;
+    for (name, value) in headers {
+        remote.set_header(&name, value);
     }
+    Ok(remote)
 }
 
 /// The transport that the entry names, in the outer result a wrong type, in the inner one a word that is
@@ -105,7 +115,8 @@ fn transport(
         let plain: String = written.chars().filter(|letter| !matches!(letter, '-' | '_')).collect();
         let transport = match plain.to_ascii_lowercase().as_str() {
             "stdio" | "local" => Transport::Stdio,
-            "http" | "streamablehttp" | "remote" | "sse" => Transport::Remote,
+            "http" | "streamablehttp" | "remote" => Transport::Remote(RemoteTransport::Auto),
+            "sse" => Transport::Remote(RemoteTransport::SseFirst),
             _ => {
                 return Ok(Err(format!(
                     "{}: not one of stdio, local, http, streamable-http, remote, sse",

@@ -18,13 +18,19 @@ impl Mount {
         let Some(pool) = &self.pool else {
             let reason = match &self.spec.target {
                 Target::Broken(reason) => reason.clone(),
-                Target::Disabled | Target::Stdio(_) => "the server is disabled".to_owned(),
+                Target::Disabled | Target::Stdio(_) | Target::Remote(_) => {
+                    "the server is disabled".to_owned()
+                }
             };
             return Err(Unserved::unavailable(
                 format!("the server {} cannot be started: {reason}", self.name()),
                 health::PROBE_EVERY,
             ));
         };
+        if pool.is_remote() {
+            // Nothing is started, and to ask costs nothing: it may be back.
+            return Ok(pool);
+        }
         let facts = self.facts();
         let attempts = self.spec.restart.attempts;
         let wait = facts.health.wait(Instant::now());

@@ -6,7 +6,7 @@
 
 use super::pool::PoolError;
 use super::{Mount, Unserved};
-use crate::config::{CommandSpec, EraSetting};
+use crate::config::{EraSetting, Target};
 use crate::session::{Opening, Session};
 use crate::wire::{Code, Era};
 use std::collections::HashMap;
@@ -29,9 +29,9 @@ pub(super) struct Spoken {
     pub(super) modern: Option<bool>,
 }
 
-/// What is known of every command, whichever mount has found it out.
+/// What is known of every command and URL, whichever mount has found it out.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Verdicts(Arc<Mutex<HashMap<CommandSpec, Spoken>>>);
+pub(super) struct Verdicts(Arc<Mutex<HashMap<Target, Spoken>>>);
 
 /// What a mount knows of its server.
 #[derive(Debug, Default)]
@@ -53,15 +53,15 @@ impl Spoken {
 }
 
 impl Verdicts {
-    fn get(&self, command: &CommandSpec) -> Spoken {
-        self.lock().get(command).copied().unwrap_or_default()
+    fn get(&self, target: &Target) -> Spoken {
+        self.lock().get(target).copied().unwrap_or_default()
     }
 
-    fn learn(&self, command: &CommandSpec, learn: impl FnOnce(&mut Spoken)) {
-        learn(self.lock().entry(command.clone()).or_default());
+    fn learn(&self, target: &Target, learn: impl FnOnce(&mut Spoken)) {
+        learn(self.lock().entry(target.clone()).or_default());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<CommandSpec, Spoken>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Target, Spoken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,7 +73,7 @@ impl Mount {
             EraSetting::Legacy => Spoken { legacy: Some(true), modern: Some(false) },
             EraSetting::Modern => Spoken { legacy: Some(false), modern: Some(true) },
             EraSetting::Auto => {
-                self.pool.as_ref().map(|pool| pool.verdicts().get(pool.command())).unwrap_or_default()
+                self.pool.as_ref().map(|pool| pool.verdicts().get(pool.target())).unwrap_or_default()
             }
         }
     }
@@ -82,7 +82,7 @@ impl Mount {
     pub(super) fn learn(&self, era: Era, speaks: bool) {
         let Some(pool) = &self.pool else { return };
         let before = self.spoken();
-        pool.verdicts().learn(pool.command(), |spoken| match era {
+        pool.verdicts().learn(pool.target(), |spoken| match era {
             Era::Legacy => spoken.legacy = Some(speaks),
             Era::Modern => spoken.modern = Some(speaks),
         });
@@ -101,7 +101,7 @@ impl Mount {
     /// What was believed has proved wrong: it is found out anew when it is needed.
     pub(super) fn doubt_era(&self) {
         if let Some(pool) = &self.pool {
-            pool.verdicts().learn(pool.command(), |spoken| *spoken = Spoken::default());
+            pool.verdicts().learn(pool.target(), |spoken| *spoken = Spoken::default());
         }
     }
 
@@ -132,8 +132,10 @@ impl Mount {
             Some(false) => return Ok(Era::Legacy),
             None => {}
         }
-        let ready = pool.clone();
-        self.tracker.spawn(async move { ready.make_ready().await });
+        if !pool.is_remote() {
+            let ready = pool.clone();
+            self.tracker.spawn(async move { ready.make_ready().await });
+        }
         let (peer, pass) = pool.throw_away().await.map_err(|error| self.not_had(&error))?;
         let begun = Instant::now();
         let session = Session::shared(peer.clone(), Opening::Modern, false, self.parts_of_probe());
@@ -144,6 +146,10 @@ impl Mount {
         let (modern, sure) = match outcome {
             Ok(Ok(_)) => (true, true),
             Ok(Err(error)) if error.code == Code::ShuttingDown => return Err(Unserved::shutting_down()),
+            // A server that is not reached has said nothing; an end without an answer is a process's way to say no.
+            Ok(Err(error)) if pool.is_remote() && error.code == Code::ServerUnavailable => {
+                return Err(Unserved::Unavailable { error, retry_after: super::unserved::RETRY_FULL });
+            }
             // A refusal, or the end of the process, is what a legacy server answers with.
             Ok(Err(_)) => (false, true),
             // One that was never seen to start may only be slow: it is asked again when it has.

@@ -15,7 +15,7 @@ pub struct House {
     pub(super) pass_environment: bool,
     /// Bytes of a line, at most.
     pub(super) line_limit: usize,
-    /// What is known of every command.
+    /// What is known of every command and URL.
     pub(super) verdicts: Verdicts,
     /// Owns the tasks of all processes.
     pub(super) tracker: TaskTracker,

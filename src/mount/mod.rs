@@ -11,6 +11,7 @@ mod house;
 mod keeper;
 mod pool;
 mod seat;
+mod source;
 mod status;
 mod table;
 mod unserved;
@@ -27,6 +28,7 @@ use gate::Pass;
 use group::Groups;
 use health::Health;
 use pool::Pool;
+use source::Source;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -83,16 +85,21 @@ struct Facts {
 
 impl Mount {
     /// Mounts a server; nothing is started before [`start`](Self::start).
-    pub fn new(spec: ServerSpec, config: &Config, house: House) -> Arc<Self> {
+    pub fn new(mut spec: ServerSpec, config: &Config, house: House) -> Arc<Self> {
         let singleton = spec.pool.is_singleton();
         let warm = if singleton { 0 } else { spec.pool.warm };
         let tracker = house.tracker.clone();
-        let pool = match &spec.target {
-            Target::Stdio(command) => {
-                Some(Pool::new(spec.name.clone(), command.clone(), warm, spec.pool.max, house))
-            }
-            Target::Disabled | Target::Broken(_) => None,
+        let patient = matches!(spec.target, Target::Remote(_));
+        let mask = match &spec.target {
+            Target::Stdio(command) => Mask::new(command),
+            Target::Remote(remote) => Mask::remote(remote),
+            Target::Disabled | Target::Broken(_) => Mask::default(),
         };
+        let source = Source::new(&spec.target, &spec.name, &config.limits, &house).unwrap_or_else(|error| {
+            spec.target = Target::Broken(error.to_string());
+            None
+        });
+        let pool = source.map(|source| Pool::new(spec.name.clone(), source, warm, spec.pool.max, house));
         let settings = Settings {
             name: spec.name.as_str().into(),
             idle: spec.pool.idle_timeout.unwrap_or(config.idle_timeout),
@@ -101,10 +108,8 @@ impl Mount {
             restart: spec.restart.on_crash == OnCrash::Restart,
             attempts: spec.restart.attempts,
             depth: config.limits.depth,
-            mask: Arc::new(match &spec.target {
-                Target::Stdio(command) => Mask::new(command),
-                Target::Disabled | Target::Broken(_) => Mask::default(),
-            }),
+            patient,
+            mask: Arc::new(mask),
         };
         Arc::new_cyclic(|me| Self {
             spec,
@@ -141,10 +146,11 @@ impl Mount {
         &self.spec.name
     }
 
-    /// Its command, as it may be shown.
+    /// Its command or URL, as it may be shown.
     pub fn command(&self) -> Option<String> {
         match &self.spec.target {
             Target::Stdio(command) => Some(self.settings.mask.apply(&command.to_string()).into_owned()),
+            Target::Remote(remote) => Some(self.settings.mask.apply(&remote.to_string()).into_owned()),
             Target::Disabled | Target::Broken(_) => None,
         }
     }

@@ -3,7 +3,8 @@
 use super::era::Verdicts;
 use super::gate::{Pass, Urgency};
 use super::house::House;
-use crate::config::{CommandSpec, ServerName};
+use super::source::Source;
+use crate::config::{ServerName, Target};
 use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
 use std::collections::{BTreeMap, VecDeque};
@@ -25,7 +26,7 @@ const REPLACE_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Pool {
     name: ServerName,
-    command: CommandSpec,
+    source: Source,
     house: House,
     warm: usize,
     slots: Arc<Semaphore>,
@@ -39,8 +40,10 @@ pub(super) struct Pool {
 struct Stock {
     spares: VecDeque<Peer>,
     deaths: u32,
-    /// Those of which something still runs, by the id that their leader has or had.
-    processes: BTreeMap<u32, Witness>,
+    /// Those of which something still runs, as they are counted.
+    processes: BTreeMap<u64, Witness>,
+    /// How many there ever were.
+    counted: u64,
 }
 
 /// Why no process can be had.
@@ -61,19 +64,13 @@ pub(super) enum PoolError {
 }
 
 impl Pool {
-    pub(super) fn new(
-        name: ServerName,
-        command: CommandSpec,
-        warm: usize,
-        max: usize,
-        house: House,
-    ) -> Arc<Self> {
+    pub(super) fn new(name: ServerName, source: Source, warm: usize, max: usize, house: House) -> Arc<Self> {
         Arc::new(Self {
             name,
-            command,
+            // A connection that nobody has spoken over is no further than none. A spare must leave room for a client.
+            warm: if source.site().is_some() { 0 } else { warm.min(max) },
+            source,
             house,
-            // A spare must leave room for a client.
-            warm: warm.min(max),
             slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
             stock: Mutex::default(),
             wanting: Notify::new(),
@@ -87,7 +84,7 @@ impl Pool {
             return Ok((spare, None));
         }
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| self.full(PoolError::Full))?;
-        self.start(slot, Urgency::Client).await.map(|(peer, pass)| (peer, Some(pass)))
+        self.start(slot, Urgency::Client).await
     }
 
     /// A process in place of one that died.
@@ -103,7 +100,7 @@ impl Pool {
     /// A process to be thrown away. Gives up a spare if there is no room otherwise.
     pub(super) async fn throw_away(self: &Arc<Self>) -> Result<(Peer, Option<Pass>), PoolError> {
         match self.slots.clone().try_acquire_owned() {
-            Ok(slot) => self.start(slot, Urgency::Spare).await.map(|(peer, pass)| (peer, Some(pass))),
+            Ok(slot) => self.start(slot, Urgency::Spare).await,
             Err(_) => self.take_spare().map(|peer| (peer, None)).ok_or(PoolError::Full),
         }
     }
@@ -113,9 +110,14 @@ impl Pool {
         &self.house.verdicts
     }
 
-    /// What it starts.
-    pub(super) fn command(&self) -> &CommandSpec {
-        &self.command
+    /// What it leads to.
+    pub(super) fn target(&self) -> &Target {
+        self.source.target()
+    }
+
+    /// Whether it leads to another machine, so that there is nothing to start and nothing to keep ready.
+    pub(super) fn is_remote(&self) -> bool {
+        self.source.site().is_some()
     }
 
     /// Whether a process stands ready.
@@ -170,7 +172,7 @@ impl Pool {
 
     /// The ids of the processes that run.
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.lock().running().map(|(pid, _)| *pid).collect()
+        self.lock().running().filter_map(Witness::pid).collect()
     }
 
     /// Processes that run.
@@ -250,7 +252,19 @@ impl Pool {
         self: &Arc<Self>,
         slot: OwnedSemaphorePermit,
         urgency: Urgency,
-    ) -> Result<(Peer, Pass), PoolError> {
+    ) -> Result<(Peer, Option<Pass>), PoolError> {
+        let command = match (self.source.site(), self.source.target()) {
+            (Some(site), _) => {
+                let peer = Peer::connect(site);
+                self.watch(&peer, slot, None);
+                return Ok((peer, None));
+            }
+            (None, Target::Stdio(command)) => command.clone(),
+            // Neither has a pool.
+            (None, Target::Remote(_) | Target::Disabled | Target::Broken(_)) => {
+                return Err(PoolError::Closed);
+            }
+        };
         let place = self.house.processes.clone().try_acquire_owned();
         let place = place.map_err(|_| self.full(PoolError::HouseFull))?;
         let pass = self.house.gate.enter(urgency).await;
@@ -263,7 +277,7 @@ impl Pool {
         // A task of its own: whoever waits may give up in the middle, and the process still has its place until it is gone.
         let started = self.house.tracker.spawn(async move {
             let launch = Launch {
-                command: &pool.command,
+                command: &command,
                 name: &pool.name,
                 marker: marker.as_str().to_owned(),
                 pass_environment: pool.house.pass_environment,
@@ -272,22 +286,28 @@ impl Pool {
             };
             let peer = Peer::spawn(launch).await?;
             tracing::debug!(server = %pool.name, pid = peer.pid(), "started a process");
-            pool.watch(&peer, slot, place);
+            pool.watch(&peer, slot, Some(place));
             Ok::<_, PoolError>(peer)
         });
         let peer = started.await.map_err(|_| PoolError::Closed)??;
-        Ok((peer, pass))
+        Ok((peer, Some(pass)))
     }
 
     /// The place of a process is free when nothing of it runs any more.
-    fn watch(self: &Arc<Self>, peer: &Peer, slot: OwnedSemaphorePermit, place: OwnedSemaphorePermit) {
-        let (pool, peer, pid) = (self.clone(), peer.witness(), peer.pid());
-        self.lock().processes.insert(pid, peer.clone());
+    fn watch(self: &Arc<Self>, peer: &Peer, slot: OwnedSemaphorePermit, place: Option<OwnedSemaphorePermit>) {
+        let (pool, peer) = (self.clone(), peer.witness());
+        let number = {
+            let mut stock = self.lock();
+            stock.counted += 1;
+            let number = stock.counted;
+            stock.processes.insert(number, peer.clone());
+            number
+        };
         self.house.tracker.spawn(async move {
             peer.exited().await;
             pool.mourn();
             peer.gone().await;
-            pool.lock().processes.remove(&pid);
+            pool.lock().processes.remove(&number);
             drop((slot, place));
             pool.wanting.notify_one();
         });
@@ -326,7 +346,7 @@ impl Stock {
     }
 
     /// The processes that run, without those that only left something behind.
-    fn running(&self) -> impl Iterator<Item = (&u32, &Witness)> {
-        self.processes.iter().filter(|(_, process)| process.exit().is_none())
+    fn running(&self) -> impl Iterator<Item = &Witness> {
+        self.processes.values().filter(|process| process.exit().is_none())
     }
 }

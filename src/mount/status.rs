@@ -77,8 +77,8 @@ impl Mount {
     pub fn state(&self) -> State {
         let pool = match (&self.spec.target, &self.pool) {
             (Target::Disabled, _) => return State::Disabled,
-            (Target::Broken(_), _) | (Target::Stdio(_), None) => return State::Failed,
-            (Target::Stdio(_), Some(pool)) => pool,
+            (Target::Broken(_), _) | (Target::Stdio(_) | Target::Remote(_), None) => return State::Failed,
+            (Target::Stdio(_) | Target::Remote(_), Some(pool)) => pool,
         };
         let facts = self.facts();
         match facts.health.standing(self.spec.restart.attempts) {
@@ -86,7 +86,11 @@ impl Mount {
             Standing::Failing => State::Failing,
             Standing::Well if facts.health.proven => {
                 // Between the throw-away process and the first spare there is a moment without any.
-                if pool.processes() > 0 || (pool.is_to_be_warm() && !pool.is_without_spares()) {
+                // A remote server runs whether it is called or not.
+                if pool.is_remote()
+                    || pool.processes() > 0
+                    || (pool.is_to_be_warm() && !pool.is_without_spares())
+                {
                     State::Ready
                 } else {
                     State::Idle
@@ -94,6 +98,7 @@ impl Mount {
             }
             // With spares to come, a first handshake is on its way.
             Standing::Well if pool.processes() > 0 || pool.is_to_be_warm() => State::Starting,
+            Standing::Well if pool.is_remote() && self.spec.pool.warm > 0 => State::Starting,
             Standing::Well => State::Idle,
         }
     }

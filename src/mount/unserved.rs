@@ -1,5 +1,6 @@
 //! Why a mount does not serve a request, and when asking again may help.
 
+use crate::protocol::lost;
 use crate::session::Refused;
 use crate::wire::{Code, RpcError};
 use std::time::Duration;
@@ -36,6 +37,19 @@ impl Unserved {
     /// The server cannot be started, or the router cannot do its part.
     pub(super) fn unavailable(reason: String, retry_after: Duration) -> Self {
         Self::Unavailable { error: RpcError::new(Code::ServerUnavailable, reason), retry_after }
+    }
+
+    /// What the client is told that has no HTTP to be told by.
+    pub fn into_error(self) -> RpcError {
+        match self {
+            Self::Unavailable { error, .. } | Self::OtherEra(error) => error,
+            Self::NoSession => RpcError::new(
+                Code::SessionNotFound,
+                "the session has ended: send `initialize` to open another",
+            ),
+            Self::NoCall => lost(),
+            Self::TooMuch(what) => RpcError::new(Code::InvalidRequest, what),
+        }
     }
 
     /// The router ends, or the mount does.

@@ -21,6 +21,10 @@ pub enum Cause {
     Signal(i32),
     /// It closed its stdout and lived on: nothing can be heard from it any more, so it is being stopped.
     ClosedStdout,
+    /// A remote server cannot be reached, or does not know the session any more.
+    Lost,
+    /// A connection to a remote server was closed from here.
+    Closed,
     /// The operating system did not tell, or it could not be killed.
     Unknown,
 }
@@ -52,6 +56,8 @@ impl fmt::Display for Cause {
                 None => write!(f, "was killed by signal {signal}"),
             },
             Self::ClosedStdout => f.write_str("closed its stdout"),
+            Self::Lost => f.write_str("was lost"),
+            Self::Closed => f.write_str("was left"),
             Self::Unknown => f.write_str("ended in an unknown way"),
         }
     }

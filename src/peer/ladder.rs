@@ -7,7 +7,8 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::group::Group;
-use super::{Cause, Shared, orphans};
+use super::process::Shared;
+use super::{Cause, orphans};
 
 /// From the closing of stdin to SIGTERM.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,8 +53,8 @@ impl Ladder {
         let shared = Arc::clone(&self.shared);
         tokio::select! {
             () = self.leader_exit() => {}
-            () = shared.stop.cancelled() => {}
-            () = shared.kill.cancelled() => {}
+            () = shared.life.stop.cancelled() => {}
+            () = shared.life.kill.cancelled() => {}
         }
         shared.stdin.finish();
         let mut step = self.ended_within(PATIENCE, true).await;
@@ -70,11 +71,11 @@ impl Ladder {
             }
             if self.ended_within(GIVING_UP, false).await != Step::Ended {
                 tracing::warn!(pid = shared.pid, "a process did not end after SIGKILL");
-                shared.ended(Cause::Unknown);
+                shared.life.ended(Cause::Unknown);
             }
         }
         orphans::end(&shared.marker).await;
-        shared.gone.cancel();
+        shared.life.gone.cancel();
     }
 
     async fn leader_exit(&mut self) {
@@ -82,14 +83,14 @@ impl Ladder {
             let status = self.child.wait().await;
             self.reaped = true;
             orphans::forget(self.shared.pid, &self.shared.marker);
-            self.shared.ended(status.map_or(Cause::Unknown, Cause::from));
+            self.shared.life.ended(status.map_or(Cause::Unknown, Cause::from));
         }
     }
 
     /// Waits for the end of leader and group.
     async fn ended_within(&mut self, time: Duration, hurry: bool) -> Step {
         let deadline = Instant::now() + time;
-        let kill = self.shared.kill.clone();
+        let kill = self.shared.life.kill.clone();
         tokio::select! {
             biased;
             () = self.end() => Step::Ended,

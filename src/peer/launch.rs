@@ -3,20 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ladder::Ladder;
+use super::process::{Hold, Process, Shared};
 use super::stdin::Stdin;
 use super::transcript::{LastWords, Transcript};
-use super::{Hold, MARKER, Peer, Shared, environment, orphans, program, stderr, stdout};
+use super::{MARKER, Peer, environment, orphans, program, stderr, stdout};
 use crate::config::{CommandSpec, ServerName};
 
 /// Attempts to run a file that somebody is still writing, ten milliseconds apart and more.
@@ -122,22 +121,17 @@ impl Start {
             last_words: self.last_words,
             tracker: self.tracker,
             runtime: Handle::current(),
-            asked: AtomicBool::new(false),
-            stop: CancellationToken::new(),
-            kill: CancellationToken::new(),
-            exit: OnceLock::new(),
-            exited: CancellationToken::new(),
-            gone: CancellationToken::new(),
+            life: Arc::default(),
         });
         let (reader, listener) = oneshot::channel();
         if let Some(pipe) = pipes.1 {
             shared.tracker.spawn(stdout::listen(pipe, listener, self.line_limit, Arc::clone(&shared)));
         }
         if let Some(pipe) = pipes.2 {
-            shared.tracker.spawn(stderr::drain(pipe, self.transcript, shared.gone.clone()));
+            shared.tracker.spawn(stderr::drain(pipe, self.transcript, shared.life.gone.clone()));
         }
         shared.tracker.spawn(Ladder::new(child, Arc::clone(&shared)).walk());
-        Ok(Peer(Arc::new(Hold { shared, reader: Mutex::new(Some(reader)) })))
+        Ok(Peer::from(Process(Arc::new(Hold { shared, reader: Mutex::new(Some(reader)) }))))
     }
 
     fn start_process(&self) -> Result<(Child, u32), SpawnError> {

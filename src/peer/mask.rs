@@ -1,6 +1,6 @@
 //! What must not be shown: not in a log, not in `/status`, not in an error.
 
-use crate::config::CommandSpec;
+use crate::config::{CommandSpec, RemoteSpec};
 use std::borrow::Cow;
 
 /// Shortest value that is taken for a secret: masking every `1` and `on` would hide the log, not the secret.
@@ -20,7 +20,23 @@ pub struct Mask {
 impl Mask {
     /// What must not be shown of a command.
     pub fn new(command: &CommandSpec) -> Self {
-        let values = command.secrets.iter().chain(command.env.values());
+        Self::of(command.secrets.iter().chain(command.env.values()))
+    }
+
+    /// What must not be shown of a remote server: what is sent in its headers, and in its URL behind the path.
+    pub fn remote(remote: &RemoteSpec) -> Self {
+        let mut values = remote.secrets.clone();
+        for value in remote.headers.values() {
+            // The scheme of an Authorization is no secret, and what follows it may be repeated alone.
+            values.extend(value.split_once(' ').map(|(_, token)| token.to_owned()));
+            values.push(value.clone());
+        }
+        values.extend(remote.url.query_pairs().map(|(_, value)| value.into_owned()));
+        values.extend(remote.url.password().map(str::to_owned));
+        Self::of(values.iter())
+    }
+
+    fn of<'a>(values: impl Iterator<Item = &'a String>) -> Self {
         // What has lines, like a key, appears in lines.
         let mut secrets: Vec<Box<str>> = values
             .flat_map(|value| value.lines())

@@ -1,35 +1,37 @@
-//! One running server process: a queue in, lines out, an exit.
+//! One running server: a queue in, lines out, an exit.
 //!
-//! [`Peer::spawn`] starts the process in a group of its own. Its stderr is drained into the log from then on; its
+//! A peer is a process of ours ([`Peer::spawn`]) or a connection to a remote server ([`Peer::connect`]); who uses one does
+//! not see the difference.
+//!
+//! A process is in a group of its own. Its stderr is drained into the log from its start on; its
 //! stdout is read once somebody listens ([`Peer::attach`]). [`Peer::stop`], the last handle's drop, the leader's exit
 //! and the end of stdout all lead to the same end, the ladder: stdin is closed, and what still runs five
-//! seconds later is asked, and then forced, to end, grandchildren included.
-//!
-//! Three tasks live as long as the process does: one reads stdout, one drains stderr, one waits for the end and walks
+//! seconds later is asked, and then forced, to end, grandchildren included. Three tasks live as long as it does: one
+//! reads stdout, one drains stderr, one waits for the end and walks
 //! the ladder. A message costs none of them a wake-up on its way in: it is written by whoever sends it, unless the
 //! process does not read; then a fourth task writes what waits.
+//!
+//! A remote server gets each message by a POST; see [`remote`].
 
 mod environment;
 mod exit;
 mod group;
 mod ladder;
 mod launch;
+mod life;
 mod mask;
 pub mod orphans;
+mod process;
 mod program;
+pub mod remote;
 mod stderr;
 mod stdin;
 mod stdout;
 mod transcript;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub use exit::{Cause, Exit};
 pub use ladder::{MERCY, PATIENCE};
@@ -39,22 +41,37 @@ pub use stdin::{MAX_BYTES, MAX_MESSAGES, SendError};
 pub use transcript::STDERR;
 
 use crate::wire::line::Line;
+use life::Life;
+use process::Process;
+use remote::{Remote, Site};
 
 /// The name of the environment variable by which a process is known to be one of ours.
 pub const MARKER: &str = "MCP_SWITCHBOARD_SESSION";
 
-/// A handle to a running server process. When the last one is dropped, the process is stopped.
+/// A handle to a running server. When the last one is dropped, the process is stopped, or the connection closed.
 #[derive(Clone, Debug)]
-pub struct Peer(Arc<Hold>);
+pub struct Peer(Kind);
 
-/// Who hears what a process says. It is called on the task that reads stdout and must not block.
+#[derive(Clone, Debug)]
+enum Kind {
+    Process(Process),
+    Remote(Remote),
+}
+
+/// Who hears what a server says. It is called on the task that reads, and must not block.
 ///
 /// A listener that holds its [`Peer`] keeps it running: [`Peer::stop`] ends that.
 pub trait Listener: Send + Sync + 'static {
-    /// A line of stdout, in order; never an empty one.
+    /// A line, in order; never an empty one.
     fn line(&self, line: Line);
 
-    /// The process has ended; called exactly once, after the last line.
+    /// The server never got this message, and will not; called before [`exited`](Self::exited). Of a process this cannot
+    /// be known.
+    fn unheard(&self, line: Bytes) {
+        drop(line);
+    }
+
+    /// The peer has ended; called exactly once, after everything else.
     fn exited(&self, exit: &Exit);
 }
 
@@ -66,180 +83,154 @@ impl Peer {
         launch.spawn().await
     }
 
-    /// Gives the lines of stdout to `listener`, beginning with the first that the process ever wrote. Only the first
+    /// A connection to a remote server. Nothing is sent before somebody listens and speaks.
+    pub fn connect(site: &Arc<Site>) -> Self {
+        Self(Kind::Remote(Remote::new(site.clone())))
+    }
+
+    /// Gives what the server says to `listener`, beginning with the first line that a process ever wrote. Only the first
     /// call counts. It may come when the process has ended already: the listener then hears what was left.
     pub fn attach(&self, listener: Arc<dyn Listener>) {
-        let reader = self.0.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(reader) = reader {
-            // The reader lives until it is given a listener or the last handle is gone.
-            let _ = reader.send(listener);
+        match &self.0 {
+            Kind::Process(process) => process.attach(listener),
+            Kind::Remote(remote) => remote.attach(listener),
         }
     }
 
     /// Sends one message: JSON on one line, without its end.
     ///
-    /// It is written at once if the process reads, else it waits in a queue of [`MAX_MESSAGES`] and [`MAX_BYTES`].
+    /// It is written at once if the server reads, else it waits in a queue of [`MAX_MESSAGES`] and [`MAX_BYTES`].
     ///
     /// # Errors
-    /// Nothing of a refused message reaches the process.
+    /// Nothing of a refused message reaches the server.
     pub fn send(&self, line: Bytes) -> Result<(), SendError> {
-        let shared = &self.0.shared;
-        if shared.stdin.send(line)? == stdin::Sent::NeedsWriter {
-            let shared_by_writer = Arc::clone(shared);
-            shared
-                .tracker
-                .spawn_on(async move { shared_by_writer.stdin.write_queue().await }, &shared.runtime);
+        match &self.0 {
+            Kind::Process(process) => process.send(line),
+            Kind::Remote(remote) => remote.send(line),
         }
-        Ok(())
     }
 
     /// Waits until a message of `bytes` bytes would not be refused as [`SendError::Full`].
     pub async fn room(&self, bytes: usize) {
-        self.0.shared.stdin.room(bytes).await;
+        match &self.0 {
+            Kind::Process(process) => process.room(bytes).await,
+            Kind::Remote(remote) => remote.room(bytes).await,
+        }
     }
 
     /// Whether a message of `bytes` bytes would not be refused as [`SendError::Full`].
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.0.shared.stdin.has_room(bytes)
+        match &self.0 {
+            Kind::Process(process) => process.has_room(bytes),
+            Kind::Remote(remote) => remote.has_room(bytes),
+        }
     }
 
-    /// Somebody who sees how the process ends without keeping it running.
+    /// Somebody who sees how the peer ends without keeping it running.
     pub fn witness(&self) -> Witness {
-        Witness(Arc::clone(&self.0.shared))
+        Witness { pid: self.pid(), life: self.life().clone() }
     }
 
-    /// The leader's process id; it means nothing once the leader has exited.
-    pub fn pid(&self) -> u32 {
-        self.0.shared.pid
+    /// The leader's process id, if it is a process; it means nothing once the leader has exited.
+    pub fn pid(&self) -> Option<u32> {
+        match &self.0 {
+            Kind::Process(process) => Some(process.pid()),
+            Kind::Remote(_) => None,
+        }
     }
 
-    /// Starts the ladder, and returns at once: stdin is closed when what waits has been written; after five
-    /// seconds SIGTERM, three seconds later SIGKILL.
+    /// Whether it is a remote server's.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.0, Kind::Remote(_))
+    }
+
+    /// Starts the end, and returns at once. Of a process: stdin is closed when what waits has been written; after five
+    /// seconds SIGTERM, three seconds later SIGKILL. Of a connection: what waits is sent, and the session ended.
     pub fn stop(&self) {
-        self.0.shared.ask_to_stop();
+        match &self.0 {
+            Kind::Process(process) => process.stop(),
+            Kind::Remote(remote) => remote.stop(),
+        }
     }
 
-    /// Goes to the end of the ladder at once.
+    /// Ends it at once.
     pub fn kill(&self) {
-        self.0.shared.asked.store(true, Ordering::Relaxed);
-        self.0.shared.kill.cancel();
+        self.life().kill();
     }
 
-    /// Waits until the leader is gone. One that closed its stdout and lives counts as gone after a second.
+    /// Waits until it has ended. A process that closed its stdout and lives counts as gone after a second.
     pub async fn exited(&self) -> Exit {
-        let shared = &self.0.shared;
-        shared.exited.cancelled().await;
-        shared.exit()
+        self.life().exited().await
     }
 
-    /// How the leader ended, if it has.
+    /// How it ended, if it has.
     pub fn exit(&self) -> Option<Exit> {
-        self.0.shared.exit.get().copied()
+        self.life().exit()
     }
 
-    /// What it last wrote to stderr, without secrets; empty if it wrote nothing.
+    /// What a process last wrote to stderr, or why a connection was lost, without secrets; empty if there is nothing.
     pub fn last_words(&self) -> Box<str> {
-        self.0.shared.last_words.get()
+        match &self.0 {
+            Kind::Process(process) => process.last_words(),
+            Kind::Remote(remote) => remote.last_words(),
+        }
     }
 
-    /// Waits for the end of the ladder: nothing of the process runs any more, grandchildren included.
+    /// Waits until nothing of it runs any more, grandchildren included.
     pub async fn gone(&self) {
-        self.0.shared.gone.cancelled().await;
+        self.life().gone.cancelled().await;
+    }
+
+    fn life(&self) -> &Arc<Life> {
+        match &self.0 {
+            Kind::Process(process) => process.life(),
+            Kind::Remote(remote) => remote.life(),
+        }
     }
 }
 
-/// Sees how a process ends. Unlike a [`Peer`], it does not keep the process running.
+impl From<Process> for Peer {
+    fn from(process: Process) -> Self {
+        Self(Kind::Process(process))
+    }
+}
+
+/// Sees how a peer ends. Unlike a [`Peer`], it does not keep it running.
 #[derive(Clone, Debug)]
-pub struct Witness(Arc<Shared>);
+pub struct Witness {
+    pid: Option<u32>,
+    life: Arc<Life>,
+}
 
 impl Witness {
-    /// Waits until the leader is gone, as [`Peer::exited`] does.
+    /// The leader's process id, if it is a process.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// Waits until the peer has ended, as [`Peer::exited`] does.
     pub async fn exited(&self) -> Exit {
-        self.0.exited.cancelled().await;
-        self.0.exit()
+        self.life.exited().await
     }
 
-    /// How the leader ended, if it has.
+    /// How it ended, if it has.
     pub fn exit(&self) -> Option<Exit> {
-        self.0.exit.get().copied()
+        self.life.exit()
     }
 
-    /// Goes to the end of the ladder at once, as [`Peer::kill`] does.
+    /// Ends it at once, as [`Peer::kill`] does.
     pub fn kill(&self) {
-        self.0.asked.store(true, Ordering::Relaxed);
-        self.0.kill.cancel();
+        self.life.kill();
     }
 
-    /// Waits until nothing of the process runs any more, as [`Peer::gone`] does.
+    /// Waits until nothing of it runs any more, as [`Peer::gone`] does.
     pub async fn gone(&self) {
-        self.0.gone.cancelled().await;
-    }
-}
-
-/// What the handles share, and only they: its drop means that nobody wants the process any more.
-#[derive(Debug)]
-struct Hold {
-    shared: Arc<Shared>,
-    /// Dropped with the last handle, which tells a reader that nobody will ever listen.
-    reader: Mutex<Option<oneshot::Sender<Arc<dyn Listener>>>>,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.shared.ask_to_stop();
+        self.life.gone.cancelled().await;
     }
 }
 
 impl std::fmt::Debug for dyn Listener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Listener")
-    }
-}
-
-/// What the handles and the tasks of one process share.
-#[derive(Debug)]
-struct Shared {
-    pid: u32,
-    marker: Arc<str>,
-    stdin: stdin::Stdin,
-    last_words: transcript::LastWords,
-    tracker: TaskTracker,
-    runtime: Handle,
-    /// Somebody wanted the process to end, before it did.
-    asked: AtomicBool,
-    /// The ladder is to begin.
-    stop: CancellationToken,
-    /// The ladder is to go to its end.
-    kill: CancellationToken,
-    exit: OnceLock<Exit>,
-    /// `exit` is set.
-    exited: CancellationToken,
-    /// The ladder has ended.
-    gone: CancellationToken,
-}
-
-impl Shared {
-    fn ask_to_stop(&self) {
-        self.asked.store(true, Ordering::Relaxed);
-        self.begin_ladder();
-    }
-
-    fn begin_ladder(&self) {
-        // Here and not by the task that walks the ladder: what is sent after this is refused.
-        self.stdin.finish();
-        self.stop.cancel();
-    }
-
-    /// Says how the process ended. Only the first word counts.
-    fn ended(&self, cause: Cause) {
-        let asked = self.asked.load(Ordering::Relaxed);
-        if self.exit.set(Exit { cause, asked }).is_ok() {
-            self.exited.cancel();
-        }
-    }
-
-    /// How the process ended; asked for after `exited` only.
-    fn exit(&self) -> Exit {
-        self.exit.get().copied().unwrap_or(Exit { cause: Cause::Unknown, asked: true })
     }
 }

@@ -13,7 +13,8 @@ use tokio::process::ChildStdout;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Cause, Listener, Shared};
+use super::process::Shared;
+use super::{Cause, Listener};
 use crate::wire::line::LineSplitter;
 
 /// How long lines are read after the leader's exit: a grandchild may hold stdout open for ever.
@@ -45,14 +46,14 @@ pub(super) async fn listen(
     let ended_first = tokio::select! {
         biased;
         () = read_lines(&mut stdout, &mut splitter, &*listener) => true,
-        () = shared.exited.cancelled() => false,
+        () = shared.life.exited.cancelled() => false,
     };
     if ended_first {
         // Nothing can be heard from it any more, so what still runs of it is to end. A process that exits closes its
         // stdout on the way: that is no other case.
         shared.begin_ladder();
-        if timeout(CLOSED, shared.exited.cancelled()).await.is_err() {
-            shared.ended(Cause::ClosedStdout);
+        if timeout(CLOSED, shared.life.exited.cancelled()).await.is_err() {
+            shared.life.ended(Cause::ClosedStdout);
         }
     } else {
         let _ = timeout(DRAIN, read_lines(&mut stdout, &mut splitter, &*listener)).await;
@@ -60,7 +61,7 @@ pub(super) async fn listen(
     if let Some(line) = splitter.finish() {
         listener.line(line);
     }
-    listener.exited(&shared.exit());
+    listener.exited(&shared.life.exited().await);
 }
 
 /// Reads until the end. What was read is in the splitter, so this may be dropped and begun again.

@@ -133,6 +133,17 @@ pub(super) struct Inflight {
     late: Vec<(Flight, Instant)>,
     /// The client that stands for many: one of its requests is not as good as another.
     pub(super) many: Option<ClientKey>,
+    /// Requests that never reached a remote server, for the next connection.
+    unheard: Vec<Unheard>,
+}
+
+/// A request that never reached its server.
+#[derive(Debug)]
+struct Unheard {
+    id: Box<str>,
+    line: Bytes,
+    /// The connection that it was meant for is gone.
+    waits: bool,
 }
 
 impl Inflight {
@@ -330,6 +341,50 @@ impl Inflight {
         for (_, flight) in self.drain(which) {
             answer(&flight, error, out);
         }
+    }
+
+    /// The server has never heard this line; the request in it, if it is one, waits for another connection.
+    pub(super) fn unheard(&mut self, line: Bytes) {
+        let id = Message::own(line.clone()).ok().and_then(|message| message.id().map(Box::<str>::from));
+        if let Some(id) = id.filter(|id| self.contains(id)) {
+            self.unheard.push(Unheard { id, line, waits: false });
+        }
+    }
+
+    /// The server is gone. Every flight is answered with `error`, but those that it has never heard: they wait for one
+    /// more.
+    pub(super) fn exited(&mut self, error: &RpcError, out: &mut Vec<Output>) {
+        let kept = std::mem::take(&mut self.unheard);
+        let (late, mut kept): (Vec<_>, Vec<_>) = kept.into_iter().partition(|unheard| unheard.waits);
+        let late: Vec<_> = late.into_iter().filter_map(|unheard| self.take(&unheard.id)).collect();
+        for (_, flight) in self.drain_but(|id| kept.iter().any(|unheard| *unheard.id == *id)) {
+            answer(&flight, error, out);
+        }
+        let error = RpcError::new(
+            Code::ServerUnavailable,
+            "the server cannot be reached again; nothing of the request was carried out: call again later",
+        );
+        for flight in &late {
+            answer(flight, &error, out);
+        }
+        for unheard in &mut kept {
+            unheard.waits = true;
+        }
+        self.unheard = kept;
+    }
+
+    /// Another connection is open: sends again what the one before never took.
+    pub(super) fn resend(&mut self, out: &mut Vec<Output>) {
+        for Unheard { id, line, .. } in std::mem::take(&mut self.unheard) {
+            if let Some(flight) = self.flights.get(&id) {
+                out.push(Output::Request { exchange: flight.exchange, line });
+            }
+        }
+    }
+
+    fn drain_but(&mut self, kept: impl Fn(&str) -> bool) -> Vec<(Box<str>, Flight)> {
+        let ids: Vec<_> = self.flights.keys().filter(|id| !kept(id)).cloned().collect();
+        ids.into_iter().filter_map(|id| self.take(&id).map(|flight| (id, flight))).collect()
     }
 
     /// The server said something unreadable that answers one flight, or, if that cannot be told, any of them.

@@ -84,6 +84,8 @@ pub enum Input {
     },
     /// A request did not reach the server, and will not: nothing of it was written.
     Unsent(ExchangeKey),
+    /// A line did not reach the server, as is known now that its connection is lost: it may be sent to the next.
+    Unheard(Bytes),
     /// The server's process is gone; another may take its place.
     Exited(RpcError),
     /// The session is over, or ends what would last for ever; nothing comes after this.

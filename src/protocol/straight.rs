@@ -66,9 +66,14 @@ impl Straight {
             }
             // Its client hangs up or leaves, but never gives up a request by itself.
             Input::Cancel { .. } | Input::Drain => {}
-            Input::Exited(error) | Input::Over(error) => {
+            Input::Unheard(line) => self.inflight.unheard(line),
+            Input::Exited(error) => {
                 self.own.clear();
                 self.orphaned.extend(self.questions.drain());
+                self.inflight.exited(&error, out);
+            }
+            Input::Over(error) => {
+                self.own.clear();
                 self.inflight.fail(|_| true, &error, out);
             }
             Input::Gone(_) => {
@@ -250,6 +255,7 @@ impl Straight {
                 self.minted = minted;
                 self.own.extend(ids.into_iter().map(|id| (id, Own::Wish)));
                 out.push(Output::Resumed);
+                self.inflight.resend(out);
                 announce(&opened, self.client, self.memory.wants_warnings(), out);
             }
         }

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// A notification or an answer waits this long for a server that does not read.
 const ROOM_WITHIN: Duration = Duration::from_secs(10);
 
+/// A request waits this long for a remote server that was lost.
+const REACHED_WITHIN: Duration = Duration::from_secs(10);
+
 /// A session with so many requests in flight takes no further ones.
 const MOST_IN_FLIGHT: usize = 4096;
 
@@ -115,7 +118,11 @@ impl Client {
                 Attempt::Ended => return Err(Refused::Ended),
                 Attempt::TooMany => return Err(Refused::Full),
                 Attempt::NotNow => {
-                    let until = begun + self.session.settings.start;
+                    self.session.wanted.notify_one();
+                    let settings = &self.session.settings;
+                    let patience =
+                        if settings.patient { settings.start.min(REACHED_WITHIN) } else { settings.start };
+                    let until = begun + patience;
                     tokio::time::timeout_at(until, changed).await.map_err(|_| Refused::Restarting)?;
                 }
                 Attempt::Full(peer, bytes) => {

@@ -1,8 +1,7 @@
 //! The life of a session: the death of its process, a new one in its place, idleness, the end.
 
 use super::{Conversation, Link, Session};
-use crate::peer::Mask;
-use crate::peer::{Exit, Peer};
+use crate::peer::{Cause, Exit, Mask, Peer};
 use crate::protocol::{ClientKey, Input, OpeningError, Rules};
 use crate::wire::{Code, RpcError};
 use std::sync::{Arc, MutexGuard};
@@ -114,14 +113,20 @@ impl Session {
                 let words = peer.last_words();
                 self.home.crashed(exit);
                 self.home.not_opened();
-                let why = if words.is_empty() { String::new() } else { format!("; it last said: {words}") };
-                let error = unavailable(format!("the server {exit} before it answered `initialize`{why}"))
-                    .with("exit", exit.to_string());
+                let error = if exit.cause == Cause::Lost {
+                    unavailable(words.into_string())
+                } else {
+                    let why =
+                        if words.is_empty() { String::new() } else { format!("; it last said: {words}") };
+                    unavailable(format!("the server {exit} before it answered `initialize`{why}"))
+                        .with("exit", exit.to_string())
+                };
                 self.end(&mut state, Some(error), now);
             }
-            Link::Up(_) | Link::Replaying(_) => {
+            Link::Up(peer) | Link::Replaying(peer) => {
                 self.home.crashed(exit);
-                tracing::warn!(server = %self.settings.name, in_flight = state.bridge.in_flight(), "the server {exit}");
+                let why = if exit.cause == Cause::Lost { peer.last_words() } else { Box::default() };
+                tracing::warn!(server = %self.settings.name, in_flight = state.bridge.in_flight(), %why, "the server {exit}");
                 state.link = Link::Down;
                 state.opening_until = None;
                 self.handle(&mut state, Input::Exited(server_exited(exit)), now);
@@ -129,7 +134,10 @@ impl Session {
                 state.deaths.retain(|death| now < *death + DEATHS_WITHIN);
                 state.deaths.push(now);
                 let deaths = u32::try_from(state.deaths.len()).unwrap_or(u32::MAX);
-                if !self.settings.restart || deaths >= self.settings.attempts {
+                state.failures = state.failures.saturating_add(1);
+                // A remote server comes back when it does, and costs nothing while it is away.
+                let deaths = if self.settings.patient { state.failures } else { deaths };
+                if !self.settings.restart || (!self.settings.patient && deaths >= self.settings.attempts) {
                     return self.end(&mut state, None, now);
                 }
                 drop(state);
@@ -166,7 +174,7 @@ impl Session {
             more => FIRST_PAUSE.saturating_mul(1 << (more - 2).min(8)).min(LONGEST_PAUSE),
         };
         for _ in 0..self.settings.attempts.max(1) {
-            tokio::time::sleep(pause).await;
+            self.pause(pause).await;
             if self.is_over() {
                 return;
             }
@@ -179,6 +187,18 @@ impl Session {
             }
         }
         self.close();
+    }
+
+    /// Waits before the next attempt; for a remote server no longer than until somebody wants something of it.
+    async fn pause(&self, pause: Duration) {
+        if !self.settings.patient {
+            return tokio::time::sleep(pause).await;
+        }
+        tokio::time::sleep(pause.min(FIRST_PAUSE)).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause.saturating_sub(FIRST_PAUSE)) => {}
+            () = self.wanted.notified() => {}
+        }
     }
 
     fn go_on_with(&self, peer: &Peer) {
@@ -263,9 +283,10 @@ pub(super) fn refusal(answer: &[u8]) -> String {
 }
 
 fn server_exited(exit: &Exit) -> RpcError {
+    let what = if exit.cause == Cause::Lost { "connection to the server" } else { "server" };
     RpcError::new(
         Code::ServerExited,
-        format!("the server {exit} while the request was in flight; it may have been carried out: call again only if that does no harm"),
+        format!("the {what} {exit} while the request was in flight; it may have been carried out: call again only if that does no harm"),
     )
     .with("exit", exit.to_string())
 }

@@ -44,6 +44,14 @@ impl Listener for Ear {
         }
     }
 
+    fn unheard(&self, line: Bytes) {
+        if let Some(session) = self.session.upgrade() {
+            session.with_living(self.generation, |state| {
+                session.handle(state, Input::Unheard(line), Instant::now());
+            });
+        }
+    }
+
     fn exited(&self, exit: &Exit) {
         if let Some(session) = self.session.upgrade() {
             session.died(exit, self.generation);

@@ -47,6 +47,8 @@ pub struct Session {
     /// The link has changed.
     changed: Notify,
     interactions: Interactions,
+    /// Somebody waits for a server that is being replaced.
+    wanted: Notify,
     me: Weak<Session>,
 }
 
@@ -65,6 +67,8 @@ pub struct Settings {
     pub restart: bool,
     /// Deaths within ten seconds that end the session.
     pub attempts: u32,
+    /// The server is a remote one: however often it is lost, the session waits for it.
+    pub patient: bool,
     /// Deepest nesting of a message.
     pub depth: usize,
     /// What must not be shown of what the server says.
@@ -104,6 +108,8 @@ struct Conversation {
     opening_until: Option<Instant>,
     last_active: Instant,
     deaths: Vec<Instant>,
+    /// Peers that were lost since the session last went on.
+    failures: u32,
     /// Its one client makes the handshake; it ends with that client.
     dedicated: bool,
     /// It serves one request, and ends.
@@ -271,6 +277,7 @@ impl Session {
             opening_until: None,
             last_active: now,
             deaths: Vec::new(),
+            failures: 0,
             dedicated,
             once: false,
             generation: 0,
@@ -287,6 +294,7 @@ impl Session {
             state: Mutex::new(state),
             changed: Notify::new(),
             interactions: Interactions::new(freed),
+            wanted: Notify::new(),
             me: me.clone(),
         })
     }

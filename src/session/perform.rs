@@ -69,6 +69,7 @@ impl Session {
                     if let Link::Replaying(peer) = &state.link {
                         state.link = Link::Up(peer.clone());
                         state.opening_until = None;
+                        state.failures = 0;
                         self.tally.restarts.add_one();
                         self.changed.notify_waiters();
                         tracing::info!(server = %self.settings.name, "the session goes on with a new process");

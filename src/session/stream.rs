@@ -245,6 +245,26 @@ impl StreamReader {
         self.stream.begin();
     }
 
+    /// The next message, for a client that gets no events but lines; None at the end of the stream.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        std::future::poll_fn(|cx| {
+            let mut ring = self.stream.lock();
+            if ring.generation != self.generation {
+                return Poll::Ready(None);
+            }
+            ring.begun = true;
+            if let Some(message) = ring.take_next(self.stream.resumable) {
+                return Poll::Ready(Some(message));
+            }
+            if ring.ended {
+                return Poll::Ready(None);
+            }
+            ring.park(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Appends the events that wait to `out`; None at the end of the stream. With `prime`, begins with the event that
     /// lets the client resume.
     pub fn poll_events(&mut self, cx: &mut Context<'_>, prime: bool, out: &mut Encoder) -> Poll<Option<()>> {

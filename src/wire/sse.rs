@@ -87,9 +87,31 @@ pub struct Decoder {
     has_data: bool,
     after_cr: bool,
     begun: bool,
+    retry: Option<u64>,
 }
 
 impl Decoder {
+    /// Bytes held of an event whose end has not come.
+    pub fn pending(&self) -> usize {
+        self.line.len() + self.event.data.len()
+    }
+
+    /// The last id that the stream has given, if any.
+    pub fn last_id(&self) -> Option<&str> {
+        self.event.id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// How many milliseconds to wait before the stream is asked for again, if it has said so.
+    pub fn retry(&self) -> Option<u64> {
+        self.retry
+    }
+
+    /// Takes what comes from another connection: the id and the pause stay, what was begun is dropped.
+    pub fn restart(&mut self) {
+        let id = self.event.id.take();
+        *self = Self { retry: self.retry, event: Event { id, ..Event::default() }, ..Self::default() };
+    }
+
     /// Takes the next bytes of the stream, and gives every event that they complete to `found`.
     pub fn feed(&mut self, mut bytes: &[u8], mut found: impl FnMut(Event)) {
         while !bytes.is_empty() {
@@ -130,6 +152,9 @@ impl Decoder {
             }
             "event" => value.clone_into(&mut self.event.name),
             "id" if !value.contains('\0') => self.event.id = Some(value.to_owned()),
+            "retry" if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.retry = value.parse().ok();
+            }
             _ => {}
         }
         None

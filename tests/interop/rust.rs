@@ -41,6 +41,8 @@ async fn the_rust_sdk_in_either_era_uses_every_feature_of_a_server_of_either() {
 
 async fn uses_every_feature(server: &Value, words: &Words, lifecycle: ClientLifecycleMode) {
     let router = Router::serving(&json!({ "server": server }), &[]).await;
+    // The SDK's HTTP client wants one even where nothing is encrypted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let (heard, mut news) = watch::channel(Heard::default());
     let transport = StreamableHttpClientTransport::from_uri(format!("{}/servers/server/mcp", router.address));
     let is_modern = lifecycle != ClientLifecycleMode::Initialize;

@@ -76,7 +76,7 @@ impl Client {
     /// Tries to open a session; else what the router answered.
     pub(crate) async fn try_open(router: &Router, mount: &str, hello: &Hello) -> Result<Self, Reply> {
         let mut client = Self {
-            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            http: super::http_client(),
             url: router.url(&format!("/servers/{mount}/mcp")),
             version: String::new(),
             session: String::new(),

@@ -29,11 +29,7 @@ pub(crate) struct Answer {
 impl Client {
     /// A client that accepts everything and has no session.
     pub(crate) fn at(url: impl Into<String>) -> Self {
-        let client = Self {
-            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
-            url: url.into(),
-            headers: HeaderMap::new(),
-        };
+        let client = Self { http: super::http_client(), url: url.into(), headers: HeaderMap::new() };
         client.with("accept", &format!("{JSON}, {EVENTS}")).with("content-type", JSON)
     }
 

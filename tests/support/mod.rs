@@ -18,6 +18,13 @@ use std::time::{Duration, Instant};
 /// Longer than anything may take; only a failing story waits that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A client that goes straight to where it is sent.
+pub(crate) fn http_client() -> reqwest::Client {
+    // One is wanted even where nothing is encrypted; the first one stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client")
+}
+
 /// Waits for something that nobody announces: looks again and again until it is there.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;

@@ -104,7 +104,7 @@ impl Router {
         let Some(address) = first.strip_prefix("listening on ").map(str::to_owned) else {
             panic!("the first line is {first:?}; the log: {}", log.lock().expect("no panic"))
         };
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let http = super::http_client();
         Self { child, address, log, directory, http }
     }
 

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::cli::parse;
-use crate::config::Limits;
+use crate::config::{Limits, RemoteTransport, Verify};
 
 const NOWHERE: Outside<'static> = Outside { environment: &|_| None, resolve: &resolve };
 
@@ -246,23 +246,87 @@ fn nothing_to_serve_is_no_configuration() {
     }
 }
 
-#[test]
-fn a_url_is_a_remote_server_which_this_version_has_not() {
-    for line in
-        ["https://h/mcp", "HTTP://h", "--port 80 http://h/sse", "--verify-ssl http://h", "-H A b http://h"]
-    {
-        assert_eq!(refusal(line), NO_REMOTE, "{line}");
+fn remote(server: &ServerSpec) -> &RemoteSpec {
+    match &server.target {
+        Target::Remote(remote) => remote,
+        other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_url_is_a_remote_server() {
+    let spec = |line: &str| remote(&settled(line).default_server.unwrap()).clone();
+    let plain = spec("--name n https://h/mcp");
+    assert_eq!((plain.url.as_str(), plain.transport), ("https://h/mcp", RemoteTransport::Auto));
+    let headers = spec("-H A b -H a c --port 80 https://h/mcp").headers;
+    assert_eq!(headers, [("a".to_owned(), "c".to_owned())].into());
+    let headers = spec("--username me --password pa$s https://h/mcp").headers;
+    assert_eq!(headers, [("Authorization".to_owned(), "Basic bWU6cGEkcw==".to_owned())].into());
+    assert!(refusal("--username me https://h/mcp").contains("go together"));
+    assert!(refusal("--digest --username me --password x https://h/mcp").contains("--digest"));
+    let cases = [
+        ("--transport sse", RemoteTransport::SseFirst),
+        ("--transport streamablehttp", RemoteTransport::Auto),
+        ("--transport-type sse", RemoteTransport::Sse),
+        ("--transport-type http", RemoteTransport::StreamableHttp),
+        ("--transport auto", RemoteTransport::Auto),
+    ];
+    for (options, transport) in cases {
+        assert_eq!(spec(&format!("{options} https://h/mcp")).transport, transport, "{options}");
+    }
+    assert_eq!(spec("--no-verify-ssl https://h").verify, Verify::Off);
+    assert_eq!(spec("--verify-ssl no https://h").verify, Verify::Off);
+    assert_eq!(spec("--verify-ssl ca.pem https://h").verify, Verify::Only("ca.pem".into()));
+    let config = settled("--named-server a https://h/sse");
+    assert_eq!(remote(&config.servers[0]).url.as_str(), "https://h/sse");
+}
+
+#[test]
+fn a_url_that_must_not_be_called_is_refused() {
+    assert!(refusal("http://h/mcp").contains("--allow-http"));
+    assert!(refusal("http://169.254.169.254/mcp --allow-http").contains("--allow-link-local"));
+    assert!(refusal("https://h/mcp word").contains("word"));
+    assert!(refusal("-H Mcp-Session-Id x https://h").contains("set by the router itself"));
+    settled("--allow-http --allow-link-local http://169.254.169.254/mcp");
     let config = settled("--named-server a http://h");
-    assert!(matches!(&config.servers[0].target, Target::Broken(reason) if reason == NO_REMOTE));
+    assert!(matches!(&config.servers[0].target, Target::Broken(reason) if reason.contains("--allow-http")));
+    assert!(matches!(
+        &settled("--allow-http --named-server a http://h").servers[0].target,
+        Target::Remote(_)
+    ));
+}
+
+#[test]
+fn a_url_alone_is_client_mode() {
+    for (line, wanted) in [
+        ("https://h/mcp", true),
+        ("--transport stdio --port 80 https://h/mcp", true),
+        ("--port 80 https://h/mcp", false),
+        ("--sse-port 0 https://h/mcp", false),
+        ("--named-server a x https://h/mcp", false),
+        ("uvx x", false),
+    ] {
+        let arguments = arguments(line);
+        let config = config(&arguments, None, &NOWHERE).unwrap();
+        assert_eq!(is_client_mode(&arguments, &config), wanted, "{line}");
+    }
+}
+
+#[test]
+fn the_token_of_the_environment_goes_before_the_one_of_the_words() {
+    let environment = |name: &str| (name == "API_ACCESS_TOKEN").then(|| "t0ken".to_owned());
+    let outside = Outside { environment: &environment, resolve: &resolve };
+    let config = config(&arguments("-H authorization x https://h"), None, &outside).unwrap();
+    let headers = &remote(config.default_server.as_ref().unwrap()).headers;
+    assert_eq!(*headers, [("Authorization".to_owned(), "Bearer t0ken".to_owned())].into());
 }
 
 #[test]
 fn sse_url_counts_only_when_nothing_else_is_given() {
-    let environment = |name: &str| (name == "SSE_URL").then(|| "http://h".to_owned());
+    let environment = |name: &str| (name == "SSE_URL").then(|| "https://h/sse".to_owned());
     let outside = Outside { environment: &environment, resolve: &resolve };
-    let refused = config(&arguments(""), None, &outside).unwrap_err();
-    assert_eq!(refused, Unusable::Arguments(format!("SSE_URL: {NO_REMOTE}")));
+    let found = config(&arguments("--port 80"), None, &outside).unwrap();
+    assert_eq!(remote(&found.default_server.unwrap()).url.as_str(), "https://h/sse");
     assert!(config(&arguments("uvx x"), None, &outside).is_ok());
     assert!(config(&arguments("--named-server a x"), None, &outside).is_ok());
     assert!(config(&arguments("--config f"), Some(file()), &outside).is_ok());

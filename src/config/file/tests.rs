@@ -3,7 +3,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{CommandSpec, EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RestartSpec, Target};
+use crate::config::{
+    CommandSpec, EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RemoteSpec, RemoteTransport,
+    RestartSpec, Target,
+};
 
 fn environment(name: &str) -> Option<String> {
     match name {
@@ -50,6 +53,13 @@ fn command(members: &str) -> CommandSpec {
 fn broken(members: &str) -> String {
     match target(members) {
         Target::Broken(reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn remote(members: &str) -> RemoteSpec {
+    match target(members) {
+        Target::Remote(remote) => remote,
         other => panic!("{other:?}"),
     }
 }
@@ -141,17 +151,22 @@ fn every_key_of_the_top_level_counts() {
 }
 
 #[test]
-fn a_remote_entry_is_read_and_cannot_be_had_yet() {
+fn a_remote_entry_is_read_in_every_spelling() {
     let spellings = ["http", "HTTP", "streamable-http", "streamable_http", "streamableHttp", "Remote", "sse"];
     for key in ["type", "transport", "transportType"] {
         for spelling in spellings {
             let members =
                 format!(r#""url": "https://h/mcp", "headers": {{"X": "1"}}, "{key}": "{spelling}""#);
-            assert_eq!(broken(&members), NO_REMOTE, "{members}");
+            let remote = remote(&members);
+            let wanted = if spelling == "sse" { RemoteTransport::SseFirst } else { RemoteTransport::Auto };
+            assert_eq!((remote.url.as_str(), remote.transport), ("https://h/mcp", wanted), "{members}");
+            assert_eq!(remote.headers["X"], "1");
         }
     }
-    assert_eq!(broken(r#""url": "HTTP://h""#), NO_REMOTE);
-    assert_eq!(broken(r#""url": "ftp://h""#), "mcpServers.a.url: not an http:// or https:// URL");
+    let plain = remote(r#""url": "HTTP://h", "allowHttp": true"#);
+    assert!(plain.allow_plain && plain.check().is_ok());
+    assert!(remote(r#""url": "http://h""#).check().is_err());
+    assert!(broken(r#""url": "ftp://h""#).starts_with("mcpServers.a.url: not an http:// or https:// URL"));
 }
 
 #[test]
@@ -189,7 +204,7 @@ fn what_only_one_mount_lacks_breaks_only_that_mount() {
 #[test]
 fn a_type_decides_between_command_and_url() {
     assert_eq!(command(r#""command": "x", "url": "http://h", "type": "local""#).program, "x");
-    assert_eq!(broken(r#""command": "x", "url": "http://h", "type": "http""#), NO_REMOTE);
+    assert_eq!(remote(r#""command": "x", "url": "https://h", "type": "http""#).url.as_str(), "https://h/");
 }
 
 #[test]

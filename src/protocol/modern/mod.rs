@@ -69,6 +69,8 @@ impl Modern {
             Input::Unsent(exchange) => {
                 self.inflight.fail(|flight| flight.exchange == exchange, &RpcError::unread(), out);
             }
+            // A modern server has no session that it could forget.
+            Input::Unheard(_) => {}
             Input::Exited(error) => {
                 self.opening = None;
                 self.down = true;

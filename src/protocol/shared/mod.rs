@@ -127,11 +127,17 @@ impl Shared {
                 }
                 self.drop_questions(&[exchange], out);
             }
-            Input::Exited(error) | Input::Over(error) => {
+            Input::Unheard(line) => self.inflight.unheard(line),
+            Input::Exited(error) => {
                 self.questions.clear();
                 self.opening = None;
                 self.down = true;
                 self.level = None;
+                self.inflight.exited(&error, out);
+            }
+            Input::Over(error) => {
+                self.questions.clear();
+                self.down = true;
                 self.inflight.fail(|_| true, &error, out);
             }
             Input::Drain => {}

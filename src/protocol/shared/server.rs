@@ -69,6 +69,7 @@ impl Shared {
         }
         self.repeat_wishes(out);
         out.push(Output::Resumed);
+        self.inflight.resend(out);
         for client in self.members.reachable() {
             announce(&opened, client, self.members.wants(client, Level::WARNING), out);
         }

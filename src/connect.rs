@@ -1,0 +1,330 @@
+//! Client mode: a mount served on two pipes, as a stdio server is.
+//!
+//! To the mount the program on the other end is a client like any other: a legacy one has a session with one stream for
+//! everything, and each request of a modern one stands alone. Both may come over the same pipes. Nothing but messages is
+//! ever written; two threads read and write, so that the pipes may be of any kind.
+
+use crate::mount::{Mount, Seat, Unserved};
+use crate::protocol::Principal;
+use crate::session::{Client, Form, Posted, SessionId, StreamReader};
+use crate::wire::line::{Line, LineSplitter};
+use crate::wire::meta::find;
+use crate::wire::{Claim, Code, Kind, Malformed, Message, Payload, RpcError, claim};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Calls in flight when the input ends have this long to finish.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Messages between the pipes and us.
+const QUEUE: usize = 64;
+
+/// Bytes read at once: as much as a pipe holds.
+const CHUNK: usize = 64 << 10;
+
+/// What a line may be.
+#[derive(Clone, Copy, Debug)]
+pub struct LineLimits {
+    /// Bytes.
+    pub length: usize,
+    /// Deepest nesting.
+    pub depth: usize,
+}
+
+/// Serves `mount` to the program behind `input` and `output`, until the input ends, nobody reads the output any more, or
+/// `stop`; calls in flight at the end of the input may finish. The mount goes on.
+pub async fn connect(
+    mount: Arc<Mount>,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
+    limits: LineLimits,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let (found, mut lines) = mpsc::channel(QUEUE);
+    let (out, waiting) = mpsc::channel(QUEUE);
+    std::thread::Builder::new().name("stdin".into()).spawn(move || read(input, limits.length, &found))?;
+    let writer = std::thread::Builder::new().name("stdout".into()).spawn(move || write(output, waiting))?;
+    let desk = Arc::new(Desk {
+        mount,
+        limits,
+        out: out.clone(),
+        session: Mutex::default(),
+        calls: Mutex::default(),
+        tasks: TaskTracker::new(),
+        listening: TaskTracker::new(),
+        over: CancellationToken::new(),
+    });
+    let mut finish = false;
+    loop {
+        let line = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = out.closed() => break,
+            line = lines.recv() => line,
+        };
+        let Some(line) = line else {
+            finish = true;
+            break;
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = desk.take(line) => {}
+        }
+    }
+    drop(out);
+    desk.leave(finish).await;
+    drop(desk);
+    // It ends once everything is written, or nobody reads; a reader that stands still is not waited for.
+    let written = tokio::task::spawn_blocking(move || writer.join());
+    let _ = tokio::time::timeout(GRACE, written).await;
+    Ok(())
+}
+
+/// One program, and what it has under way.
+struct Desk {
+    mount: Arc<Mount>,
+    limits: LineLimits,
+    out: mpsc::Sender<Bytes>,
+    session: Mutex<Option<Arc<Client>>>,
+    /// Modern requests under way, by their ids.
+    calls: Mutex<HashMap<Box<str>, CancellationToken>>,
+    tasks: TaskTracker,
+    /// What never ends by itself.
+    listening: TaskTracker,
+    over: CancellationToken,
+}
+
+impl Desk {
+    async fn take(self: &Arc<Self>, line: Line) {
+        let line = match line {
+            Line::Whole(line) => line,
+            Line::TooLong(skipped) => {
+                let error = RpcError::new(
+                    Code::TooLarge,
+                    format!("a line of {} bytes: raise limits.line, or send less", skipped.length),
+                );
+                let id = skipped.answered_id().flatten();
+                return self.say(error.to_line(id.as_deref())).await;
+            }
+        };
+        match Payload::parse(&line, self.limits.depth) {
+            Ok(payload) => self.receive(payload).await,
+            Err(malformed) => {
+                let (code, id) = match &malformed {
+                    Malformed::NotJson(_) => (Code::ParseError, None),
+                    Malformed::NotJsonRpc { id, .. } => (Code::InvalidRequest, id.as_deref()),
+                    Malformed::TooDeep { .. } => (Code::InvalidRequest, None),
+                };
+                self.say(RpcError::new(code, malformed.to_string()).to_line(id)).await;
+            }
+        }
+    }
+
+    async fn receive(self: &Arc<Self>, payload: Payload) {
+        if let Payload::One(message) = &payload {
+            let request = message.kind() == Kind::Request;
+            if request && (message.method() == "server/discover" || claim::is_claimed(message.body())) {
+                return self.visit(message.clone());
+            }
+            if message.method() == "notifications/cancelled"
+                && let Some(call) =
+                    find(message.body(), &["requestId"]).and_then(|id| self.calls().remove(id))
+            {
+                // 2026-07-28, basic/transports/stdio: "To cancel an in-flight request, the client MUST send a
+                // `notifications/cancelled` notification referencing the request's ID."
+                return call.cancel();
+            }
+            if request && message.method() == "initialize" {
+                return self.open(message).await;
+            }
+            if request && message.method() == "ping" && self.session().is_none() {
+                let pong =
+                    format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, message.id().unwrap_or("null"));
+                return self.say(pong.into()).await;
+            }
+        }
+        let client = self.session().clone();
+        let Some(client) = client else {
+            return self.refuse(&payload, &no_session()).await;
+        };
+        if let Err(refused) = client.post(payload.clone(), Form::Either).await {
+            self.refuse(&payload, &Unserved::from(refused).into_error()).await;
+        }
+    }
+
+    /// A legacy client begins its session; one that it had before ends.
+    async fn open(self: &Arc<Self>, initialize: &Message) {
+        let before = self.session().take();
+        if let Some(before) = before {
+            self.mount.leave(before.id().as_str());
+        }
+        let payload = Payload::One(initialize.clone());
+        match self.sit_down(initialize).await {
+            Ok((client, reader)) => {
+                *self.session() = Some(client.clone());
+                self.listening.spawn(self.clone().pump(reader));
+                if let Err(refused) = client.post(payload.clone(), Form::Either).await {
+                    self.refuse(&payload, &Unserved::from(refused).into_error()).await;
+                }
+            }
+            Err(unserved) => self.refuse(&payload, &unserved.into_error()).await,
+        }
+    }
+
+    async fn sit_down(&self, initialize: &Message) -> Result<(Arc<Client>, StreamReader), Unserved> {
+        let (id, reader): (SessionId, _) = self.mount.open_sse().await?;
+        match self.mount.client(id.as_str()) {
+            Some(Seat::Taken(client)) => Ok((client, reader)),
+            Some(Seat::Standing(id, stream)) => {
+                Ok((self.mount.seat_standing(id, stream, initialize).await?, reader))
+            }
+            None => Err(Unserved::NoSession),
+        }
+    }
+
+    /// A modern request, which stands alone.
+    fn visit(self: &Arc<Self>, message: Message) {
+        let token = self.over.child_token();
+        let id: Box<str> = message.id().unwrap_or_default().into();
+        if self.calls().insert(id.clone(), token.clone()).is_some() {
+            tracing::debug!("a request has the id of another that is in flight");
+        }
+        let lasts = message.method() == "subscriptions/listen";
+        let desk = self.clone();
+        let tasks = if lasts { &self.listening } else { &self.tasks };
+        tasks.spawn(async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = desk.answer(&message) => {}
+            }
+            desk.calls().remove(&id);
+        });
+    }
+
+    async fn answer(self: &Arc<Self>, message: &Message) {
+        let outcome = async {
+            let claim = Claim::read(message.body())?;
+            let client = self.mount.receive(message, &claim, Principal::anyone()).await;
+            let visit = Visit(client.map_err(Unserved::into_error)?);
+            let posted = visit.0.post(Payload::One(message.clone()), Form::Events).await;
+            match posted.map_err(|refused| Unserved::from(refused).into_error())? {
+                Posted::Response(reader) => self.clone().pump(reader).await,
+                Posted::Accepted => {}
+            }
+            Ok::<_, RpcError>(())
+        };
+        if let Err(error) = outcome.await {
+            self.say(error.to_line(message.id())).await;
+        }
+    }
+
+    /// Writes what comes on a stream, until it ends.
+    async fn pump(self: Arc<Self>, mut reader: StreamReader) {
+        while let Some(message) = reader.next().await {
+            self.say(message).await;
+        }
+    }
+
+    async fn refuse(&self, payload: &Payload, error: &RpcError) {
+        let messages = match payload {
+            Payload::One(message) => std::slice::from_ref(message),
+            Payload::Batch(messages) => messages,
+        };
+        for message in messages.iter().filter(|message| message.kind() == Kind::Request) {
+            self.say(error.to_line(message.id())).await;
+        }
+    }
+
+    async fn say(&self, line: Bytes) {
+        // Whoever has closed the pipe does not want to know.
+        let _ = self.out.send(line).await;
+    }
+
+    /// The program says no more: what is in flight may finish, then its session ends.
+    async fn leave(&self, finish: bool) {
+        self.tasks.close();
+        self.listening.close();
+        if finish {
+            let idle = async {
+                self.tasks.wait().await;
+                while self.mount.in_flight() > 0 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            let _ = tokio::time::timeout(GRACE, idle).await;
+        }
+        self.over.cancel();
+        let session = self.session().take();
+        if let Some(client) = session {
+            self.mount.leave(client.id().as_str());
+        }
+        self.tasks.wait().await;
+        let _ = tokio::time::timeout(GRACE, self.listening.wait()).await;
+    }
+
+    fn session(&self) -> MutexGuard<'_, Option<Arc<Client>>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client that is there for one request.
+struct Visit(Arc<Client>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+fn no_session() -> RpcError {
+    RpcError::new(Code::InvalidRequest, "there is no session: send `initialize` first")
+}
+
+fn read(mut input: impl Read, limit: usize, found: &mpsc::Sender<Line>) {
+    let mut splitter = LineSplitter::new(limit);
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = match input.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => 0,
+        };
+        let mut lines = Vec::new();
+        splitter.feed(&buffer[..count], |line| lines.push(line));
+        if count == 0 {
+            lines.extend(splitter.finish());
+        }
+        for line in lines {
+            if found.blocking_send(line).is_err() {
+                return;
+            }
+        }
+        if count == 0 {
+            return;
+        }
+    }
+}
+
+fn write(output: impl Write, mut waiting: mpsc::Receiver<Bytes>) -> io::Result<()> {
+    let mut output = io::BufWriter::with_capacity(CHUNK, output);
+    while let Some(first) = waiting.blocking_recv() {
+        let mut next = Some(first);
+        while let Some(line) = next {
+            output.write_all(&line)?;
+            output.write_all(b"\n")?;
+            next = waiting.try_recv().ok();
+        }
+        output.flush()?;
+    }
+    Ok(())
+}

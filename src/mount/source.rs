@@ -1,0 +1,44 @@
+//! What the peers of a mount come from.
+
+use super::House;
+use crate::config::{Limits, ServerName, Target};
+use crate::peer::remote::{Site, SiteError};
+use std::sync::Arc;
+
+/// What the peers of a mount come from.
+#[derive(Debug)]
+pub(super) struct Source {
+    target: Target,
+    /// Nothing: it is a command.
+    site: Option<Arc<Site>>,
+}
+
+impl Source {
+    /// What peers of `target` come from; nothing where it can have none.
+    pub(super) fn new(
+        target: &Target,
+        name: &ServerName,
+        limits: &Limits,
+        house: &House,
+    ) -> Result<Option<Self>, SiteError> {
+        let site = match target {
+            Target::Stdio(_) => None,
+            Target::Remote(remote) => {
+                let tracker = house.tracker.clone();
+                Some(Site::new(remote.clone(), name.clone(), limits.line, limits.depth, tracker)?)
+            }
+            Target::Disabled | Target::Broken(_) => return Ok(None),
+        };
+        Ok(Some(Self { target: target.clone(), site }))
+    }
+
+    /// As it is configured.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The server to call, if it is a remote one.
+    pub(super) fn site(&self) -> Option<&Arc<Site>> {
+        self.site.as_ref()
+    }
+}

@@ -1,0 +1,100 @@
+//! The body of an answer: JSON, or events of which each holds a message.
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use reqwest::Response;
+
+use super::fault::Fault;
+use crate::wire::sse::{Decoder, Event};
+
+/// Bytes read of an answer that is only shown.
+const SHOWN: usize = 64 << 10;
+
+/// Reads a body of at most `limit` bytes.
+pub(super) async fn whole(response: Response, limit: usize) -> Result<Bytes, Fault> {
+    if response.content_length().is_some_and(|length| length > limit as u64) {
+        return Err(Fault::TooLarge(limit));
+    }
+    let mut chunks = response.bytes_stream();
+    let Some(first) = chunks.next().await else { return Ok(Bytes::new()) };
+    let first = first.map_err(Fault::of_reading)?;
+    let Some(second) = chunks.next().await else { return Ok(first).and_then(|first| within(first, limit)) };
+    let mut all = BytesMut::from(first);
+    let mut next = Some(second);
+    while let Some(chunk) = next {
+        all.extend_from_slice(&chunk.map_err(Fault::of_reading)?);
+        if all.len() > limit {
+            return Err(Fault::TooLarge(limit));
+        }
+        next = chunks.next().await;
+    }
+    Ok(all.freeze())
+}
+
+fn within(body: Bytes, limit: usize) -> Result<Bytes, Fault> {
+    if body.len() > limit { Err(Fault::TooLarge(limit)) } else { Ok(body) }
+}
+
+/// The beginning of a body that is no message, as text.
+pub(super) async fn told(response: Response) -> Bytes {
+    whole(response, SHOWN).await.unwrap_or_default()
+}
+
+/// A stream of events, over as many connections as it takes.
+pub(super) struct Events {
+    chunks: BoxStream<'static, reqwest::Result<Bytes>>,
+    decoder: Decoder,
+    limit: usize,
+    ready: std::collections::VecDeque<Event>,
+}
+
+impl Events {
+    pub(super) fn new(response: Response, limit: usize) -> Self {
+        Self {
+            chunks: response.bytes_stream().boxed(),
+            decoder: Decoder::default(),
+            limit,
+            ready: <_>::default(),
+        }
+    }
+
+    /// Goes on with the events of another connection.
+    pub(super) fn go_on(&mut self, response: Response) {
+        self.chunks = response.bytes_stream().boxed();
+        self.decoder.restart();
+    }
+
+    /// The next event; None at the end of the connection.
+    pub(super) async fn next(&mut self) -> Result<Option<Event>, Fault> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            let Some(chunk) = self.chunks.next().await else { return Ok(None) };
+            let chunk = chunk.map_err(Fault::of_reading)?;
+            let ready = &mut self.ready;
+            self.decoder.feed(&chunk, |event| ready.push_back(event));
+            if self.decoder.pending() > self.limit {
+                return Err(Fault::TooLarge(self.limit));
+            }
+        }
+    }
+
+    /// What resumes the stream, if it has said so.
+    pub(super) fn last_id(&self) -> Option<&str> {
+        self.decoder.last_id()
+    }
+
+    /// How long to wait before it is resumed, if it has said so.
+    pub(super) fn retry(&self) -> Option<std::time::Duration> {
+        self.decoder.retry().map(std::time::Duration::from_millis)
+    }
+}
+
+/// The message in an event, as one line; nothing if it holds none.
+pub(super) fn message(event: Event) -> Option<Bytes> {
+    let is_message = event.name.is_empty() || event.name == "message";
+    let data = Bytes::from(event.data);
+    (is_message && !data.trim_ascii().is_empty()).then_some(data)
+}
