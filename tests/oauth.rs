@@ -186,7 +186,7 @@ async fn a_client_with_a_secret_of_its_own_asks_nobody() {
         world.authority.revoke(false);
         world.call(&login).await.expect("a token");
         let grants = world.authority.grants().len();
-        assert_eq!((world.visits(), grants), (0, if body_only { 4 } else { 2 }));
+        assert_eq!((world.visits(), grants), (0, if body_only { 3 } else { 2 }));
         assert_eq!(world.authority.record().grants[0]["scope"], "more");
         assert!(!world.store.path().join("logins").exists(), "nothing is kept");
     }
@@ -247,7 +247,7 @@ async fn an_answer_with_another_state_is_refused_and_the_right_one_waited_for() 
 #[tokio::test]
 async fn what_is_not_as_it_must_be_is_refused_before_the_user_is_asked() {
     type Expected = fn(&LoginError) -> bool;
-    let table: [(Nature, Expected); 5] = [
+    let table: [(Nature, Expected); 6] = [
         (Nature { pkce: false, ..Nature::default() }, |error| matches!(error, LoginError::NoPkce)),
         (Nature { registers: false, ..Nature::default() }, |error| {
             matches!(error, LoginError::NoRegistration)
@@ -257,6 +257,9 @@ async fn what_is_not_as_it_must_be_is_refused_before_the_user_is_asked() {
         }),
         (Nature { issuer: Some("https://honest.example"), ..Nature::default() }, |error| {
             matches!(error, LoginError::OtherIssuer { .. })
+        }),
+        (Nature { redirects: true, ..Nature::default() }, |error| {
+            matches!(error, LoginError::NoMetadata { .. })
         }),
         (Nature { padding: 300_000, ..Nature::default() }, |error| matches!(error, LoginError::Fetch(_))),
     ];
@@ -319,6 +322,38 @@ async fn a_client_that_is_known_already_does_not_register() {
 }
 
 #[tokio::test]
+async fn a_client_that_was_registered_by_hand_is_shown_to_no_other_authority() {
+    let world = World::new(Nature::default()).await;
+    let spec = LoginSpec { client_id: Some("me".to_owned()), ..world.spec() };
+    world.call(&world.login(spec.clone())).await.expect("a login");
+    let issuer = format!("\"issuer\": \"{}", world.authority.origin);
+    let kept = std::fs::read_to_string(world.kept()).expect("a login");
+    let kept = kept.replace(&issuer, "\"issuer\": \"https://before.example");
+    std::fs::write(world.kept(), kept).expect("it is ours");
+    world.authority.revoke(true);
+    let error = world.call(&world.login(spec)).await.expect_err("the authority is another one");
+    assert!(
+        matches!(&error, LoginError::IssuerChanged { before, .. } if before.contains("before")),
+        "{error:?}"
+    );
+    assert_eq!(world.visits(), 1);
+}
+
+#[tokio::test]
+async fn the_browser_comes_back_to_the_port_that_was_chosen_or_the_login_fails() {
+    let world = World::new(Nature::default()).await;
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let login = world.login(LoginSpec { callback_port: Some(port), ..world.spec() });
+    let error = world.call(&login).await.expect_err("the port is taken");
+    assert!(matches!(error, LoginError::Callback { port: wanted } if wanted == port), "{error:?}");
+    drop(taken);
+    world.call(&login).await.expect("a login");
+    let redirect = world.authority.record().visits[0]["redirect_uri"].clone();
+    assert_eq!(redirect, format!("http://127.0.0.1:{port}/callback"));
+}
+
+#[tokio::test]
 async fn whoever_hangs_up_does_not_end_the_login() {
     let world = World::new(Nature::default()).await;
     let (opened, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -338,7 +373,13 @@ async fn whoever_hangs_up_does_not_end_the_login() {
         () = opened.notified() => {}
     }
     go_on.notify_one();
-    world.call(&login).await.expect("the login goes on");
+    // In a task, as whoever serves requests would.
+    let (task, header) = (login.clone(), None);
+    let challenged = world.tracker.spawn(async move {
+        task.challenged(StatusCode::UNAUTHORIZED, &[], header).await.expect("the login goes on")
+    });
+    challenged.await.expect("no panic");
+    world.call(&login).await.expect("it has been logged in");
     assert_eq!(world.visits(), 1);
 }
 

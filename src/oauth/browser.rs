@@ -1,7 +1,7 @@
 //! How the user is shown the page to log in at.
 
 use std::fmt;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use tokio::process::Command;
@@ -53,7 +53,7 @@ impl Browser {
                         () = stop.cancelled() => return,
                         ended = run(command) => ended,
                     };
-                    if !ended.is_ok_and(|status| status.success()) {
+                    if let Ended::Failed = ended {
                         tracing::warn!(program, "no browser could be opened; use the address above");
                     }
                 });
@@ -72,8 +72,19 @@ impl fmt::Debug for Browser {
     }
 }
 
-async fn run(mut command: Command) -> std::io::Result<ExitStatus> {
-    command.spawn()?.wait().await
+/// How an opener has ended.
+enum Ended {
+    Done,
+    Failed,
+}
+
+async fn run(mut command: Command) -> Ended {
+    let Ok(mut child) = command.spawn() else { return Ended::Failed };
+    match child.wait().await {
+        Ok(status) if !status.success() => Ended::Failed,
+        // A subreaper waits for each child that it does not know, and may have been quicker.
+        Ok(_) | Err(_) => Ended::Done,
+    }
 }
 
 /// Either is set where windows can be opened.

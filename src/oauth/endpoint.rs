@@ -48,9 +48,10 @@ impl Reach {
 impl Endpoint {
     /// Takes an address that a server has named.
     pub(super) fn parse(text: &str, reach: Reach) -> Result<Self, EndpointError> {
-        let url =
-            Url::parse(text).map_err(|_| EndpointError::Unreadable(text.chars().take(LONGEST).collect()))?;
-        Self::check(url, reach)
+        match Url::parse(text) {
+            Ok(url) if text.len() <= LONGEST_URL => Self::check(url, reach),
+            _ => Err(EndpointError::Unreadable(text.chars().take(LONGEST).collect())),
+        }
     }
 
     /// Takes an address that the user has configured: it may be on this machine wherever the server is.
@@ -121,6 +122,9 @@ fn shown(url: &Url) -> String {
     url.set_fragment(None);
     url.as_str().chars().take(LONGEST).collect()
 }
+
+/// Longer addresses are of no use to anybody, but some would be logged.
+const LONGEST_URL: usize = 4096;
 
 /// How much of an address an error shows.
 const LONGEST: usize = 200;

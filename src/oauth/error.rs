@@ -138,9 +138,10 @@ impl LoginError {
     }
 }
 
-/// What may be shown of a text that a server wrote: its beginning, without what a terminal would obey.
+/// What may be shown of a text that a server wrote: its beginning, in the characters that OAuth allows for it. No terminal
+/// obeys them, and they read as they are written.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(LONGEST).collect()
+    text.chars().filter(|character| (' '..='~').contains(character)).take(LONGEST).collect()
 }
 
 const LONGEST: usize = 200;

@@ -29,6 +29,7 @@ mod state;
 mod store;
 mod token;
 
+use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -182,7 +183,9 @@ impl Shared {
             if let Err(error) = &outcome
                 && !answers_refusal
             {
-                tracing::warn!(server = shared.resource.identifier(), %error, "no token could be got ahead of need");
+                let cause = error.source().map(tracing::field::display);
+                let server = shared.resource.identifier();
+                tracing::warn!(server, %error, cause, "no token could be got ahead of need");
             }
             let outcome = shared.state().conclude(outcome);
             // Whoever began it may have gone.

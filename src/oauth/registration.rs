@@ -111,7 +111,10 @@ impl<'a> Way<'a> {
         if let Some(id) = &spec.client_id {
             return Ok(Self::Configured(id));
         }
-        if let Some(url) = spec.client_metadata_url.as_ref().filter(|_| issuer.client_documents) {
+        // "The `client_id` URL MUST use the "https" scheme and contain a path component".
+        let is_document =
+            |url: &&Url| issuer.client_documents && url.scheme() == "https" && url.path() != "/";
+        if let Some(url) = spec.client_metadata_url.as_ref().filter(is_document) {
             return Ok(Self::Document(url));
         }
         issuer.registration.as_ref().map(Self::Dynamic).ok_or(LoginError::NoRegistration)

@@ -1,5 +1,7 @@
 //! How another token is got: from another process, by a refresh, by a login, or for the client itself.
 
+use std::error::Error;
+
 use http::HeaderValue;
 
 use super::Shared;
@@ -117,27 +119,35 @@ impl Shared {
         let Credentials { client_id, client_secret, token_url } = credentials;
         let endpoint = Endpoint::configured(token_url.clone())?;
         let scopes = self.spec.scopes.iter().map(String::as_str).collect();
+        let known = self.state().proof;
         let mut refused = None;
         // RFC 6749, section 2.3.1: basic authentication is what every server must take, and what some do not.
-        for proof in [Proof::Basic, Proof::Post] {
+        for proof in known.map_or(vec![Proof::Basic, Proof::Post], |proof| vec![proof]) {
             let (client_id, client_secret) = (client_id.to_owned(), Some(client_secret.clone()));
             let client = Registration { client_id, client_secret, proof };
             let grant = Grant::new(&client, &endpoint, self.resource.identifier(), &self.fetcher);
             match grant.credentials(&scopes).await {
+                Ok(issued) => {
+                    self.state().proof = Some(proof);
+                    return Ok(issued);
+                }
+                // The refusal of what the standard prefers says more than that of the other.
                 Err(error @ (LoginError::Refused { .. } | LoginError::Unintelligible { .. })) => {
-                    // What the server says of the way that it prefers is not known; the first refusal is the standard's.
                     refused.get_or_insert(error);
                 }
-                outcome => return outcome,
+                Err(error) => return Err(error),
             }
         }
+        // What was right before may be wrong now.
+        self.state().proof = None;
         Err(refused.unwrap_or(LoginError::NotInteractive))
     }
 
     /// Keeps a login. Where that fails, this process has it all the same.
     async fn keep(&self, lock: &Lock, token: &Token) {
         if let Err(error) = self.store.write(lock, token).await {
-            tracing::warn!(%error, "the login cannot be kept; it will be asked for again");
+            let cause = error.source().map(tracing::field::display);
+            tracing::warn!(%error, cause, "the login cannot be kept; it will be asked for again");
         }
     }
 }

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::error::LoginError;
+use super::registration::Proof;
 use super::token::Issued;
 
 /// What is known, and the attempt that is under way.
@@ -22,6 +23,8 @@ pub(super) struct State {
     refreshed: Option<(HeaderValue, Instant)>,
     /// When the user was asked lately.
     asked: VecDeque<Instant>,
+    /// How the token endpoint took the client's own credentials; None: not yet.
+    pub(super) proof: Option<Proof>,
 }
 
 /// The token at hand.

@@ -42,6 +42,8 @@ pub(crate) struct Nature {
     pub(crate) body_only: bool,
     /// The metadata of the authorization server is as large as this, at least.
     pub(crate) padding: usize,
+    /// The metadata of the authorization server is somewhere else.
+    pub(crate) redirects: bool,
     /// The user says no.
     pub(crate) denies: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Nature {
             wanted: "",
             body_only: false,
             padding: 0,
+            redirects: false,
             denies: false,
         }
     }
@@ -102,6 +105,7 @@ impl Authority {
         let mut routes = Router::new()
             .route("/mcp", get(mcp))
             .route("/.well-known/oauth-authorization-server", get(issuer_metadata))
+            .route("/moved", get(issuer_metadata_moved))
             .route("/register", post(register))
             .route("/authorize", get(authorize))
             .route("/token", post(token))
@@ -186,6 +190,9 @@ async fn resource_metadata(State(authority): State<Authority>) -> Response {
 
 async fn issuer_metadata(State(authority): State<Authority>) -> Response {
     let Authority { origin, nature, .. } = &authority;
+    if nature.redirects {
+        return (StatusCode::FOUND, [(LOCATION, "/moved")]).into_response();
+    }
     let mut answer = json!({
         "issuer": nature.issuer.unwrap_or(origin),
         "authorization_endpoint": format!("{origin}/authorize"),
@@ -204,6 +211,11 @@ async fn issuer_metadata(State(authority): State<Authority>) -> Response {
         answer["device_authorization_endpoint"] = format!("{origin}/device").into();
     }
     document(StatusCode::OK, &answer)
+}
+
+async fn issuer_metadata_moved(State(mut authority): State<Authority>) -> Response {
+    authority.nature.redirects = false;
+    issuer_metadata(State(authority)).await
 }
 
 async fn register(State(authority): State<Authority>, body: Bytes) -> Response {
