@@ -10,6 +10,7 @@ use super::endpoint::Endpoint;
 use super::error::LoginError;
 use super::grant::Grant;
 use super::registration::{Proof, Registration};
+use super::secret::Secret;
 use super::spec::Credentials;
 use super::store::Lock;
 use super::token::{Issued, Token};
@@ -47,18 +48,15 @@ impl Shared {
 
     /// What is kept, refreshed if it is time to.
     async fn ahead(&self) -> Result<Option<Issued>, LoginError> {
-        let may_wait = |token: &Token| !token.issued.is_due() || token.issued.refresh_token().is_none();
-        match self.store.read().await? {
-            Some(token) if !may_wait(&token) => {}
-            kept => return Ok(kept.map(|token| token.issued)),
+        let kept = self.store.read().await?;
+        if kept.as_ref().and_then(overdue).is_none() {
+            return Ok(kept.map(|token| token.issued));
         }
         let lock = self.store.lock().await?;
         // Another process may have been quicker.
-        let token = match self.store.read().await? {
-            Some(token) if !may_wait(&token) => token,
-            kept => return Ok(kept.map(|token| token.issued)),
-        };
-        match self.refresh(&lock, &token).await {
+        let Some(token) = self.store.read().await? else { return Ok(None) };
+        let Some(refresh) = overdue(&token) else { return Ok(Some(token.issued)) };
+        match self.refresh(&lock, &token, refresh).await {
             Err(error) if error.ends_the_grant() => {
                 tracing::info!(server = self.resource.identifier(), %error, "the login can no longer be refreshed");
                 Ok(Some(token.issued.final_one()))
@@ -78,8 +76,8 @@ impl Shared {
                 return Ok(token.issued.clone());
             }
             let may_refresh = *want == Want::Token && self.state().may_refresh(used.as_ref());
-            if may_refresh && token.issued.refresh_token().is_some() {
-                match self.refresh(&lock, token).await {
+            if let Some(refresh) = token.issued.refresh_token().filter(|_| may_refresh) {
+                match self.refresh(&lock, token, refresh).await {
                     Ok(issued) => {
                         self.state().refreshed(&issued);
                         return Ok(issued);
@@ -101,8 +99,7 @@ impl Shared {
         Ok(token.issued)
     }
 
-    async fn refresh(&self, lock: &Lock, token: &Token) -> Result<Issued, LoginError> {
-        let Some(refresh) = token.issued.refresh_token() else { return Err(LoginError::NotInteractive) };
+    async fn refresh(&self, lock: &Lock, token: &Token, refresh: &Secret) -> Result<Issued, LoginError> {
         let endpoint = Endpoint::parse(&token.endpoint, self.resource.reach())?;
         let mut client = token.client.clone();
         if self.spec.client_id.as_ref() == Some(&client.client_id) {
@@ -116,31 +113,27 @@ impl Shared {
 
     /// A token for the client itself. It is not kept: there is nobody who would have to be asked for the next one.
     async fn own_token(&self, credentials: Credentials<'_>) -> Result<Issued, LoginError> {
+        let known = self.state().proof;
+        // RFC 6749, section 2.3.1: basic authentication is what every server must take, and what some do not.
+        let mut proof = known.unwrap_or(Proof::Basic);
+        let mut outcome = self.own_token_by(proof, credentials).await;
+        let refused = matches!(outcome, Err(LoginError::Refused { .. } | LoginError::Unintelligible { .. }));
+        if refused && known.is_none() {
+            proof = Proof::Post;
+            // The refusal of what the standard prefers says more than that of the other.
+            outcome = self.own_token_by(proof, credentials).await.or(outcome);
+        }
+        self.state().proof = outcome.is_ok().then_some(proof);
+        outcome
+    }
+
+    async fn own_token_by(&self, proof: Proof, credentials: Credentials<'_>) -> Result<Issued, LoginError> {
         let Credentials { client_id, client_secret, token_url } = credentials;
         let endpoint = Endpoint::configured(token_url.clone())?;
         let scopes = self.spec.scopes.iter().map(String::as_str).collect();
-        let known = self.state().proof;
-        let mut refused = None;
-        // RFC 6749, section 2.3.1: basic authentication is what every server must take, and what some do not.
-        for proof in known.map_or(vec![Proof::Basic, Proof::Post], |proof| vec![proof]) {
-            let (client_id, client_secret) = (client_id.to_owned(), Some(client_secret.clone()));
-            let client = Registration { client_id, client_secret, proof };
-            let grant = Grant::new(&client, &endpoint, self.resource.identifier(), &self.fetcher);
-            match grant.credentials(&scopes).await {
-                Ok(issued) => {
-                    self.state().proof = Some(proof);
-                    return Ok(issued);
-                }
-                // The refusal of what the standard prefers says more than that of the other.
-                Err(error @ (LoginError::Refused { .. } | LoginError::Unintelligible { .. })) => {
-                    refused.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        // What was right before may be wrong now.
-        self.state().proof = None;
-        Err(refused.unwrap_or(LoginError::NotInteractive))
+        let (client_id, client_secret) = (client_id.to_owned(), Some(client_secret.clone()));
+        let client = Registration { client_id, client_secret, proof };
+        Grant::new(&client, &endpoint, self.resource.identifier(), &self.fetcher).credentials(&scopes).await
     }
 
     /// Keeps a login. Where that fails, this process has it all the same.
@@ -150,4 +143,9 @@ impl Shared {
             tracing::warn!(%error, cause, "the login cannot be kept; it will be asked for again");
         }
     }
+}
+
+/// The refresh token of a login that it is time to refresh.
+fn overdue(token: &Token) -> Option<&Secret> {
+    token.issued.refresh_token().filter(|_| token.issued.is_due())
 }
