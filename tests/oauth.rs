@@ -4,12 +4,15 @@
 
 #[path = "oauth/authority.rs"]
 mod authority;
+#[path = "oauth/desk.rs"]
+mod desk;
 #[path = "oauth/world.rs"]
 mod world;
 
 use std::sync::{Arc, Mutex};
 
 use authority::Nature;
+use desk::Desk;
 use mcp_switchboard::oauth::{Browser, LoginError, LoginSpec, Secret};
 use reqwest::StatusCode;
 use tokio::sync::Notify;
@@ -350,4 +353,31 @@ async fn nothing_secret_is_shown() {
     for secret in ["client-secret", "access-", "refresh-", "code-"] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
+}
+
+#[tokio::test]
+async fn client_mode_shows_where_to_log_in_and_the_next_one_need_not() {
+    let world = World::new(Nature::default()).await;
+    let mut first = Desk::before(&world, &[]);
+    let visiting = first.visit(&world);
+    let (opened, ()) = tokio::join!(first.open(), visiting);
+    assert_eq!(opened["result"]["serverInfo"]["name"], "guarded", "{opened}");
+    let log = first.end().await;
+    assert!(!log.contains("access-") && !log.contains("refresh-"), "{log}");
+    let mut second = Desk::before(&world, &[]);
+    assert_eq!(second.open().await["result"]["serverInfo"]["name"], "guarded");
+    second.end().await;
+    assert_eq!(world.visits(), 1);
+}
+
+#[tokio::test]
+async fn client_credentials_of_the_command_line_need_no_user() {
+    let world = World::new(Nature::default()).await;
+    let token_url = format!("{}/token", world.authority.origin);
+    let words = ["--client-id", "me", "--client-secret", "client-secret", "--token-url", &token_url];
+    let mut desk = Desk::before(&world, &words);
+    let opened = desk.open().await;
+    assert_eq!(opened["result"]["serverInfo"]["name"], "guarded", "{opened}");
+    assert!(!desk.end().await.contains("client-secret"));
+    assert_eq!((world.authority.grants(), world.visits()), (vec!["client_credentials".to_owned()], 0));
 }

@@ -20,7 +20,7 @@ mod syslog;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 
@@ -92,7 +92,8 @@ fn route(arguments: &Arguments) -> ExitCode {
 fn settings(arguments: &Arguments) -> Result<(Config, arguments::Level), Unusable> {
     let environment = |name: &str| std::env::var(name).ok();
     let resolve = |host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect());
-    let outside = Outside { environment: &environment, resolve: &resolve };
+    let is_terminal = io::stderr().is_terminal();
+    let outside = Outside { environment: &environment, resolve: &resolve, is_terminal };
     let file = match &arguments.named_server_config {
         Some(path) => Some(file::load(path, &environment).map_err(|error| Unusable::File(told(error)))?),
         None => None,

@@ -22,6 +22,8 @@ pub struct Outside<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
     /// The addresses of a host.
     pub resolve: &'a dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
+    /// A person reads what is logged.
+    pub is_terminal: bool,
 }
 
 /// Why there is no configuration.
@@ -62,8 +64,9 @@ pub fn config(
     if servers.is_empty() && default_server.is_none() {
         return Err(Unusable::Nothing);
     }
+    let interactive = outside.is_terminal || (servers.is_empty() && is_stdio(arguments));
     for server in servers.iter_mut().chain(&mut default_server) {
-        remote::settle(&mut server.target, arguments);
+        remote::settle(&mut server.target, arguments, interactive);
     }
     if let Some(Target::Broken(reason)) = default_server.as_ref().map(|server| &server.target) {
         return Err(unusable(reason.clone()));
@@ -95,9 +98,15 @@ pub fn config(
 pub fn is_client_mode(arguments: &Arguments, config: &Config) -> bool {
     let is_remote =
         config.default_server.as_ref().is_some_and(|server| matches!(server.target, Target::Remote(_)));
-    let stdio = [arguments.transport, arguments.transport_type].contains(&Some(Transport::Stdio));
-    let listens = arguments.port.or(arguments.sse_port).is_some();
-    is_remote && (stdio || (!listens && config.servers.is_empty()))
+    is_remote && is_stdio(arguments) && (config.servers.is_empty() || wants_stdio(arguments))
+}
+
+fn is_stdio(arguments: &Arguments) -> bool {
+    wants_stdio(arguments) || arguments.port.or(arguments.sse_port).is_none()
+}
+
+fn wants_stdio(arguments: &Arguments) -> bool {
+    [arguments.transport, arguments.transport_type].contains(&Some(Transport::Stdio))
 }
 
 /// The least severe level that is logged: `--debug`, `--log-level`, the environment, `info`.
@@ -175,6 +184,7 @@ fn default_remote(url: &str, arguments: &Arguments, outside: &Outside<'_>) -> Re
     for (name, value) in pairs(&arguments.headers) {
         remote.set_header(name, value.to_owned());
     }
+    remote.login = remote::login(arguments).map_err(unusable)?.map(Box::new);
     if let Some(basic) = remote::basic(arguments).map_err(unusable)? {
         remote.set_header("Authorization", basic);
     }

@@ -10,6 +10,7 @@ mod expand;
 pub mod file;
 mod json;
 mod limits;
+mod login;
 mod name;
 mod node;
 mod origin;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 pub use base_path::{InvalidBasePath, base_path};
 pub use error::{ConfigError, Problem};
+pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};

@@ -103,7 +103,7 @@ impl Authority {
         let origin = format!("http://{}", listener.local_addr().expect("an address"));
         let authority = Self { origin, nature, record: Arc::default() };
         let mut routes = Router::new()
-            .route("/mcp", get(mcp))
+            .route("/mcp", get(mcp).post(mcp))
             .route("/.well-known/oauth-authorization-server", get(issuer_metadata))
             .route("/moved", get(issuer_metadata_moved))
             .route("/register", post(register))
@@ -157,7 +157,7 @@ impl Authority {
     }
 }
 
-async fn mcp(State(authority): State<Authority>, headers: HeaderMap) -> Response {
+async fn mcp(State(authority): State<Authority>, headers: HeaderMap, body: Bytes) -> Response {
     let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let scope = authority.record().tokens.get(shown.trim_start_matches("Bearer ")).cloned();
     let metadata =
@@ -172,8 +172,20 @@ async fn mcp(State(authority): State<Authority>, headers: HeaderMap) -> Response
             let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{wanted}\", {metadata}");
             (StatusCode::FORBIDDEN, [(WWW_AUTHENTICATE, challenge)]).into_response()
         }
-        Some(_) => "welcome".into_response(),
+        Some(_) if body.is_empty() => "welcome".into_response(),
+        Some(_) => answer(&body),
     }
+}
+
+/// What a server of MCP answers that can do nothing.
+fn answer(body: &Bytes) -> Response {
+    let message: Value = serde_json::from_slice(body).unwrap_or_default();
+    if message["method"] != "initialize" {
+        return StatusCode::ACCEPTED.into_response();
+    }
+    let info = json!({ "name": "guarded", "version": "1" });
+    let result = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": info });
+    document(StatusCode::OK, &json!({ "jsonrpc": "2.0", "id": message["id"], "result": result }))
 }
 
 async fn resource_metadata(State(authority): State<Authority>) -> Response {

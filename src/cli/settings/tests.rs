@@ -2,10 +2,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::*;
+use url::Url;
+
 use crate::cli::parse;
 use crate::config::{Limits, RemoteTransport, Verify};
 
-const NOWHERE: Outside<'static> = Outside { environment: &|_| None, resolve: &resolve };
+const NOWHERE: Outside<'static> = Outside { environment: &|_| None, resolve: &resolve, is_terminal: false };
 
 fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     match host {
@@ -141,7 +143,7 @@ fn an_option_wins_over_the_environment_and_that_over_the_file() {
         "MCP_PROXY_LOG_LEVEL" => Some("WARNING".to_owned()),
         _ => None,
     };
-    let outside = Outside { environment: &environment, resolve: &resolve };
+    let outside = Outside { environment: &environment, resolve: &resolve, is_terminal: false };
     let nothing = |name: &str| environment(name).map(|_| String::new());
     let with = |line: &str, outside: &Outside<'_>| {
         let file = FileConfig { host: Some("10.0.0.1".to_owned()), port: Some(9), ..file() };
@@ -191,7 +193,7 @@ fn a_wrong_variable_is_named() {
         ("MCP_PROXY_LOG_LEVEL", "a level like info"),
     ] {
         let environment = |asked: &str| (asked == name).then(|| "many".to_owned());
-        let outside = Outside { environment: &environment, resolve: &resolve };
+        let outside = Outside { environment: &environment, resolve: &resolve, is_terminal: false };
         let arguments = arguments("x");
         let refused =
             config(&arguments, None, &outside).map(|_| ()).and(level(&arguments, &outside).map(|_| ()));
@@ -282,6 +284,21 @@ fn a_url_is_a_remote_server() {
 }
 
 #[test]
+fn a_login_is_offered_where_no_header_says_who_asks() {
+    let login = |line: &str| remote(&settled(line).default_server.unwrap()).login.clone();
+    assert!(login("https://h").is_some_and(|login| login.interactive), "client mode has a user");
+    assert!(login("--port 80 https://h").is_some_and(|login| !login.interactive));
+    assert_eq!(login("-H Authorization x https://h"), None);
+    let credentials =
+        login("--client-id me --client-secret s3cret --token-url https://a/token https://h").unwrap();
+    assert_eq!(credentials.client_id.as_deref(), Some("me"));
+    assert_eq!(credentials.token_url.as_ref().map(Url::as_str), Some("https://a/token"));
+    assert!(!format!("{credentials:?}").contains("s3cret"));
+    assert!(refusal("--client-secret x https://h").contains("--client-id"));
+    assert!(refusal("--client-id me --token-url https://a https://h").contains("--client-secret"));
+}
+
+#[test]
 fn a_url_that_must_not_be_called_is_refused() {
     assert!(refusal("http://h/mcp").contains("--allow-http"));
     assert!(refusal("http://169.254.169.254/mcp --allow-http").contains("--allow-link-local"));
@@ -315,7 +332,7 @@ fn a_url_alone_is_client_mode() {
 #[test]
 fn the_token_of_the_environment_goes_before_the_one_of_the_words() {
     let environment = |name: &str| (name == "API_ACCESS_TOKEN").then(|| "t0ken".to_owned());
-    let outside = Outside { environment: &environment, resolve: &resolve };
+    let outside = Outside { environment: &environment, resolve: &resolve, is_terminal: false };
     let config = config(&arguments("-H authorization x https://h"), None, &outside).unwrap();
     let headers = &remote(config.default_server.as_ref().unwrap()).headers;
     assert_eq!(*headers, [("Authorization".to_owned(), "Bearer t0ken".to_owned())].into());
@@ -324,7 +341,7 @@ fn the_token_of_the_environment_goes_before_the_one_of_the_words() {
 #[test]
 fn sse_url_counts_only_when_nothing_else_is_given() {
     let environment = |name: &str| (name == "SSE_URL").then(|| "https://h/sse".to_owned());
-    let outside = Outside { environment: &environment, resolve: &resolve };
+    let outside = Outside { environment: &environment, resolve: &resolve, is_terminal: false };
     let found = config(&arguments("--port 80"), None, &outside).unwrap();
     assert_eq!(remote(&found.default_server.unwrap()).url.as_str(), "https://h/sse");
     assert!(config(&arguments("uvx x"), None, &outside).is_ok());

@@ -96,7 +96,7 @@ impl Fault {
 }
 
 /// An error with its causes, on one line.
-fn reasons(error: &dyn Error) -> String {
+pub(super) fn reasons(error: &dyn Error) -> String {
     let mut text = String::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
