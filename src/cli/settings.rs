@@ -13,7 +13,7 @@ use super::arguments::{Arguments, Level, Transport};
 use super::compat::is_url;
 use super::remote;
 use crate::config::file::{FileConfig, renamed};
-use crate::config::{CommandSpec, Config, RemoteSpec, ServerName, ServerSpec, Target};
+use crate::config::{Aliases, CommandSpec, Config, RemoteSpec, ServerName, ServerSpec, Target};
 
 /// What the meaning of a command line depends on beside its words.
 #[derive(Clone, Copy)]
@@ -86,6 +86,7 @@ pub fn config(
         allow_hosts: first(&arguments.allow_host, file.allow_hosts),
         base_path: arguments.base_path.clone().or(file.base_path).unwrap_or_default(),
         trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
+        aliases: Aliases::default(),
         limits: file.limits,
         warnings,
     })

@@ -2,6 +2,7 @@
 //!
 //! [`Config`] comes from the command line and, where one is named, from a [`file`](mod@file).
 
+mod aliases;
 mod base_path;
 mod dotenv;
 mod entry;
@@ -22,6 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use aliases::Aliases;
 pub use base_path::{InvalidBasePath, base_path};
 pub use error::{ConfigError, Problem};
 pub use name::{InvalidName, ServerName};
@@ -53,6 +55,8 @@ pub struct Config {
     pub base_path: String,
     /// Proxies whose `X-Forwarded-Prefix` is believed.
     pub trust_proxies: Vec<ipnet::IpNet>,
+    /// What the default server's paths are called besides.
+    pub aliases: Aliases,
     /// How much of everything.
     pub limits: Limits,
     /// What was odd but not wrong; told once at the start.
@@ -256,6 +260,7 @@ impl Default for Config {
             allow_hosts: Vec::new(),
             base_path: String::new(),
             trust_proxies: Vec::new(),
+            aliases: Aliases::default(),
             limits: Limits::default(),
             warnings: Vec::new(),
         }
