@@ -70,7 +70,7 @@ enum Arity {
 pub fn canonical(words: &[String], command: &Command) -> Result<Vec<String>, Refused> {
     let mut scan = Scan { words, next: 0, command, options: Vec::new(), server: Vec::new() };
     if words.first().is_some_and(|word| command.find_subcommand(word).is_some()) {
-        return Ok(words.to_vec());
+        return Ok(task(words));
     }
     scan.run()?;
     let Scan { mut options, server, .. } = scan;
@@ -79,6 +79,15 @@ pub fn canonical(words: &[String], command: &Command) -> Result<Vec<String>, Ref
         options.extend(server);
     }
     Ok(options)
+}
+
+/// The words of a task; those behind the name of another tool are that tool's, whatever they look like.
+fn task(words: &[String]) -> Vec<String> {
+    let mut words = words.to_vec();
+    if words[0] == "compat" && words.len() > 2 {
+        words.insert(2, "--".to_owned());
+    }
+    words
 }
 
 struct Scan<'a> {
