@@ -84,13 +84,15 @@ impl Router {
     }
 
     async fn run(directory: TempDir, words: &[&str]) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        let mut command = Command::new(BINARY);
+        command.args(words).stdin(Stdio::null());
+        Self::started(directory, command).await
+    }
+
+    /// A router that this command starts; returns when it listens.
+    pub(crate) async fn started(directory: TempDir, mut command: Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let log = Arc::new(Mutex::new(String::new()));
         keep(child.stderr.take().expect("it is piped"), log.clone());
         let (sender, first) = tokio::sync::oneshot::channel();
