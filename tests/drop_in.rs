@@ -196,6 +196,17 @@ async fn a_link_named_supergateway_runs_a_shell_where_the_command_needs_one() {
 }
 
 #[tokio::test]
+async fn supergateway_ends_with_the_program_that_started_it() {
+    let (directory, mut command) = called("supergateway");
+    command.args(["--stdio", &server(), "--port", "0"]).stdin(Stdio::piped());
+    let mut router = Router::started(directory, command).await;
+    let (mut stream, endpoint) = listen(&router, "/sse").await;
+    converse(&router, &mut stream, &endpoint).await;
+    router.close_stdin();
+    assert!(router.exit().await.success());
+}
+
+#[tokio::test]
 async fn mcp_streamablehttp_proxy_serves_sessions_and_its_health() {
     let (directory, mut command) = called("mcp-streamablehttp-proxy");
     command.args(["--timeout", "600", BINARY, "demo-server"]);

@@ -16,6 +16,7 @@ mod remote;
 mod serve;
 pub mod settings;
 mod signals;
+mod stdin;
 mod stdio;
 #[cfg(unix)]
 mod syslog;

@@ -186,6 +186,11 @@ impl Router {
         process::signal(self.pid(), signal);
     }
 
+    /// Closes its stdin, if that was piped.
+    pub(crate) fn close_stdin(&mut self) {
+        self.child.stdin = None;
+    }
+
     /// Waits for its end.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         eventually("the router ends", async || self.child.try_wait().expect("it is our child")).await

@@ -54,6 +54,8 @@ pub struct Habits {
     pub port: Option<u16>,
     /// Its paths.
     pub aliases: Aliases,
+    /// The end of stdin ends the router, where a program holds its other end.
+    pub ends_with_stdin: bool,
     /// What was given in vain, or is done differently.
     pub warnings: Vec<String>,
 }

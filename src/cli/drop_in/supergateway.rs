@@ -127,6 +127,7 @@ fn output(given: &Given, input: Input<'_>) -> Result<Output, Refused> {
 
 /// What concerns a server that is reached over HTTP.
 fn listen(given: &Given, input: Input<'_>, output: Output, to: &mut Translation) -> Result<(), Refused> {
+    to.habits.ends_with_stdin = true;
     match (given.value("port"), input) {
         (Some(port), _) => to.option("port", port),
         // Without a port a URL would be served on stdin and stdout.

@@ -59,6 +59,8 @@ fn a_command_is_served_over_http() {
     assert_eq!(plainly("--stdio x", "--pass-environment -- x").habits.port, Some(8000));
     assert_eq!(plainly("--stdio x --port 0", "--pass-environment --port=0 -- x").habits.port, None);
     assert_eq!(plainly("--stdio x", "--pass-environment -- x").habits.host, None, "never the wildcard");
+    assert!(plainly("--stdio x", "--pass-environment -- x").habits.ends_with_stdin);
+    assert!(!plainly("--sse https://a", "--transport-type=sse -- https://a").habits.ends_with_stdin);
 }
 
 #[test]
