@@ -27,7 +27,7 @@ pub use aliases::Aliases;
 pub use base_path::{InvalidBasePath, base_path};
 pub use error::{ConfigError, Problem};
 pub use name::{InvalidName, ServerName};
-pub use origin::{InvalidOrigin, origin};
+pub use origin::{InvalidOrigin, origin, origin_pattern};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 
 /// Everything that a router is built from.
@@ -45,7 +45,7 @@ pub struct Config {
     pub stateless: bool,
     /// A session without request and without stream ends after this; `None`: never.
     pub idle_timeout: Option<Duration>,
-    /// Origins that may read answers (CORS) and pass the guard; `*` among them allows all.
+    /// Origins that may read answers (CORS) and pass the guard, each as [`origin()`] reads it; `*` among them allows all.
     pub allow_origins: Vec<String>,
     /// Headers of an answer that scripts of an allowed origin may read, besides `Mcp-Session-Id`.
     pub expose_headers: Vec<String>,

@@ -174,7 +174,7 @@ fn origins(given: &Given, to: &mut Translation) {
     for origin in origins {
         match config::origin(origin) {
             Ok(origin) => to.option("allow-origin", &origin),
-            Err(_) => to.warn(format!("`--cors {origin}` is ignored: no page has such an origin")),
+            Err(invalid) => to.warn(format!("`--cors {origin}` is ignored: {invalid}")),
         }
     }
 }

@@ -46,6 +46,7 @@ fn a_command_is_served_over_http() {
             "--pass-environment --allow-origin=https://a.example --allow-origin=http://b:1 -- x",
         ),
         ("--stdio x --no-cors", "--pass-environment -- x"),
+        (r"--stdio x --cors '/\.a\.example$/'", r"--pass-environment '--allow-origin=/\.a\.example$/' -- x"),
         (
             "--stdio x --allow-host a.example --check",
             "--pass-environment --allow-host=a.example --check -- x",
@@ -162,13 +163,19 @@ fn what_is_ignored_is_told_without_its_value() {
             "--protocolVersion 2024-11-05",
             "`--protocolVersion` is ignored: there is nothing here that it concerns",
         ),
-        ("--cors a.example", "`--cors a.example` is ignored: no page has such an origin"),
         ("--header ': s3cret'", "a `--header` is ignored: it is not like \"NAME: VALUE\""),
         ("--header 'Authorization s3cret'", "a `--header` is ignored: it is not like \"NAME: VALUE\""),
     ];
     for (more, warning) in cases {
         let translation = translated(&format!("--stdio x {more}")).unwrap();
         assert_eq!(translation.habits.warnings, [warning], "{more}");
+    }
+    for origin in ["a.example", "/(/"] {
+        let warnings = translated(&format!("--stdio x --cors '{origin}'")).unwrap().habits.warnings;
+        assert!(
+            warnings[0].starts_with(&format!("`--cors {origin}` is ignored: an origin is")),
+            "{warnings:?}"
+        );
     }
 }
 
