@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command, ValueEnum};
 
 use super::arguments::Level;
+use super::drop_in::Tool;
 
 /// The long options of mcp-proxy 0.13. An abbreviation that is unique among them keeps that meaning,
 /// whatever options are added here.
@@ -277,7 +278,10 @@ impl<'a> Scan<'a> {
         let meant = self.command.get_arguments().find(starts).and_then(Arg::get_long);
         let way_out = match meant {
             Some(long) if self.server.is_empty() && name.starts_with("--") => format!("is `--{long}` meant?"),
-            _ => AFTER_DASHES.to_owned(),
+            _ => match Tool::of_option(letters).filter(|_| self.server.is_empty()) {
+                Some(tool) => format!("for the options of {0}: mcp-switchboard compat {0} ...", tool.name()),
+                None => AFTER_DASHES.to_owned(),
+            },
         };
         refused(ErrorKind::UnknownArgument, &format!("unexpected option `{name}`; {way_out}"))
     }

@@ -67,6 +67,16 @@ impl Tool {
         Self::from_str(name, true).ok()
     }
 
+    /// The tool by which the program must be called for this option, of which the router knows nothing.
+    pub(super) fn of_option(name: &str) -> Option<Self> {
+        supergateway::has(name).then_some(Self::Supergateway)
+    }
+
+    /// Its name, as `compat` takes it.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
     /// Translates the words after the tool's name; `environment` has the variables that it reads.
     pub fn translate(
         self,
@@ -118,6 +128,8 @@ fn refused(message: impl Into<String>) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::parse;
+    use proptest::prelude::*;
 
     #[test]
     fn a_tool_is_known_by_the_name_of_the_program() {
@@ -136,6 +148,31 @@ mod tests {
         ];
         for (program, tool) in cases {
             assert_eq!(Tool::called(program), tool, "{program}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_served_is_what_was_translated(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    proptest::sample::select(vec![
+                        "--", "-", "-x", "--stdio", "npx x", "--sse", "https://a", "--outputTransport", "streamableHttp", "--port",
+                        "80", "--cors", "--header", "A: b", "--config", "--name", "--transport=http", "--timeout=1", "--help",
+                    ]).prop_map(str::to_owned),
+                    any::<String>(),
+                ],
+                0..8,
+            )
+        ) {
+            for tool in Tool::value_variants() {
+                let Ok(translation) = tool.translate(&words, &|_| None) else { continue };
+                let Ok(arguments) = parse(&translation.words) else { continue };
+                let served = arguments.command_or_url.into_iter().chain(arguments.args);
+                let behind = translation.words.iter().position(|word| word == "--");
+                let wanted = behind.map_or(&[][..], |dashes| &translation.words[dashes + 1..]);
+                prop_assert_eq!(served.collect::<Vec<_>>(), wanted);
+            }
         }
     }
 }

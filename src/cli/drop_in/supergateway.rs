@@ -89,6 +89,11 @@ pub(super) fn translate(words: &[String]) -> Result<Translation, Refused> {
     }
 }
 
+/// Whether it has an option of that name.
+pub(super) fn has(name: &str) -> bool {
+    FLAGS.iter().any(|flag| flag.name == name)
+}
+
 fn input(given: &Given) -> Result<Input<'_>, Refused> {
     let url = |option: &str, transport| match given.value(option) {
         Some(url) if !is_url(url.trim()) => {
