@@ -137,7 +137,8 @@ async fn both_eras_are_spoken_over_one_pair_of_pipes() {
     let call = |arguments: Value| modern(json!({ "name": "ask", "arguments": arguments }));
     let asked = bridge.ask(2, "tools/call", call(json!({ "question": "Who?" }))).await;
     assert_eq!(asked["result"]["resultType"], "input_required");
-    let key = asked["result"]["inputRequests"].as_object().and_then(|all| all.keys().next()).expect("one").clone();
+    let key =
+        asked["result"]["inputRequests"].as_object().and_then(|all| all.keys().next()).expect("one").clone();
     let mut again = call(json!({ "question": "Who?" }));
     again["requestState"] = asked["result"]["requestState"].clone();
     again["inputResponses"] = json!({ key: { "action": "accept", "content": { "answer": "Ada" } } });

@@ -4,13 +4,15 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::events::Events;
 use support::mcp::{Client, hello, notification, request};
 use support::router::{BINARY, Router, demo};
+use support::site::Site;
 use tempfile::TempDir;
 
 /// The demo server as a command line.
@@ -63,6 +65,28 @@ async fn converse(router: &Router, stream: &mut Events, endpoint: &str) {
     }
     assert_eq!(stream.message().await["result"]["protocolVersion"], "2024-11-05");
     assert_eq!(stream.message().await["result"]["content"][0]["text"], "hello");
+}
+
+/// Opens a session over stdin and stdout of the program, calls a tool, and returns the text that it answers with.
+fn ask_over_stdio(words: &[&str], tool: &str, arguments: &Value) -> String {
+    let mut child = Command::new(BINARY)
+        .arg("compat")
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let call = request(json!(2), "tools/call", json!({ "name": tool, "arguments": arguments }));
+    writeln!(stdin, "{}", request(json!(1), "initialize", hello("2025-06-18", json!({})))).unwrap();
+    assert!(lines.next().unwrap().unwrap().contains("2025-06-18"));
+    writeln!(stdin, "{}\n{call}", notification("notifications/initialized", json!({}))).unwrap();
+    let answer: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 async fn echoes(client: &Client) {
@@ -233,6 +257,53 @@ async fn mcproxy_serves_the_servers_of_its_file_to_everybody_and_warns() {
     assert!(router.url("").starts_with("http://0.0.0.0:"), "{}", router.url(""));
     echoes(&Client::open(router.mcp("demo")).await).await;
     assert!(router.log().contains("ANYONE who reaches this address"), "{}", router.log());
+}
+
+#[tokio::test]
+async fn supergateway_and_fastmcps_script_bring_a_url_to_stdin_and_stdout() {
+    let router = Router::of_demo().await;
+    let (mcp, sse) = (router.mcp("demo"), router.sse("demo"));
+    let lines: [&[&str]; 4] = [
+        &["supergateway", "--streamableHttp", &mcp],
+        &["supergateway", "--sse", &sse, "--port", "9000"],
+        &["fastmcp-proxy", &mcp, "--name", "My Proxy"],
+        &["mcp_proxy_server", &sse, "--transport-type", "sse", "--transport", "stdio"],
+    ];
+    for words in lines {
+        assert_eq!(ask_over_stdio(words, "echo", &json!({ "text": "hello" })), "hello", "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_url_is_served_over_http_where_the_tool_is_told_so() {
+    let behind = Router::of_demo().await;
+    let (mcp, sse) = (behind.mcp("demo"), behind.sse("demo"));
+    let words = ["compat", "fastmcp-proxy", &mcp, "--transport", "http", "--port", "0", "--name", "My Proxy"];
+    let router = Router::with_options(&words).await;
+    echoes(&Client::open(router.url("/mcp")).await).await;
+    assert!(router.mount("My-Proxy").await.is_object());
+    let words =
+        ["compat", "supergateway", "--sse", &sse, "--outputTransport", "streamableHttp", "--port", "0"];
+    echoes(&Client::at(Router::with_options(&words).await.url("/mcp"))).await;
+}
+
+#[tokio::test]
+async fn supergateways_headers_are_those_of_its_requests_to_a_url() {
+    let site = Site::start().await;
+    let url = format!("{}/mcp", site.address);
+    let words = ["compat", "supergateway", "--streamableHttp", &url, "--outputTransport=sse", "--port", "0"];
+    let headers = ["--header", "X-Key: one: two", "--oauth2Bearer", "t0ken"];
+    let router = Router::with_options(&[&words[..], &headers].concat()).await;
+    let (_stream, endpoint) = listen(&router, "/sse").await;
+    let messages = Client::at(router.url(&endpoint));
+    assert_eq!(
+        messages.post(request(json!(1), "initialize", hello("2025-06-18", json!({})))).await.status,
+        202
+    );
+    support::eventually("the site is called", async || (!site.sent("x-key").is_empty()).then_some(())).await;
+    assert!(site.sent("x-key").iter().all(|value| value == "one: two"));
+    assert!(site.sent("authorization").iter().all(|value| value == "Bearer t0ken"));
+    assert!(Client::at(router.url("/status")).get().await.headers.get("x-key").is_none());
 }
 
 #[test]

@@ -75,6 +75,7 @@ mod tests {
                 "http://h/mcp --transport http --host ::1 --allow-host a.example",
                 "--port=8000 --host=::1 --allow-host=a.example -- http://h/mcp",
             ),
+            ("http://nas/mcp --allow-http", "--allow-http -- http://nas/mcp"),
             ("--help", "--help"),
         ];
         for (line, words) in cases {

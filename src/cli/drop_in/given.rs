@@ -34,7 +34,8 @@ pub(super) struct Given {
     pub(super) left: Vec<String>,
 }
 
-/// Options of the router that no tool has, and that a tool's user may need: the router asks who calls it, and they do not.
+/// Options of the router that no tool has, and that a tool's user may need: the router asks who calls it and whom it calls,
+/// and they do not.
 pub(super) const OURS: &[Flag] = &[
     Flag::one("host"),
     Flag::one("allow-host"),
@@ -43,6 +44,8 @@ pub(super) const OURS: &[Flag] = &[
     Flag::one("base-path"),
     Flag::one("cwd"),
     Flag::one("log-format"),
+    Flag::switch("allow-http"),
+    Flag::switch("allow-link-local"),
     Flag::switch("check"),
 ];
 

@@ -84,6 +84,7 @@ fn a_url_is_served_over_stdio_or_over_http() {
             "--sse https://a --header 'X-User: 1: 2' 'X-B:2' --oauth2Bearer t0ken",
             "--transport-type=sse --headers X-User '1: 2' --headers X-B 2 --headers Authorization 'Bearer t0ken' -- https://a",
         ),
+        ("--sse http://nas --allow-http", "--transport-type=sse --allow-http -- http://nas"),
         ("--sse https://a --logLevel none", "--log-level=critical --transport-type=sse -- https://a"),
         (
             "--sse https://a --outputTransport streamableHttp",
