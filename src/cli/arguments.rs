@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use super::drop_in::{Habits, Tool};
 use crate::config;
 
 /// The options and words of the command line.
@@ -164,6 +165,10 @@ pub struct Arguments {
     /// Read the configuration, print what would be mounted, and exit: 0 if all is well, else 1.
     #[arg(long, help_heading = SERVERS)]
     pub check: bool,
+
+    /// What the users of the tool are used to as which the program was called.
+    #[arg(skip)]
+    pub habits: Habits,
 }
 
 /// A task of its own.
@@ -173,6 +178,13 @@ pub enum Task {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Take the options of another tool, and serve at its paths.
+    Compat {
+        /// The tool; a program of its name does the same without this word.
+        tool: Tool,
+        /// Its options and words.
+        words: Vec<String>,
     },
     /// Be a small MCP server on stdin and stdout, to try the router with.
     DemoServer,

@@ -46,7 +46,7 @@ pub fn config(
     file: Option<FileConfig>,
     outside: &Outside<'_>,
 ) -> Result<Config, Unusable> {
-    let mut warnings = Vec::new();
+    let mut warnings = arguments.habits.warnings.clone();
     let named_file = file.is_some();
     let mut file = file.unwrap_or_default();
     warnings.append(&mut file.warnings);
@@ -89,6 +89,7 @@ pub fn config(
         allow_hosts: first(&arguments.allow_host, file.allow_hosts),
         base_path: arguments.base_path.clone().or(file.base_path).unwrap_or_default(),
         trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
+        aliases: arguments.habits.aliases.clone(),
         limits: file.limits,
         warnings,
     })
@@ -269,11 +270,12 @@ fn listen(arguments: &Arguments, file: &FileConfig, outside: &Outside<'_>) -> Re
         Some(port) => Some(port),
         None => variable(outside, "MCP_PROXY_PORT", "a port from 0 to 65535", |text| text.parse().ok())?,
     };
-    let port = port.or(file.port).unwrap_or(0);
+    let port = port.or(file.port).or(arguments.habits.port).unwrap_or(0);
     let option = arguments.host.clone().or_else(|| arguments.sse_host.clone());
     let given = option.or_else(|| (outside.environment)("MCP_PROXY_HOST").filter(|host| !host.is_empty()));
     let in_file = given.is_none() && file.host.is_some();
-    let host = given.or_else(|| file.host.clone()).unwrap_or_else(|| "127.0.0.1".to_owned());
+    let host = given.or_else(|| file.host.clone()).or_else(|| arguments.habits.host.clone());
+    let host = host.unwrap_or_else(|| "127.0.0.1".to_owned());
     let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
     let failed = |reason: &dyn Display| {
         let message = format!("the host {host:?} has no address: {reason}");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use super::*;
 use url::Url;
 
+use crate::cli::drop_in::Habits;
 use crate::cli::parse;
 use crate::config::{Limits, RemoteTransport, Verify};
 
@@ -199,6 +200,33 @@ fn a_wrong_variable_is_named() {
             config(&arguments, None, &outside).map(|_| ()).and(level(&arguments, &outside).map(|_| ()));
         assert_eq!(refused, Err(Unusable::Arguments(format!("{name} is \"many\", wanted {wanted}"))));
     }
+}
+
+#[test]
+fn what_another_tools_users_are_used_to_is_only_the_default() {
+    let habits = Habits {
+        host: Some("0.0.0.0".to_owned()),
+        port: Some(12010),
+        warnings: vec!["told".to_owned()],
+        ..Habits::default()
+    };
+    let listen = |line: &str, file: Option<FileConfig>, outside: &Outside<'_>| {
+        let arguments = Arguments { habits: habits.clone(), ..arguments(line) };
+        let config = config(&arguments, file, outside).unwrap();
+        assert_eq!(config.warnings, ["told"]);
+        config.listen.to_string()
+    };
+    let variables = |name: &str| match name {
+        "MCP_PROXY_HOST" => Some("10.0.0.2".to_owned()),
+        "MCP_PROXY_PORT" => Some("2".to_owned()),
+        _ => None,
+    };
+    let set = Outside { environment: &variables, ..NOWHERE };
+    let in_file = || Some(FileConfig { host: Some("10.0.0.1".to_owned()), port: Some(1), ..file() });
+    assert_eq!(listen("x", None, &NOWHERE), "0.0.0.0:12010");
+    assert_eq!(listen("x", in_file(), &NOWHERE), "10.0.0.1:1");
+    assert_eq!(listen("x", in_file(), &set), "10.0.0.2:2");
+    assert_eq!(listen("--host 10.0.0.3 --port 3 x", in_file(), &set), "10.0.0.3:3");
 }
 
 #[test]
