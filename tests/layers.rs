@@ -26,8 +26,9 @@ const BESIDE: [(&str, &[&str]); 2] = [("demo_server", &["wire"]), ("healthcheck"
 const CONFIGURED: &str = "mount";
 
 /// What the peer may use of it before: what to spawn or to call, and what its name is. All are plain values.
-const PEER_MAY: [&str; 6] = [
+const PEER_MAY: [&str; 7] = [
     "config::CommandSpec",
+    "config::LoginOptions",
     "config::RemoteSpec",
     "config::RemoteTransport",
     "config::ServerName",

@@ -122,7 +122,7 @@ impl Connection {
                 response.headers().get_all(header::WWW_AUTHENTICATE).iter().cloned().collect();
             match login.challenged(status, &challenges, used.as_ref()).await {
                 Ok(token) => used = Some(token),
-                Err(LoginError::Forbidden) => return Ok(response),
+                Err(LoginError::Forbidden | LoginError::NotInteractive) => return Ok(response),
                 Err(error) => return Err(Fault::Unauthorized(status, format!("; {}", reasons(&error)))),
             }
         }
@@ -198,6 +198,6 @@ impl Refusal {
 fn unauthorized(said: &str) -> String {
     let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
     format!(
-        "{said}: it wants a token: by a login, by `headers` in the file, by `-H Authorization 'Bearer …'`, or by API_ACCESS_TOKEN"
+        "{said}: it wants a token: by a login in a terminal, by `headers` in the file, by `-H Authorization 'Bearer …'`, or by API_ACCESS_TOKEN"
     )
 }
