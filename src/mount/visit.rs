@@ -94,7 +94,7 @@ impl Mount {
             }
             let state = request_state(request.body()).filter(|_| asks);
             if let Some(state) = state {
-                let session = self.parked().get(state.as_str()).and_then(std::sync::Weak::upgrade);
+                let session = self.parked().get(state.as_str()).cloned();
                 let session = session.ok_or(Unserved::NoCall)?;
                 let join = session.join(new_id()?, Transport::Once, guest, None);
                 return join.map_err(|_| Unserved::NoCall);

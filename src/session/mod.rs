@@ -83,8 +83,9 @@ pub trait Home: Send + Sync + 'static {
     /// The server has refused to initialize as one does that only speaks the modern era; `certain` if it said so. A
     /// process for that era, if it is so.
     fn turned_down(&self, certain: bool) -> BoxFuture<'static, Option<Peer>>;
-    /// A call waits in `session` for its client, who knows it by `state`.
-    fn parked(&self, state: &str, session: Weak<Session>);
+    /// A call waits in `session` for its client, who knows it by `state`: until it is unparked, the session is the mount's to
+    /// keep, since whoever made the call may have gone.
+    fn parked(&self, state: &str, session: Arc<Session>);
     /// Nobody can come back by `state` any more.
     fn unparked(&self, state: &str);
     /// A handshake has succeeded.
