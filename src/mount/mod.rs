@@ -4,6 +4,7 @@ mod admission;
 mod catalog;
 mod door;
 mod era;
+mod errand;
 mod gate;
 mod group;
 mod health;

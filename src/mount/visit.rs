@@ -1,6 +1,6 @@
 //! Clients that come and go: how a client of either era gets to a process that many use, whatever era that is of.
 
-use super::group::{Kind, LONGEST_CAPABILITIES};
+use super::group::{Free, Kind, LONGEST_CAPABILITIES};
 use super::seat::new_id;
 use super::unserved::RETRY_FULL;
 use super::{Mount, Seat, Unserved};
@@ -15,6 +15,9 @@ use tokio::time::Instant;
 
 /// A call to which the server may ask questions waits so long for a process that is free, before another is started.
 const WAIT_FIRST: Duration = Duration::from_millis(100);
+
+/// Where no other may be started, it looks so often whether one may be now.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Such a call waits so long where no other may be started.
 const WAIT_LONGEST: Duration = Duration::from_secs(10);
@@ -157,45 +160,41 @@ impl Mount {
         let until = Instant::now() + WAIT_LONGEST;
         let mut patient = true;
         loop {
-            let group = self.groups.group(kind);
             let mut freed = std::pin::pin!(self.freed.notified());
             freed.as_mut().enable();
-            let waits_for = {
-                let mut sessions = group.lock().await;
-                sessions.retain(|session| !session.is_over());
-                for session in sessions.iter() {
-                    if let Some(interaction) = session.interact() {
-                        return Ok((session.clone(), interaction));
-                    }
+            match self.free_session(kind) {
+                Free::Found(session, interaction) => return Ok((session, interaction)),
+                Free::Taken if patient => {
+                    patient = false;
+                    let _ = tokio::time::timeout(WAIT_FIRST, freed).await;
+                    continue;
                 }
-                if patient && !sessions.is_empty() {
-                    Instant::now() + WAIT_FIRST
-                } else {
-                    match self.open_shared(kind, false).await {
-                        Ok(session) => {
-                            sessions.push(session.clone());
-                            if let Some(interaction) = session.interact() {
-                                return Ok((session, interaction));
-                            }
-                            continue;
-                        }
-                        Err(Unserved::Unavailable { error, .. })
-                            if error.code == Code::Overloaded && Instant::now() < until =>
-                        {
-                            until
-                        }
-                        Err(Unserved::Unavailable { error, retry_after })
-                            if error.code == Code::Overloaded =>
-                        {
-                            return Err(Unserved::Unavailable { error: busy(), retry_after });
-                        }
-                        Err(other) => return Err(other),
-                    }
-                }
+                Free::Taken | Free::None => {}
+            }
+            let opened = tokio::select! {
+                () = &mut freed => continue,
+                opened = self.another_session(kind) => opened,
             };
-            patient = false;
-            let _ = tokio::time::timeout_at(waits_for, freed).await;
+            match opened {
+                Ok(session) if session.is_over() => return Err(self.of_no_use()),
+                // Whoever is quicker has it; there may be another by now.
+                Ok(_) => {}
+                Err(Unserved::Unavailable { error, retry_after }) if error.code == Code::Overloaded => {
+                    if Instant::now() >= until {
+                        return Err(Unserved::Unavailable { error: busy(), retry_after });
+                    }
+                    // A process may be freed, or a place for one.
+                    let next = (Instant::now() + LOOK_AGAIN).min(until);
+                    let _ = tokio::time::timeout_at(next, freed).await;
+                }
+                Err(other) => return Err(other),
+            }
         }
+    }
+
+    fn of_no_use(&self) -> Unserved {
+        let reason = format!("the server {} ends as soon as it is open: see its log", self.name());
+        Unserved::unavailable(reason, RETRY_FULL)
     }
 }
 
