@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::eventually;
 use support::modern::Modern;
-use support::router::{Router, script, with};
+use support::router::{Router, demo, pids, script, with};
 
 /// Starts at once the first time, and takes longer than any client likes to wait from then on.
 const SLOW_BUT_FIRST: &str = r#"if [ -e "$1" ]; then sleep 15; fi; touch "$1"; exec "$0" demo-server"#;
@@ -90,4 +90,62 @@ async fn a_process_is_started_though_no_client_waits_as_long_as_it_takes() {
     })
     .await;
     assert_eq!(std::fs::read_to_string(router.path("record")).unwrap().lines().count(), 1);
+}
+
+/// A server that says nothing to `server/discover`.
+const MUTE: &str = r#"grep --line-buffered -v server/discover | "$0" demo-server"#;
+
+/// How long it is waited for is the lesser of ten seconds and this.
+fn mute() -> Value {
+    with(script(MUTE, &[]), &json!({ "startTimeout": 2, "pool": { "warm": 0 } }))
+}
+
+#[tokio::test]
+async fn what_a_server_speaks_is_found_out_though_no_client_waits_as_long_as_it_takes() {
+    let router = Router::mounting(json!({ "a": mute() })).await;
+    let modern = Modern::at(router.mcp("a"));
+    eventually("it is known when somebody comes again", async || {
+        let asked = modern.request(1, "tools/list", json!({}));
+        tokio::time::timeout(Duration::from_secs(1), asked).await.ok().map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_server_speaks_is_found_out_once_for_all_who_wait() {
+    let router = Router::mounting(json!({ "a": mute() })).await;
+    let modern = Modern::at(router.mcp("a"));
+    let begun = Instant::now();
+    let answers = join_all((0..4).map(async |id| {
+        modern.request(id, "tools/list", json!({})).await.outcome().await["result"]["tools"].is_array()
+    }));
+    assert_eq!(answers.await, [true; 4]);
+    assert!(begun.elapsed() < Duration::from_secs(4), "one after another: {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_must_know_what_a_server_speaks_goes_before_the_spares_of_others() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let slow = |n: usize| {
+        with(script(r#"sleep 10; exec "$0" demo-server"#, &[]), &json!({ "env": { "N": n.to_string() } }))
+    };
+    let mut servers: serde_json::Map<String, Value> =
+        (0..4 * cores).map(|n| (format!("slow-{n}"), slow(n))).collect();
+    servers.insert("a".into(), with(demo(), &json!({ "pool": { "warm": 0 } })));
+    let router = Router::mounting(Value::Object(servers)).await;
+    router.until("slow-0", "starting", |mount| !pids(mount).is_empty()).await;
+    list_quickly(&Modern::at(router.mcp("a")), "behind what nobody waits for").await;
+}
+
+#[tokio::test]
+async fn where_no_other_process_may_run_a_spare_tells_what_the_server_speaks() {
+    let file = json!({ "mcpServers": { "a": demo() }, "limits": { "processes": 1 } });
+    let router = Router::start(file, &[]).await;
+    router.settled("a", 1).await;
+    let modern = Modern::at(router.mcp("a"));
+    eventually("it serves modern clients", async || {
+        let outcome = modern.request(1, "tools/list", json!({})).await.outcome().await;
+        outcome["result"]["tools"].is_array().then_some(())
+    })
+    .await;
 }
