@@ -210,10 +210,10 @@ impl Desk {
     async fn answer(self: &Arc<Self>, message: &Message) {
         let outcome = async {
             let claim = Claim::read(message.body())?;
-            let client = self.mount.receive(message, &claim, Principal::anyone()).await;
-            let visit = Visit(client.map_err(Unserved::into_error)?);
-            let posted = visit.0.post(Payload::One(message.clone()), Form::Events).await;
-            match posted.map_err(|refused| Unserved::from(refused).into_error())? {
+            let visit = self.mount.receive(message, &claim, Principal::anyone()).await;
+            let visit = visit.map_err(Unserved::into_error)?;
+            let posted = visit.post(Payload::One(message.clone()), Form::Events).await;
+            match posted.map_err(|refused| self.mount.turned_away(refused).into_error())? {
                 Posted::Response(reader) => self.clone().pump(reader).await,
                 Posted::Accepted => {}
             }
@@ -274,15 +274,6 @@ impl Desk {
 
     fn calls(&self) -> MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A client that is there for one request.
-struct Visit(Arc<Client>);
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.0.leave();
     }
 }
 

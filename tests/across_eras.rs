@@ -303,3 +303,23 @@ async fn what_the_configuration_says_of_the_era_goes_before_what_could_be_found_
     assert_eq!(router.mount("told").await["era"], "legacy");
     assert!(!router.log().contains("probed"), "{}", router.log());
 }
+
+#[tokio::test]
+async fn a_server_that_ended_once_before_it_said_anything_is_not_taken_for_a_legacy_one() {
+    let router = Router::with_file(|directory| {
+        let shy = puppet_told(&json!({ "modern": "shy" }));
+        let first_fails = r#"if [ ! -e "$0" ]; then touch "$0"; exit 1; fi; exec "$@""#;
+        let mut words = vec![json!("-c"), json!(first_fails), json!(directory.join("failed"))];
+        words.push(shy["command"].clone());
+        words.extend(shy["args"].as_array().expect("words").iter().cloned());
+        json!({ "mcpServers": { "puppet": { "command": "sh", "args": words, "pool": { "warm": 0 } } } })
+    })
+    .await;
+    let modern = Modern::at(router.mcp("puppet"));
+    eventually("it is served in its own era", async || {
+        let outcome = modern.request(1, "tools/list", json!({})).await.outcome().await;
+        outcome["result"]["tools"].is_array().then_some(())
+    })
+    .await;
+    assert_eq!(router.mount("puppet").await["era"], "modern");
+}

@@ -6,10 +6,11 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::time::Duration;
 use support::mcp::{Client, request};
 use support::modern::Modern;
 use support::puppet::{puppet, puppet_told};
-use support::router::{Router, demo};
+use support::router::{Router, demo, script, with};
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
@@ -204,4 +205,55 @@ async fn a_mount_of_the_demo_server_says_which_era_it_speaks() {
         Router::mounting(json!({ "demo": demo(), "new": puppet_told(&json!({ "modern": true })) })).await;
     router.until("demo", "known to speak one era", |mount| mount["era"] == "legacy").await;
     router.until("new", "known to speak the other", |mount| mount["era"] == "modern").await;
+}
+
+#[tokio::test]
+async fn who_hangs_up_while_the_tools_are_listed_leaves_no_request_behind() {
+    let silent = r#"grep --line-buffered -v '"tools/list"' | "$0" demo-server"#;
+    let keys = json!({ "era": "legacy", "pool": { "warm": 0 } });
+    let router = Router::mounting(json!({ "demo": with(script(silent, &[]), &keys) })).await;
+    let modern = Modern::at(router.mcp("demo"));
+    tokio::select! {
+        _ = modern.call(1, "echo", json!({ "text": "x" })) => panic!("its headers are unchecked"),
+        _ = router.until("demo", "listing", |mount| mount["in_flight"] == 1) => {}
+    }
+    router.until("demo", "at rest", |mount| mount["in_flight"] == 0).await;
+    // A server that never says which headers to check gets no calls, and is not waited for each time.
+    let refusal = modern.call(2, "echo", json!({ "text": "x" })).await.refusal().await;
+    assert_eq!(refusal, (503, -31001));
+    assert_eq!(modern.call(3, "echo", json!({ "text": "x" })).await.refusal().await, refusal);
+    router.until("demo", "at rest", |mount| mount["in_flight"] == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_gets_no_process_opens_the_headers_of_nobody() {
+    let entry = with(puppet(), &json!({ "era": "legacy", "pool": { "warm": 0, "max": 1 } }));
+    let router = Router::mounting(json!({ "puppet": entry })).await;
+    let modern = Modern::at(router.mcp("puppet"));
+    let listening = json!({ "notifications": { "toolsListChanged": true } });
+    let mut events = modern.request("l", "subscriptions/listen", listening).await.events();
+    events.next().await.expect("it keeps the process");
+    let lying = modern.clone().with("mcp-param-region", "eu");
+    let call = async || lying.call(1, "query", json!({ "region": "us" })).await.refusal().await;
+    assert_eq!(call().await, (400, -32020));
+    // After a second a tool that is not on the list makes it be fetched anew, for which this client has no process.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let other = Modern::able_to(router.mcp("puppet"), json!({ "experimental": {} }));
+    assert_eq!(other.call(2, "unknown", json!({})).await.refusal().await, (503, -31004));
+    assert_eq!(call().await, (400, -32020));
+}
+
+#[tokio::test]
+async fn a_request_whose_process_ends_while_it_waits_is_not_told_of_a_session() {
+    let once = r#"if [ -e "$1" ]; then sleep 1; exit 1; fi; touch "$1"; exec "$0" demo-server"#;
+    let router = Router::with_file(|directory| {
+        let keys = json!({ "era": "legacy", "pool": { "warm": 0 }, "restart": { "attempts": 2 } });
+        json!({ "mcpServers": { "demo": with(script(once, &[&directory.join("started")]), &keys) } })
+    })
+    .await;
+    let modern = Modern::at(router.mcp("demo"));
+    modern.ask("echo", json!({ "text": "it is up" })).await;
+    assert_eq!(modern.call(1, "crash", json!({})).await.outcome().await["error"]["code"], -31002);
+    let (status, code) = modern.request(2, "tools/list", json!({})).await.refusal().await;
+    assert_eq!((status, code), (503, -31001));
 }

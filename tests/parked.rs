@@ -173,3 +173,19 @@ async fn a_call_whose_process_dies_while_it_is_parked_is_lost_and_never_run_agai
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_call_that_shares_its_process_with_nobody_waits_for_its_client_too() {
+    let alone = json!({ "pool": { "isolation": "request", "warm": 0 } });
+    let router = Router::mounting(json!({ "demo": with(demo(), &alone) })).await;
+    let modern = Modern::asked(router.mcp("demo"));
+    let ask = question("name?");
+    let parked = modern.parked(1, ask.0, ask.1.clone()).await;
+    let waiting = pids(&router.mount("demo").await);
+    let outcome = modern.come_back(2, ask.clone(), &parked, ACCEPT("Ada")).await.json().await;
+    assert_eq!(outcome["result"]["content"][0]["text"], "The user answered: Ada", "{outcome}");
+    assert_eq!(pids(&router.mount("demo").await), waiting, "the process of the call");
+    // The answer may have been lost, and is there to be given again.
+    let again = modern.come_back(3, ask, &parked, ACCEPT("Eve")).await.json().await;
+    assert_eq!(again["result"], outcome["result"]);
+}

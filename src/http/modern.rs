@@ -7,14 +7,13 @@ use super::reply::{self, Held, Manner, respond};
 use super::unserved::{closing, unserved};
 use crate::mount::Mount;
 use crate::protocol::Principal;
-use crate::session::{Client, Posted};
+use crate::session::Posted;
 use crate::wire::claim::{Claim, claimed};
 use crate::wire::headers::{METHOD, Mismatch, PROTOCOL_VERSION, check_name, check_plain};
 use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use memchr::memmem;
-use std::sync::Arc;
 use warp::reply::Response;
 
 /// POST: one request, or a notification, of a modern client.
@@ -43,20 +42,19 @@ pub(super) async fn post(
         return Err(Refusal::Unavailable { id, error: closing(), retry_after });
     }
     let principal = Principal::anyone();
-    check_parameters(mount, headers, &message, &claim, &principal).await.map_err(refuse)?;
+    check_parameters(mount, headers, &message, &claim, &principal).await?;
     let id = || message.id().map(Into::into);
     let lasts = message.method() == "subscriptions/listen";
     let accepted = if lasts { Accepted { json: false, ..accepted } } else { accepted };
-    let client = mount.receive(&message, &claim, principal).await.map_err(|error| unserved(error, id()))?;
-    let visit = Visit(client);
-    match visit.0.post(Payload::One(message.clone()), accepted.form()).await {
+    let visit = mount.receive(&message, &claim, principal).await.map_err(|error| unserved(error, id()))?;
+    match visit.post(Payload::One(message.clone()), accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
             let held: Held = Box::new(visit);
             let manner = Manner { held: Some(held), status: Some(status), ..Manner::default() };
             Ok(respond(reader, accepted, manner).await)
         }
-        Err(refused) => Err(unserved(refused.into(), id())),
+        Err(refused) => Err(unserved(mount.turned_away(refused), id())),
     }
 }
 
@@ -93,17 +91,20 @@ async fn check_parameters(
     message: &Message,
     claim: &Claim,
     principal: &Principal,
-) -> Result<(), RpcError> {
+) -> Result<(), Refusal> {
     if message.method() != "tools/call" {
         return Ok(());
     }
     let Some(tool) = find_string(message.body(), &["name"]) else { return Ok(()) };
     let arguments = find(message.body(), &["arguments"]);
     let values = |name: &str| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    let id = || message.id().map(Into::into);
     let mut refuted = None;
     // What was known may be old: before a request is refused, the tools are listed again.
     for surely in [false, true] {
-        let Some(annotations) = mount.annotations(&tool, claim, principal, surely).await else {
+        // Of a tool that cannot be looked up, it is not known that the headers are right.
+        let annotations = mount.annotations(&tool, claim, principal, surely).await;
+        let Some(annotations) = annotations.map_err(|error| unserved(error, id()))? else {
             return Ok(());
         };
         match annotations.check(arguments, values) {
@@ -111,7 +112,7 @@ async fn check_parameters(
             Err(wrong) => refuted = Some(wrong),
         }
     }
-    refuted.map_or(Ok(()), |wrong| Err(mismatch(&wrong)))
+    refuted.map_or(Ok(()), |wrong| Err(Refusal::Rpc { id: id(), error: mismatch(&wrong) }))
 }
 
 fn mismatch(mismatch: &Mismatch) -> RpcError {
@@ -145,13 +146,4 @@ pub(super) fn is_modern(message: &Message, header: Option<Revision>) -> bool {
         || (header == Some(Revision::V2026_07_28)
             && message.kind() == Kind::Request
             && message.method() != "initialize")
-}
-
-/// A client that is there for one request: its connection's end is the request's.
-struct Visit(Arc<Client>);
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
 }

@@ -7,10 +7,9 @@ use super::reply::{self, Held, Manner, respond};
 use super::unserved::unserved;
 use crate::mount::Mount;
 use crate::protocol::handshake;
-use crate::session::{Client, Posted};
+use crate::session::Posted;
 use crate::wire::{Era, Kind, Payload, Revision};
 use http::StatusCode;
-use std::sync::Arc;
 use warp::reply::Response;
 
 /// POST to the path of Streamable HTTP on a mount without sessions. `header`: the revision that it says it speaks.
@@ -62,23 +61,14 @@ async fn visit(
     accepted: Accepted,
 ) -> Result<Response, Refusal> {
     let id = id_of(&payload);
-    let client = mount.visit(revision).await.map_err(|error| unserved(error, id.clone()))?;
+    let visit = mount.visit(revision).await.map_err(|error| unserved(error, id.clone()))?;
     let batch = matches!(payload, Payload::Batch(_));
-    match client.post(payload, accepted.form()).await {
+    match visit.post(payload, accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
-            let held: Held = Box::new(Visit(client));
+            let held: Held = Box::new(visit);
             Ok(respond(reader, accepted, Manner { batch, held: Some(held), ..Manner::default() }).await)
         }
-        Err(refused) => Err(unserved(refused.into(), id)),
-    }
-}
-
-/// A client that is there for one POST. Nobody can come back for the response once its connection is gone.
-struct Visit(Arc<Client>);
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.0.leave();
+        Err(refused) => Err(unserved(mount.turned_away(refused), id)),
     }
 }

@@ -3,14 +3,15 @@
 //! Whoever reads a request's body must check those headers, and which they are stands in the tool's schema. So the tools
 //! are listed once, and again when the list may have changed.
 
+use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
 use crate::protocol::Principal;
-use crate::session::{First, Form, Posted, first};
+use crate::session::{First, Form, Posted, Refused, Visit, first};
 use crate::wire::claim::{CLIENT_CAPABILITIES, PROTOCOL_VERSION};
 use crate::wire::headers::Annotations;
 use crate::wire::meta::{find, find_string};
 use crate::wire::object::items;
-use crate::wire::{Claim, Kind, Message, Object, Payload, Revision};
+use crate::wire::{Claim, Code, Kind, Message, Object, Payload, Revision};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ const HOLDS: Duration = Duration::from_mins(1);
 /// A list this old is fetched anew before a request is refused because of it, or for a tool that is not on it.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// A server that does not list its tools in this time has none to check.
+/// A server that does not list its tools in this time is not asked again for as long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pages of a list.
@@ -30,9 +31,17 @@ const MOST_PAGES: usize = 100;
 /// What is known of the tools of a mount.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    listed: Mutex<Option<(Instant, Arc<Tools>)>>,
+    known: Mutex<Known>,
     /// Held while they are listed, so that a crowd of calls lists them once.
     listing: tokio::sync::Mutex<()>,
+}
+
+/// What came of listing them.
+#[derive(Debug, Default)]
+struct Known {
+    listed: Option<(Instant, Arc<Tools>)>,
+    /// When the server last did not answer.
+    silent: Option<Instant>,
 }
 
 /// The annotations of each tool; none for a tool whose schema breaks the rules, as conforming clients do not use it.
@@ -40,54 +49,71 @@ type Tools = HashMap<Box<str>, Annotations>;
 
 impl Mount {
     /// The annotations of a tool. `refuted`: the request does not fit what was known, so it must be known for sure.
+    ///
+    /// # Errors
+    /// The tools could not be listed, and never were.
     pub async fn annotations(
         &self,
         tool: &str,
         claim: &Claim,
         principal: &Principal,
         refuted: bool,
-    ) -> Option<Annotations> {
-        let fits = |listed: &Option<(Instant, Arc<Tools>)>| {
-            let (at, tools) = listed.as_ref()?;
-            let holds = if refuted || !tools.contains_key(tool) { FRESH } else { HOLDS };
-            (at.elapsed() < holds).then(|| tools.clone())
-        };
-        let known = fits(&self.catalog.listed());
+    ) -> Result<Option<Annotations>, Unserved> {
+        let known = self.catalog.known().of(tool, refuted);
         let tools = if let Some(tools) = known {
             tools
         } else {
             let _alone = self.catalog.listing.lock().await;
             // Somebody else may have listed them while this one waited.
-            let meanwhile = fits(&self.catalog.listed());
+            let meanwhile = self.catalog.known().of(tool, refuted);
             if let Some(tools) = meanwhile { tools } else { self.list_anew(claim, principal).await }
         };
-        tools.get(tool).cloned()
+        Ok(tools?.get(tool).cloned())
     }
 
-    async fn list_anew(&self, claim: &Claim, principal: &Principal) -> Arc<Tools> {
-        let listed = tokio::time::timeout(PATIENCE, self.list(claim, principal)).await;
-        let tools = Arc::new(listed.ok().and_then(Result::ok).unwrap_or_default());
-        *self.catalog.listed() = Some((Instant::now(), tools.clone()));
-        tools
+    /// What is known once they were listed again; where that fails, it is what was known before: one client's failure must
+    /// not let another's headers pass.
+    async fn list_anew(&self, claim: &Claim, principal: &Principal) -> Result<Arc<Tools>, Unserved> {
+        let listed = self.list(claim, principal).await;
+        let mut known = self.catalog.known();
+        match listed {
+            Ok(Some(tools)) => {
+                let tools = Arc::new(tools);
+                *known = Known { listed: Some((Instant::now(), tools.clone())), silent: None };
+                Ok(tools)
+            }
+            Ok(None) => {
+                known.silent = Some(Instant::now());
+                known.before(unlisted("it does not answer `tools/list`"))
+            }
+            Err(unserved) => known.before(unserved),
+        }
     }
 
-    async fn list(&self, claim: &Claim, principal: &Principal) -> Result<Tools, Unserved> {
+    /// All tools, in the name of the client that calls one; nothing if the server does not answer.
+    async fn list(&self, claim: &Claim, principal: &Principal) -> Result<Option<Tools>, Unserved> {
         let mut tools = Tools::new();
         let mut cursor = None;
+        let mut left = PATIENCE;
         for _ in 0..MOST_PAGES {
             let request = page(claim, cursor.as_deref());
-            let client = self.receive(&request, claim, principal.clone()).await?;
-            let posted = client.post(Payload::One(request), Form::Json).await;
-            let answer = match posted? {
-                Posted::Response(mut reader) => match first(&mut reader).await {
-                    First::Answers(mut answers) => answers.pop(),
-                    First::Events => None,
-                },
-                Posted::Accepted => None,
+            // A process may have to be started first, which takes as long as it takes.
+            let visit = self.receive(&request, claim, principal.clone()).await?;
+            let begun = Instant::now();
+            let Ok(answer) = tokio::time::timeout(left, answered(&visit, request)).await else {
+                return Ok(None);
             };
-            client.leave();
-            let answer = answer.and_then(|line| Message::own(line).ok());
-            let Some(answer) = answer.filter(|answer| answer.kind() == Kind::Result) else { break };
+            left = left.saturating_sub(begun.elapsed());
+            let answer = answer.map_err(|refused| self.turned_away(refused))?;
+            let Some(answer) = answer else { return Ok(None) };
+            if answer.kind() != Kind::Result {
+                let code = find(answer.body(), &["code"]).and_then(|code| code.parse().ok());
+                // A server without tools.
+                if code == Some(Code::MethodNotFound.number()) {
+                    return Ok(Some(tools));
+                }
+                return Err(unlisted(&find_string(answer.body(), &["message"]).unwrap_or_default()));
+            }
             for tool in find(answer.body(), &["tools"]).and_then(items).unwrap_or_default() {
                 let name = find_string(tool, &["name"]).unwrap_or_default();
                 let schema = find(tool, &["inputSchema"]).unwrap_or("{}");
@@ -104,14 +130,48 @@ impl Mount {
                 break;
             }
         }
-        Ok(tools)
+        Ok(Some(tools))
     }
 }
 
 impl Catalog {
-    fn listed(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Arc<Tools>)>> {
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Known {
+    /// What need not be looked up again.
+    fn of(&self, tool: &str, refuted: bool) -> Option<Result<Arc<Tools>, Unserved>> {
+        if let Some((at, tools)) = &self.listed {
+            let holds = if refuted || !tools.contains_key(tool) { FRESH } else { HOLDS };
+            if at.elapsed() < holds {
+                return Some(Ok(tools.clone()));
+            }
+        }
+        let silent = self.silent.is_some_and(|at| at.elapsed() < PATIENCE);
+        silent.then(|| self.before(unlisted("it did not answer `tools/list`")))
+    }
+
+    /// What was known before, where listing has failed.
+    fn before(&self, failure: Unserved) -> Result<Arc<Tools>, Unserved> {
+        self.listed.as_ref().map(|(_, tools)| tools.clone()).ok_or(failure)
+    }
+}
+
+/// The answer to a request; nothing if none came, or no message.
+async fn answered(visit: &Visit, request: Message) -> Result<Option<Message>, Refused> {
+    let Posted::Response(mut reader) = visit.post(Payload::One(request), Form::Json).await? else {
+        return Ok(None);
+    };
+    let First::Answers(mut answers) = first(&mut reader).await else { return Ok(None) };
+    Ok(answers.pop().and_then(|line| Message::own(line).ok()))
+}
+
+fn unlisted(why: &str) -> Unserved {
+    let reason =
+        format!("the headers of a call cannot be checked, as the server does not list its tools: {why}");
+    Unserved::unavailable(reason, RETRY_FULL)
 }
 
 /// A request for a page of the tools, in the name of the client that calls one.

@@ -7,7 +7,7 @@ use crate::session::{Home, Session, SessionId};
 use crate::wire::{Code, RpcError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 /// The mount as its sessions know it: they do not keep it alive.
@@ -25,7 +25,7 @@ impl Home for Closed {
         async { None }.boxed()
     }
 
-    fn parked(&self, _state: &str, _session: Weak<Session>) {}
+    fn parked(&self, _state: &str, _session: Arc<Session>) {}
     fn unparked(&self, _state: &str) {}
     fn opened(&self, _opened: &Opened) {}
     fn crashed(&self, _exit: &Exit) {}
@@ -53,7 +53,7 @@ impl Home for Door {
         async move { mount.upgrade()?.other_era(certain).await }.boxed()
     }
 
-    fn parked(&self, state: &str, session: Weak<Session>) {
+    fn parked(&self, state: &str, session: Arc<Session>) {
         if let Some(mount) = self.0.upgrade() {
             mount.parked().insert(state.into(), session);
         }
@@ -61,7 +61,8 @@ impl Home for Door {
 
     fn unparked(&self, state: &str) {
         if let Some(mount) = self.0.upgrade() {
-            mount.parked().remove(state);
+            let session = mount.parked().remove(state);
+            drop(session);
         }
     }
 

@@ -4,7 +4,9 @@
 //! 2026-07-28, basic/versioning: "The era determination is a property of the server, not of an individual request. Clients
 //! SHOULD cache the result [...], re-probing if the cached assumption later fails."
 
-use super::pool::PoolError;
+use super::errand::{Errand, Underway};
+use super::gate::{Pass, Urgency};
+use super::pool::{Pool, PoolError};
 use super::{Mount, Unserved};
 use crate::config::{EraSetting, Target};
 use crate::session::{Opening, Session};
@@ -12,7 +14,6 @@ use crate::wire::{Code, Era};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex as AsyncMutex;
 
 /// A server that says nothing to the question for so long is of the legacy era.
 ///
@@ -36,8 +37,19 @@ pub(super) struct Verdicts(Arc<Mutex<HashMap<Target, Spoken>>>);
 /// What a mount knows of its server.
 #[derive(Debug, Default)]
 pub(super) struct Eras {
-    /// Held while it is found out, so that a crowd of clients asks once.
-    probing: AsyncMutex<()>,
+    probing: Errand<Result<Era, Unserved>>,
+    /// What it probably speaks, where it did not say so.
+    guess: Mutex<Option<Era>>,
+}
+
+/// Why it is to be found out.
+enum Need {
+    /// A client waits for it.
+    Client,
+    /// A client may want to know; this is the right to start the process.
+    Early(Pass),
+    /// It was guessed.
+    Doubt,
 }
 
 impl Spoken {
@@ -63,6 +75,12 @@ impl Verdicts {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Target, Spoken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Eras {
+    fn lock(&self) -> MutexGuard<'_, Option<Era>> {
+        self.guess.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,6 +120,7 @@ impl Mount {
     pub(super) fn doubt_era(&self) {
         if let Some(pool) = &self.pool {
             pool.verdicts().learn(pool.target(), |spoken| *spoken = Spoken::default());
+            *self.eras.lock() = None;
         }
     }
 
@@ -117,32 +136,63 @@ impl Mount {
                 Some(false) => Ok(Era::Legacy),
                 // A singleton has no process beside its one: it is opened in the era that it was first tried in.
                 None if self.spec.pool.is_singleton() => Ok(Era::Legacy),
-                None => self.probe().await,
+                None => self.find_out().await,
             },
         }
     }
 
-    /// Finds out whether the server speaks the modern era; a process for the client that waits is made ready meanwhile.
-    async fn probe(&self) -> Result<Era, Unserved> {
-        let pool = self.admit()?.clone();
-        let _alone = self.eras.probing.lock().await;
-        // Somebody else may have found out while this one waited.
-        match self.spoken().modern {
-            Some(true) => return Ok(Era::Modern),
-            Some(false) => return Ok(Era::Legacy),
-            None => {}
+    /// What the server speaks, as far as it can be told.
+    async fn find_out(&self) -> Result<Era, Unserved> {
+        self.admit()?;
+        let guess = *self.eras.lock();
+        if let Some(era) = guess {
+            // A server that does start means its silence: it is asked again, and nobody waits for that.
+            if self.spoken().legacy == Some(true) {
+                drop(self.probe(Need::Doubt));
+            }
+            return Ok(era);
         }
-        if !pool.is_remote() {
+        self.probe(Need::Client).outcome().await.unwrap_or_else(|| Err(Unserved::shutting_down()))
+    }
+
+    /// Finds out whether the server speaks the modern era, once for all who want to know meanwhile.
+    fn probe(&self, need: Need) -> Underway<Result<Era, Unserved>> {
+        let mount = self.me.clone();
+        // Whoever gives up leaves it to be found out: one with less patience than the server would never be served else.
+        self.eras.probing.run(&self.tracker, async move {
+            let mount = mount.upgrade().ok_or_else(Unserved::shutting_down)?;
+            // Somebody else may have found out just before.
+            match mount.spoken().modern {
+                Some(true) => Ok(Era::Modern),
+                Some(false) => Ok(Era::Legacy),
+                None => mount.ask_era(need).await,
+            }
+        })
+    }
+
+    /// Asks the server whether it speaks the modern era; a process for the client that waits is made ready meanwhile.
+    async fn ask_era(&self, need: Need) -> Result<Era, Unserved> {
+        let pool = self.admit()?.clone();
+        let waited_for = matches!(need, Need::Client);
+        let turn = async {
+            match need {
+                Need::Client => pool.turn(Urgency::Client).await,
+                Need::Early(pass) => pass,
+                Need::Doubt => pool.turn(Urgency::Spare).await,
+            }
+        };
+        let (peer, pass) = pool.throw_away(turn).await.map_err(|error| self.not_had(&error))?;
+        if waited_for && !pool.is_remote() {
             let ready = pool.clone();
             self.tracker.spawn(async move { ready.make_ready().await });
         }
-        let (peer, pass) = pool.throw_away().await.map_err(|error| self.not_had(&error))?;
         let begun = Instant::now();
         let session = Session::shared(peer.clone(), Opening::Modern, false, self.parts_of_probe());
         self.adopt(&session, pass);
         let outcome = tokio::time::timeout(SILENCE.min(self.spec.start_timeout), session.opened()).await;
         let exit = peer.exit();
         session.close();
+        let starts = self.spoken().legacy == Some(true);
         let (modern, sure) = match outcome {
             Ok(Ok(_)) => (true, true),
             Ok(Err(error)) if error.code == Code::ShuttingDown => return Err(Unserved::shutting_down()),
@@ -150,25 +200,30 @@ impl Mount {
             Ok(Err(error)) if pool.is_remote() && error.code == Code::ServerUnavailable => {
                 return Err(Unserved::Unavailable { error, retry_after: super::unserved::RETRY_FULL });
             }
-            // A refusal, or the end of the process, is what a legacy server answers with.
-            Ok(Err(_)) => (false, true),
-            // One that was never seen to start may only be slow: it is asked again when it has.
-            Err(_) => (false, self.spoken().legacy == Some(true)),
+            // What it answers it means. But one that was never seen to start may have ended because it does not, or may
+            // only be slow: it is asked again when it has.
+            Ok(Err(error)) => (false, error.code == Code::UnsupportedVersion || starts),
+            Err(_) => (false, starts),
         };
-        tracing::debug!(server = %self.name(), modern, ?exit, ms = begun.elapsed().as_millis(), "probed for 2026-07-28");
+        tracing::debug!(server = %self.name(), modern, sure, ?exit, ms = begun.elapsed().as_millis(), "probed for 2026-07-28");
         if sure {
             self.learn(Era::Modern, modern);
         }
+        let era = if modern { Era::Modern } else { Era::Legacy };
+        *self.eras.lock() = (!sure).then_some(era);
         // The client's process may need the place of this one.
         pool.room().await;
-        Ok(if modern { Era::Modern } else { Era::Legacy })
+        Ok(era)
     }
 
-    /// Finds out what the server speaks before anybody asks, once it is known to start.
-    pub(super) async fn probe_early(&self) {
-        if self.spoken().modern.is_none()
-            && let Err(error) = self.probe().await
-        {
+    /// Finds out what the server speaks before anybody asks, once it is known to start. Until there is room for a start that
+    /// nobody waits for, a client that wants to know comes first.
+    pub(super) async fn probe_early(&self, pool: &Pool) {
+        if self.spoken().modern.is_some() {
+            return;
+        }
+        let pass = pool.turn(Urgency::Spare).await;
+        if let Some(Err(error)) = self.probe(Need::Early(pass)).outcome().await {
             tracing::debug!(server = %self.name(), "not probed for 2026-07-28: {error}");
         }
     }

@@ -1,14 +1,15 @@
 //! Shared sessions: clients that may share a process of a kind use it together.
 
+use super::errand::{Errand, Underway};
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
 use crate::protocol::{Load, Principal};
-use crate::session::{Opening, Session};
+use crate::session::{self, Interaction, Session};
 use crate::wire::{Code, Era, Revision, RpcError};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Mutex as AsyncMutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A process with this many requests in flight is busy: the next client gets another, if there is room.
 const BUSY: usize = 16;
@@ -16,12 +17,45 @@ const BUSY: usize = 16;
 /// Bytes of capabilities that tell kinds of clients apart.
 pub(super) const LONGEST_CAPABILITIES: usize = 16 << 10;
 
+/// A request that finds every process busy waits so long for one that was begun; a spare is opened sooner than that.
+const SPARE_WITHIN: Duration = Duration::from_millis(250);
+
 /// The shared sessions of a mount.
 #[derive(Debug, Default)]
 pub(super) struct Groups(Mutex<HashMap<Kind, Arc<Group>>>);
 
-/// Sessions of one kind. The lock is held while one is opened, so that a crowd of clients opens one and not many.
-pub(super) type Group = AsyncMutex<Vec<Arc<Session>>>;
+/// Sessions of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    sessions: Mutex<Vec<Arc<Session>>>,
+    /// A crowd of clients opens one and not many, and whoever finds a session need not wait for it.
+    opening: Errand<Result<Arc<Session>, Unserved>>,
+}
+
+/// A session that is being opened.
+type Opening = Underway<Result<Arc<Session>, Unserved>>;
+
+/// What there is for a client.
+enum Choice {
+    /// A session that is good enough.
+    Found(Arc<Session>),
+    /// One that is busy, while another is being opened.
+    Busy(Arc<Session>, Opening),
+    /// One whose process is to be replaced.
+    Spoiled(Arc<Session>, Option<Opening>),
+    /// None.
+    None(Opening),
+}
+
+/// Whether a session can take a call to which the server may ask questions.
+pub(super) enum Free {
+    /// This one, by this right.
+    Found(Arc<Session>, Interaction),
+    /// There are some, and each is in the middle of such a call.
+    Taken,
+    /// There is none.
+    None,
+}
 
 /// What clients must have in common to share a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,14 +74,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn opening(&self) -> Opening {
+    fn opening(&self) -> session::Opening {
         match self {
-            Self::Legacy { revision, capabilities, clients } => Opening::Legacy {
+            Self::Legacy { revision, capabilities, clients } => session::Opening::Legacy {
                 revision: *revision,
                 visited: !matches!(clients, Some((Era::Legacy, _))),
                 capabilities: serde_json::from_str(capabilities).unwrap_or_default(),
             },
-            Self::Modern => Opening::Modern,
+            Self::Modern => session::Opening::Modern,
         }
     }
 
@@ -80,66 +114,96 @@ impl Mount {
     /// finds several free: what that changes, they hear.
     pub(super) async fn listened_session(&self, kind: &Kind) -> Result<Arc<Session>, Unserved> {
         let group = self.groups.group(kind);
-        let mut sessions = group.lock().await;
-        sessions.retain(|session| !session.is_over());
-        // One whose process is being replaced keeps its listeners.
-        if let Some(session) = sessions.first().cloned() {
-            drop(sessions);
-            session.renewed().await;
-            return Ok(session);
+        let opening = {
+            let sessions = group.living();
+            match sessions.first() {
+                // One whose process is being replaced keeps its listeners.
+                Some(session) => Err(session.clone()),
+                None => Ok(self.begin(kind, &group)),
+            }
+        };
+        match opening {
+            Ok(opening) => opened(opening).await,
+            Err(session) => {
+                session.renewed().await;
+                Ok(session)
+            }
         }
-        let session = self.open_shared(kind, false).await?;
-        sessions.push(session.clone());
-        Ok(session)
     }
 
     /// The session of a kind that is the least busy; another is opened when all are.
     pub(super) async fn shared_session(&self, kind: &Kind) -> Result<Arc<Session>, Unserved> {
-        let group = self.groups.group(kind);
-        let mut sessions = group.lock().await;
-        sessions.retain(|session| !session.is_over());
-        let rated = sessions.iter().map(|session| (session.is_spoiled(), session.load(), session));
-        let least = rated.min_by_key(|(spoiled, load, _)| (*spoiled, *load));
-        if let Some((spoiled, load, session)) = least {
-            let session = session.clone();
-            let room = sessions.len() < self.spec.pool.max;
-            if spoiled {
-                if room && let Ok(session) = self.open_shared(kind, false).await {
-                    sessions.push(session.clone());
+        match self.choose(kind) {
+            Choice::Found(session) => Ok(session),
+            Choice::Busy(session, opening) => {
+                let until = opening.begun() + SPARE_WITHIN;
+                let other = tokio::time::timeout_at(until.into(), opened(opening)).await;
+                Ok(other.ok().and_then(Result::ok).unwrap_or(session))
+            }
+            Choice::Spoiled(session, opening) => {
+                if let Some(opening) = opening
+                    && let Ok(session) = opened(opening).await
+                {
                     return Ok(session);
                 }
-                drop(sessions);
                 session.renewed().await;
-                return Ok(session);
+                Ok(session)
             }
-            // One that may do one thing at a time would keep this request waiting: a spare can serve it at once.
-            if load.stuck && room && self.pool.as_ref().is_some_and(|pool| pool.has_spare()) {
-                if let Ok(session) = self.open_shared(kind, false).await {
-                    sessions.push(session.clone());
-                    return Ok(session);
-                }
-            } else if is_busy(load) && room {
-                drop(sessions);
-                self.grow(kind.clone(), group);
-            }
-            return Ok(session);
+            Choice::None(opening) => opened(opening).await,
         }
-        let session = self.open_shared(kind, false).await?;
-        sessions.push(session.clone());
-        Ok(session)
     }
 
-    /// Opens another process of a kind beside those that are busy; nobody waits for it.
-    fn grow(&self, kind: Kind, group: Arc<Group>) {
-        let Some(mount) = self.me.upgrade() else { return };
-        self.tracker.spawn(async move {
-            // Whoever has the lock is growing already.
-            let Ok(mut sessions) = group.try_lock() else { return };
-            let idle = sessions.iter().any(|session| !is_busy(session.load()));
-            if !idle && let Ok(session) = mount.open_shared(&kind, false).await {
-                sessions.push(session);
+    fn choose(&self, kind: &Kind) -> Choice {
+        let group = self.groups.group(kind);
+        let sessions = group.living();
+        let rated = sessions.iter().map(|session| (session.is_spoiled(), session.load(), session));
+        let Some((spoiled, load, session)) = rated.min_by_key(|(spoiled, load, _)| (*spoiled, *load)) else {
+            return Choice::None(self.begin(kind, &group));
+        };
+        let (session, room) = (session.clone(), sessions.len() < self.spec.pool.max);
+        if spoiled {
+            return Choice::Spoiled(session, room.then(|| self.begin(kind, &group)));
+        }
+        if !is_busy(load) || !room {
+            return Choice::Found(session);
+        }
+        let opening = self.begin(kind, &group);
+        // One that may do one thing at a time would keep this request waiting; any other takes one more.
+        if load.stuck { Choice::Busy(session, opening) } else { Choice::Found(session) }
+    }
+
+    /// Opens a session of a kind, unless one is being opened. To be called under the lock of the group's sessions: who finds
+    /// none must find what becomes of the opening.
+    fn begin(&self, kind: &Kind, group: &Arc<Group>) -> Opening {
+        let (mount, kind, home) = (self.me.clone(), kind.clone(), group.clone());
+        group.opening.run(&self.tracker, async move {
+            let mount = mount.upgrade().ok_or_else(Unserved::shutting_down)?;
+            let session = mount.open_shared(&kind, false).await?;
+            home.lock().push(session.clone());
+            Ok(session)
+        })
+    }
+
+    /// A session of a kind in which a call may be made to which the server may ask questions, and the right to make it.
+    pub(super) fn free_session(&self, kind: &Kind) -> Free {
+        let group = self.groups.group(kind);
+        let sessions = group.living();
+        for session in sessions.iter() {
+            if let Some(interaction) = session.interact() {
+                return Free::Found(session.clone(), interaction);
             }
-        });
+        }
+        if sessions.is_empty() { Free::None } else { Free::Taken }
+    }
+
+    /// Opens a session of a kind beside those there are.
+    pub(super) async fn another_session(&self, kind: &Kind) -> Result<Arc<Session>, Unserved> {
+        let opening = {
+            let group = self.groups.group(kind);
+            let _sessions = group.living();
+            self.begin(kind, &group)
+        };
+        opened(opening).await
     }
 
     pub(super) async fn open_shared(&self, kind: &Kind, once: bool) -> Result<Arc<Session>, Unserved> {
@@ -178,24 +242,38 @@ impl Mount {
     }
 }
 
+/// What has become of an opening.
+async fn opened(opening: Opening) -> Result<Arc<Session>, Unserved> {
+    // Left undone it is only where the router ends.
+    opening.outcome().await.unwrap_or_else(|| Err(Unserved::shutting_down()))
+}
+
 fn is_busy(load: Load) -> bool {
     load.stuck || load.in_flight >= BUSY
 }
 
 impl Groups {
-    pub(super) fn group(&self, kind: &Kind) -> Arc<Group> {
+    fn group(&self, kind: &Kind) -> Arc<Group> {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(group) = groups.get(kind) {
             return group.clone();
         }
         // Kinds are what clients declare, so they are forgotten with their last session.
-        let is_used = |group: &Arc<Group>| {
-            group.try_lock().map_or(true, |mut sessions| {
-                sessions.retain(|session| !session.is_over());
-                !sessions.is_empty() || Arc::strong_count(group) > 1
-            })
-        };
+        let is_used = |group: &Arc<Group>| !group.living().is_empty() || Arc::strong_count(group) > 1;
         groups.retain(|_, group| is_used(group));
         groups.entry(kind.clone()).or_default().clone()
+    }
+}
+
+impl Group {
+    /// The sessions that are not over.
+    fn living(&self) -> MutexGuard<'_, Vec<Arc<Session>>> {
+        let mut sessions = self.lock();
+        sessions.retain(|session| !session.is_over());
+        sessions
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,7 @@
 //! Who looks after a mount that nobody uses: finds out whether its server starts, and keeps spares ready.
 
 use super::Mount;
+use super::gate::Urgency;
 use super::health::Standing;
 use super::pool::{Pool, PoolError};
 use crate::session::{Opening, Session};
@@ -22,7 +23,7 @@ pub(super) async fn keep(mount: Arc<Mount>, pool: Arc<Pool>) {
     }
     let early = async {
         if mount.spec.pool.warm > 0 && !alone {
-            mount.probe_early().await;
+            mount.probe_early(&pool).await;
         }
     };
     let spares = pool.clone().keep_warm();
@@ -75,7 +76,10 @@ async fn handshake(mount: &Arc<Mount>, pool: &Arc<Pool>) -> Result<(), Fault> {
         Err(error) => error,
     };
     let certain = error.code == Code::UnsupportedVersion;
-    let perhaps = error.code == Code::ProtocolError && mount.spoken().modern != Some(false);
+    let spoken = mount.spoken();
+    // That it does not speak the modern era may be said of a server that did not start at all.
+    let refuted = spoken.modern == Some(false) && spoken.legacy == Some(true);
+    let perhaps = error.code == Code::ProtocolError && !refuted;
     if first == Era::Legacy
         && (certain || perhaps)
         && matches!(open(mount, pool, Era::Modern).await, Ok(Ok(())))
@@ -91,7 +95,7 @@ async fn handshake(mount: &Arc<Mount>, pool: &Arc<Pool>) -> Result<(), Fault> {
 
 /// Opens a process in an era, and throws it away.
 async fn open(mount: &Arc<Mount>, pool: &Arc<Pool>, era: Era) -> Result<Result<(), RpcError>, Fault> {
-    let (peer, pass) = pool.throw_away().await.map_err(|error| match error {
+    let (peer, pass) = pool.throw_away(pool.turn(Urgency::Spare)).await.map_err(|error| match error {
         PoolError::Full | PoolError::HouseFull | PoolError::Closed => Fault::NoRoom,
         PoolError::Spawn(error) => Fault::Failed(mount.describe(&error)),
     })?;

@@ -4,6 +4,7 @@ mod admission;
 mod catalog;
 mod door;
 mod era;
+mod errand;
 mod gate;
 mod group;
 mod health;
@@ -60,8 +61,9 @@ pub struct Mount {
     groups: Groups,
     eras: Eras,
     catalog: Catalog,
-    /// Calls that wait for their client, by what the client knows them by.
-    parked: Mutex<HashMap<Box<str>, Weak<Session>>>,
+    /// Calls that wait for their client, by what the client knows them by. Their sessions are kept here, for a session that
+    /// serves one request belongs to nobody else once that has been answered with a question.
+    parked: Mutex<HashMap<Box<str>, Arc<Session>>>,
     /// A process can take a call to which it may ask questions.
     freed: Arc<Notify>,
     tally: Arc<Tally>,
@@ -286,7 +288,7 @@ impl Mount {
         Parts { home: Arc::new(door::Closed), ..self.parts() }
     }
 
-    fn parked(&self) -> MutexGuard<'_, HashMap<Box<str>, Weak<Session>>> {
+    fn parked(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Session>>> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -84,7 +84,7 @@ impl Pool {
             return Ok((spare, None));
         }
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| self.full(PoolError::Full))?;
-        self.start(slot, Urgency::Client).await
+        self.start(slot, self.turn(Urgency::Client)).await
     }
 
     /// A process in place of one that died.
@@ -94,15 +94,29 @@ impl Pool {
         }
         let slot = tokio::time::timeout(REPLACE_WITHIN, self.slots.clone().acquire_owned()).await;
         let slot = slot.map_err(|_| PoolError::Full)?.map_err(|_| PoolError::Closed)?;
-        self.start(slot, Urgency::Client).await.map(|(peer, _)| peer)
+        self.start(slot, self.turn(Urgency::Client)).await.map(|(peer, _)| peer)
     }
 
-    /// A process to be thrown away. Gives up a spare if there is no room otherwise.
-    pub(super) async fn throw_away(self: &Arc<Self>) -> Result<(Peer, Option<Pass>), PoolError> {
-        match self.slots.clone().try_acquire_owned() {
-            Ok(slot) => self.start(slot, Urgency::Spare).await,
-            Err(_) => self.take_spare().map(|peer| (peer, None)).ok_or(PoolError::Full),
+    /// A process to be thrown away, started in this turn. Gives up a spare if there is no room otherwise.
+    pub(super) async fn throw_away(
+        self: &Arc<Self>,
+        turn: impl Future<Output = Pass> + Send,
+    ) -> Result<(Peer, Option<Pass>), PoolError> {
+        let started = match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => self.start(slot, turn).await,
+            Err(_) => Err(PoolError::Full),
+        };
+        match started {
+            Err(full @ (PoolError::Full | PoolError::HouseFull)) => {
+                self.take_spare().map(|peer| (peer, None)).ok_or(full)
+            }
+            started => started,
         }
+    }
+
+    /// Waits for the turn to start a process.
+    pub(super) async fn turn(&self, urgency: Urgency) -> Pass {
+        self.house.gate.enter(urgency).await
     }
 
     /// What is known of every command.
@@ -128,8 +142,14 @@ impl Pool {
     /// Waits until there is a place for a process, or one stands ready: that of one which was thrown away is free when
     /// nothing of it runs any more.
     pub(super) async fn room(&self) {
+        let place = async {
+            let _slot = self.slots.acquire().await;
+            if !self.is_remote() {
+                let _place = self.house.processes.acquire().await;
+            }
+        };
         if !self.has_spare() {
-            let _ = tokio::time::timeout(REPLACE_WITHIN, self.slots.acquire()).await;
+            let _ = tokio::time::timeout(REPLACE_WITHIN, place).await;
         }
     }
 
@@ -140,7 +160,7 @@ impl Pool {
             return;
         }
         let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
-        if let Ok((peer, _pass)) = self.start(slot, Urgency::Client).await {
+        if let Ok((peer, _pass)) = self.start(slot, self.turn(Urgency::Client)).await {
             self.keep(peer);
         }
     }
@@ -230,7 +250,7 @@ impl Pool {
             }
             // A full mount has no spares; the next process that ends makes room for one.
             let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
-            match self.start(slot, Urgency::Spare).await {
+            match self.start(slot, self.turn(Urgency::Spare)).await {
                 Ok((peer, _pass)) => self.keep(peer),
                 Err(PoolError::Full | PoolError::HouseFull | PoolError::Closed) => return,
                 Err(error @ PoolError::Spawn(_)) => {
@@ -251,7 +271,7 @@ impl Pool {
     async fn start(
         self: &Arc<Self>,
         slot: OwnedSemaphorePermit,
-        urgency: Urgency,
+        turn: impl Future<Output = Pass> + Send,
     ) -> Result<(Peer, Option<Pass>), PoolError> {
         let command = match (self.source.site(), self.source.target()) {
             (Some(site), _) => {
@@ -267,7 +287,7 @@ impl Pool {
         };
         let place = self.house.processes.clone().try_acquire_owned();
         let place = place.map_err(|_| self.full(PoolError::HouseFull))?;
-        let pass = self.house.gate.enter(urgency).await;
+        let pass = turn.await;
         if self.stop.is_cancelled() {
             return Err(PoolError::Closed);
         }

@@ -1,5 +1,6 @@
 //! Why a mount does not serve a request, and when asking again may help.
 
+use super::Mount;
 use crate::protocol::lost;
 use crate::session::Refused;
 use crate::wire::{Code, RpcError};
@@ -57,6 +58,23 @@ impl Unserved {
         let error =
             RpcError::new(Code::ShuttingDown, "the router is shutting down: try again when it is back");
         Self::Unavailable { error, retry_after: RETRY_FULL }
+    }
+}
+
+impl Mount {
+    /// Why a visitor's POST was not taken. It has no session that it could be told to open anew: what served it has ended.
+    pub fn turned_away(&self, refused: Refused) -> Unserved {
+        match refused {
+            Refused::Ended if self.is_closing() => Unserved::shutting_down(),
+            Refused::Ended => self.of_no_use(),
+            other => other.into(),
+        }
+    }
+
+    /// Nothing that was opened lived long enough to be of use.
+    pub(super) fn of_no_use(&self) -> Unserved {
+        let reason = format!("the server {} ended before it took the request: see its log", self.name());
+        Unserved::unavailable(reason, RETRY_FULL)
     }
 }
 

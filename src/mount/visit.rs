@@ -1,12 +1,12 @@
 //! Clients that come and go: how a client of either era gets to a process that many use, whatever era that is of.
 
-use super::group::{Kind, LONGEST_CAPABILITIES};
+use super::group::{Free, Kind, LONGEST_CAPABILITIES};
 use super::seat::new_id;
 use super::unserved::RETRY_FULL;
 use super::{Mount, Seat, Unserved};
 use crate::config::Isolation;
 use crate::protocol::{Guest, Member, Principal, handshake, may_ask, offered, request_state};
-use crate::session::{Client, Interaction, Session, SessionId, Transport};
+use crate::session::{Client, Interaction, Session, SessionId, Transport, Visit};
 use crate::wire::{Claim, Code, Era, Message, Revision, RpcError};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -15,6 +15,15 @@ use tokio::time::Instant;
 
 /// A call to which the server may ask questions waits so long for a process that is free, before another is started.
 const WAIT_FIRST: Duration = Duration::from_millis(100);
+
+/// A request looks so often for a process that does not end, or turns out to be of the other era, before it is there.
+const TRIES: usize = 3;
+
+/// What a modern client listens by.
+const LISTEN: &str = "subscriptions/listen";
+
+/// Where no other may be started, it looks so often whether one may be now.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Such a call waits so long where no other may be started.
 const WAIT_LONGEST: Duration = Duration::from_secs(10);
@@ -45,18 +54,29 @@ impl Mount {
         }
         let capabilities: Map<String, Value> = serde_json::from_str(&capabilities).unwrap_or_default();
         let kind = self.legacy_kind(revision, &capabilities, (Era::Legacy, None));
-        let session = self.session_for(Era::Legacy, kind, false).await?;
         let member = Member { revision: Some(revision), capabilities, reachable: true };
-        Ok(session.join(id, transport, Guest::Legacy(member), None)?)
+        for _ in 0..TRIES {
+            let session = self.session_for(Era::Legacy, &kind, false).await?;
+            let guest = Guest::Legacy(member.clone());
+            if let Ok(client) = session.join(id.clone(), transport.clone(), guest) {
+                return Ok(client);
+            }
+        }
+        Err(self.of_no_use())
     }
 
     /// A legacy client for one POST without a session. `revision`: what its header says it speaks.
-    pub async fn visit(&self, revision: Revision) -> Result<Arc<Client>, Unserved> {
+    pub async fn visit(&self, revision: Revision) -> Result<Visit, Unserved> {
         let kind = self.legacy_kind(revision, &Map::new(), (Era::Legacy, None));
         let alone = self.spec.pool.isolation == Isolation::Request && !self.spec.pool.is_singleton();
-        let session = self.session_for(Era::Legacy, kind, alone).await?;
         let member = Member { revision: Some(revision), capabilities: Map::new(), reachable: false };
-        Ok(session.join(new_id()?, Transport::Once, Guest::Legacy(member), None)?)
+        for _ in 0..TRIES {
+            let session = self.session_for(Era::Legacy, &kind, alone).await?;
+            if let Ok(visit) = session.visit(new_id()?, Guest::Legacy(member.clone()), None) {
+                return Ok(visit);
+            }
+        }
+        Err(self.of_no_use())
     }
 
     /// A modern client for its one request.
@@ -68,74 +88,85 @@ impl Mount {
         request: &Message,
         claim: &Claim,
         principal: Principal,
-    ) -> Result<Arc<Client>, Unserved> {
+    ) -> Result<Visit, Unserved> {
         if claim.capabilities_raw.len() > LONGEST_CAPABILITIES {
             return Err(Unserved::TooMuch("the client capabilities in `_meta` are larger than 16 KiB"));
         }
         // Without authentication all clients are one principal.
         let apart = Some(principal.clone()).filter(|_| self.spec.pool.isolation != Isolation::Shared);
-        let alone = self.spec.pool.isolation == Isolation::Request && !self.spec.pool.is_singleton();
         let kind =
             self.legacy_kind(Revision::NEWEST_LEGACY, &offered(&claim.capabilities), (Era::Modern, apart));
         let guest = Guest::Modern(principal);
-        let asks = may_ask(request.method());
-        let listens = request.method() == "subscriptions/listen";
-        for _ in 0..2 {
-            if self.era_for(Era::Modern).await? == Era::Modern {
-                let session = if listens {
-                    self.listened_session(&Kind::Modern).await
-                } else {
-                    self.shared_session(&Kind::Modern).await
-                };
-                match session {
-                    Err(Unserved::OtherEra(_)) => continue,
-                    session => return Ok(session?.join(new_id()?, Transport::Once, guest, None)?),
-                }
-            }
-            let state = request_state(request.body()).filter(|_| asks);
-            if let Some(state) = state {
-                let session = self.parked().get(state.as_str()).and_then(std::sync::Weak::upgrade);
-                let session = session.ok_or(Unserved::NoCall)?;
-                let join = session.join(new_id()?, Transport::Once, guest, None);
-                return join.map_err(|_| Unserved::NoCall);
-            }
-            let can_be_asked = ["roots", "sampling", "elicitation"]
-                .iter()
-                .any(|kind| claim.capabilities.contains_key(*kind));
-            let interacts = asks && can_be_asked && !self.spec.pool.is_singleton();
-            let found = if alone {
-                self.open_shared(&kind, true).await.map(|session| {
-                    let interaction = session.interact();
-                    (session, interaction)
-                })
-            } else if interacts {
-                self.session_to_interact(&kind)
-                    .await
-                    .map(|(session, interaction)| (session, Some(interaction)))
-            } else if listens {
-                self.listened_session(&kind).await.map(|session| (session, None))
+        let mut other_era = false;
+        for _ in 0..TRIES {
+            let found = if self.era_for(Era::Modern).await? == Era::Modern {
+                self.modern_session(request).await.map(|session| (session, None))
+            } else if let Some(state) = request_state(request.body()).filter(|_| may_ask(request.method())) {
+                let session = self.parked().get(state.as_str()).cloned().ok_or(Unserved::NoCall)?;
+                return session.visit(new_id()?, guest, None).map_err(|_| Unserved::NoCall);
             } else {
-                self.shared_session(&kind).await.map(|session| (session, None))
+                self.legacy_session(request, claim, &kind).await
             };
-            match found {
-                Err(Unserved::OtherEra(_)) => {}
-                found => {
-                    let (session, interaction) = found?;
-                    return Ok(session.join(new_id()?, Transport::Once, guest, interaction)?);
-                }
+            other_era = matches!(found, Err(Unserved::OtherEra(_)));
+            if other_era {
+                continue;
             }
+            let (session, interaction) = found?;
+            // One that has ended in between is of no use; there is another.
+            if let Ok(visit) = session.visit(new_id()?, guest.clone(), interaction) {
+                return Ok(visit);
+            }
+        }
+        if !other_era {
+            return Err(self.of_no_use());
         }
         let reason = format!("the server {} answers in neither era: see its log", self.name());
         Err(Unserved::unavailable(reason, RETRY_FULL))
     }
 
+    /// A session of the modern era for a modern client's request.
+    async fn modern_session(&self, request: &Message) -> Result<Arc<Session>, Unserved> {
+        if request.method() == LISTEN {
+            self.listened_session(&Kind::Modern).await
+        } else {
+            self.shared_session(&Kind::Modern).await
+        }
+    }
+
+    /// A session of the legacy era for a modern client's request, and the right to be asked questions in it.
+    async fn legacy_session(
+        &self,
+        request: &Message,
+        claim: &Claim,
+        kind: &Kind,
+    ) -> Result<(Arc<Session>, Option<Interaction>), Unserved> {
+        let many = !self.spec.pool.is_singleton();
+        if many && self.spec.pool.isolation == Isolation::Request {
+            let session = self.open_shared(kind, true).await?;
+            let interaction = session.interact();
+            return Ok((session, interaction));
+        }
+        let asked = ["roots", "sampling", "elicitation"];
+        let can_be_asked = asked.iter().any(|kind| claim.capabilities.contains_key(*kind));
+        if many && can_be_asked && may_ask(request.method()) {
+            let (session, interaction) = self.session_to_interact(kind).await?;
+            return Ok((session, Some(interaction)));
+        }
+        let session = if request.method() == LISTEN {
+            self.listened_session(kind).await?
+        } else {
+            self.shared_session(kind).await?
+        };
+        Ok((session, None))
+    }
+
     /// The session for a client of `era`: of `kind`, or of the modern era if the server speaks no other.
-    async fn session_for(&self, era: Era, kind: Kind, alone: bool) -> Result<Arc<Session>, Unserved> {
+    async fn session_for(&self, era: Era, kind: &Kind, alone: bool) -> Result<Arc<Session>, Unserved> {
         if self.era_for(era).await? == Era::Modern {
             return self.shared_session(&Kind::Modern).await;
         }
         let session =
-            if alone { self.open_shared(&kind, true).await } else { self.shared_session(&kind).await };
+            if alone { self.open_shared(kind, true).await } else { self.shared_session(kind).await };
         match session {
             Err(Unserved::OtherEra(_)) => self.shared_session(&Kind::Modern).await,
             Err(Unserved::Unavailable { error, retry_after }) if error.code == Code::ProtocolError => {
@@ -157,44 +188,35 @@ impl Mount {
         let until = Instant::now() + WAIT_LONGEST;
         let mut patient = true;
         loop {
-            let group = self.groups.group(kind);
             let mut freed = std::pin::pin!(self.freed.notified());
             freed.as_mut().enable();
-            let waits_for = {
-                let mut sessions = group.lock().await;
-                sessions.retain(|session| !session.is_over());
-                for session in sessions.iter() {
-                    if let Some(interaction) = session.interact() {
-                        return Ok((session.clone(), interaction));
-                    }
+            match self.free_session(kind) {
+                Free::Found(session, interaction) => return Ok((session, interaction)),
+                Free::Taken if patient => {
+                    patient = false;
+                    let _ = tokio::time::timeout(WAIT_FIRST, freed).await;
+                    continue;
                 }
-                if patient && !sessions.is_empty() {
-                    Instant::now() + WAIT_FIRST
-                } else {
-                    match self.open_shared(kind, false).await {
-                        Ok(session) => {
-                            sessions.push(session.clone());
-                            if let Some(interaction) = session.interact() {
-                                return Ok((session, interaction));
-                            }
-                            continue;
-                        }
-                        Err(Unserved::Unavailable { error, .. })
-                            if error.code == Code::Overloaded && Instant::now() < until =>
-                        {
-                            until
-                        }
-                        Err(Unserved::Unavailable { error, retry_after })
-                            if error.code == Code::Overloaded =>
-                        {
-                            return Err(Unserved::Unavailable { error: busy(), retry_after });
-                        }
-                        Err(other) => return Err(other),
-                    }
-                }
+                Free::Taken | Free::None => {}
+            }
+            let opened = tokio::select! {
+                () = &mut freed => continue,
+                opened = self.another_session(kind) => opened,
             };
-            patient = false;
-            let _ = tokio::time::timeout_at(waits_for, freed).await;
+            match opened {
+                Ok(session) if session.is_over() => return Err(self.of_no_use()),
+                // Whoever is quicker has it; there may be another by now.
+                Ok(_) => {}
+                Err(Unserved::Unavailable { error, retry_after }) if error.code == Code::Overloaded => {
+                    if Instant::now() >= until {
+                        return Err(Unserved::Unavailable { error: busy(), retry_after });
+                    }
+                    // A process may be freed, or a place for one.
+                    let next = (Instant::now() + LOOK_AGAIN).min(until);
+                    let _ = tokio::time::timeout_at(next, freed).await;
+                }
+                Err(other) => return Err(other),
+            }
         }
     }
 }

@@ -28,6 +28,12 @@ pub struct Client {
     interaction: Mutex<Option<Interaction>>,
 }
 
+/// A client that is there for one POST, and leaves when this is dropped, wherever that happens: nobody can come back for a
+/// response once its connection is gone.
+#[derive(Debug)]
+#[must_use]
+pub struct Visit(Arc<Client>);
+
 /// What a POST has led to.
 #[derive(Debug)]
 #[must_use]
@@ -61,6 +67,26 @@ enum Attempt {
     /// So many bytes do not fit.
     Full(Peer, usize),
     Ended,
+}
+
+impl Visit {
+    pub(super) fn new(client: Arc<Client>) -> Self {
+        Self(client)
+    }
+}
+
+impl std::ops::Deref for Visit {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 impl Client {

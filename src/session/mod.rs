@@ -30,12 +30,15 @@ use streams::Streams;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-pub use client::{Client, Posted, Refused};
+pub use client::{Client, Posted, Refused, Visit};
 pub use id::{NoEntropy, SessionId};
 pub use interaction::Interaction;
 pub use stream::{EventStream, First, Form, StreamReader};
 pub use streams::{Transport, first};
 pub use tally::{Counter, Tally};
+
+/// Why a session takes its first client.
+const NEW: &str = "a session of which nothing was heard yet is not over";
 
 /// One conversation with a server.
 pub struct Session {
@@ -83,8 +86,9 @@ pub trait Home: Send + Sync + 'static {
     /// The server has refused to initialize as one does that only speaks the modern era; `certain` if it said so. A
     /// process for that era, if it is so.
     fn turned_down(&self, certain: bool) -> BoxFuture<'static, Option<Peer>>;
-    /// A call waits in `session` for its client, who knows it by `state`.
-    fn parked(&self, state: &str, session: Weak<Session>);
+    /// A call waits in `session` for its client, who knows it by `state`: until it is unparked, the session is the mount's to
+    /// keep, since whoever made the call may have gone.
+    fn parked(&self, state: &str, session: Arc<Session>);
     /// Nobody can come back by `state` any more.
     fn unparked(&self, state: &str);
     /// A handshake has succeeded.
@@ -150,7 +154,7 @@ impl Session {
         let rules = make.rules(matches!(transport, Transport::Streamable));
         let bridge = Bridge::Straight(Box::new(Straight::new(ClientKey(0), rules)));
         let session = Self::new(peer, bridge, true, make);
-        let client = session.enrol(id, transport, None, None);
+        let client = session.enrol(id, transport, None, None).expect(NEW);
         session.attach();
         client
     }
@@ -159,7 +163,7 @@ impl Session {
     pub fn dedicated_across(peer: Peer, id: SessionId, transport: Transport, make: Parts) -> Arc<Client> {
         let lane = era::lane(&make.settings.name, make.rules(matches!(transport, Transport::Streamable)));
         let session = Self::new(peer, lane, true, make);
-        let client = session.enrol(id, transport, Some(era::guest()), None);
+        let client = session.enrol(id, transport, Some(era::guest()), None).expect(NEW);
         session.attach();
         session.greet(&mut session.lock(), Instant::now());
         client
@@ -186,7 +190,7 @@ impl Session {
         session
     }
 
-    /// Admits a client to a shared session. `interaction`: it is to make a call to which the server may ask questions.
+    /// Admits a client to a shared session.
     ///
     /// # Errors
     /// [`Refused::Ended`] if the session is over.
@@ -195,12 +199,22 @@ impl Session {
         id: SessionId,
         transport: Transport,
         guest: Guest,
-        interaction: Option<Interaction>,
     ) -> Result<Arc<Client>, Refused> {
-        if self.is_over() {
-            return Err(Refused::Ended);
-        }
-        Ok(self.enrol(id, transport, Some(guest), interaction))
+        self.enrol(id, transport, Some(guest), None)
+    }
+
+    /// Admits a client to a shared session for one POST. `interaction`: it is to make a call to which the server may ask
+    /// questions.
+    ///
+    /// # Errors
+    /// [`Refused::Ended`] if the session is over.
+    pub fn visit(
+        self: &Arc<Self>,
+        id: SessionId,
+        guest: Guest,
+        interaction: Option<Interaction>,
+    ) -> Result<Visit, Refused> {
+        self.enrol(id, Transport::Once, Some(guest), interaction).map(Visit::new)
     }
 
     /// Claims the right to make the one call at a time to which the server may ask questions; none if there is one.
@@ -305,8 +319,11 @@ impl Session {
         transport: Transport,
         guest: Option<Guest>,
         interaction: Option<Interaction>,
-    ) -> Arc<Client> {
+    ) -> Result<Arc<Client>, Refused> {
         let mut state = self.lock();
+        if matches!(state.link, Link::Ended(_)) {
+            return Err(Refused::Ended);
+        }
         let key = ClientKey(state.next_client);
         state.next_client += 1;
         let participant =
@@ -316,7 +333,7 @@ impl Session {
             state.bridge.join(key, guest);
         }
         drop(state);
-        Arc::new(Client::new(self.clone(), key, id, interaction))
+        Ok(Arc::new(Client::new(self.clone(), key, id, interaction)))
     }
 
     /// Hears what the process of now says.

@@ -76,7 +76,11 @@ impl Session {
                     }
                 }
                 Output::TurnedDown(turned_down) => self.turned_down(state, *turned_down),
-                Output::Parked(known_by) => self.home.parked(&known_by, self.me.clone()),
+                Output::Parked(known_by) => {
+                    if let Some(session) = self.me.upgrade() {
+                        self.home.parked(&known_by, session);
+                    }
+                }
                 Output::Unparked(known_by) => self.home.unparked(&known_by),
                 Output::Wake(at) => self.wake(at, now),
                 Output::Failed(error) => failure = Some(error),

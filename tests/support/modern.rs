@@ -21,7 +21,12 @@ impl Modern {
 
     /// A client that can be asked everything.
     pub(crate) fn asked(url: impl Into<String>) -> Self {
-        Self { capabilities: json!({ "elicitation": {}, "sampling": {}, "roots": {} }), ..Self::at(url) }
+        Self::able_to(url, json!({ "elicitation": {}, "sampling": {}, "roots": {} }))
+    }
+
+    /// A client with these capabilities.
+    pub(crate) fn able_to(url: impl Into<String>, capabilities: Value) -> Self {
+        Self { capabilities, ..Self::at(url) }
     }
 
     /// The same client with another header.
