@@ -47,6 +47,17 @@ async fn a_url_is_served_beside_commands_over_either_transport_and_in_either_era
 }
 
 #[tokio::test]
+async fn a_url_of_the_command_line_is_served_again_over_both_transports() {
+    let first = Router::of_demo().await;
+    let again = Router::with_options(&["--port", "0", "--transport-type", "sse", &first.sse("demo")]).await;
+    let client = mcp::Client::open(again.url("/mcp")).await;
+    assert_eq!(client.ask("echo", json!({ "text": "a" })).await, "a");
+    let one = mcp::Client::at(again.url("/sse")).json_only();
+    assert_eq!(one.ask("echo", json!({ "text": "b" })).await, "b", "a request without a session");
+    assert_eq!(again.status().await["server_instances"]["default"], "ready");
+}
+
+#[tokio::test]
 async fn questions_progress_and_announcements_pass_two_routers() {
     let (_first, second) = chain().await;
     for mount in ["streamable", "sse"] {

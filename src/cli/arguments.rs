@@ -106,6 +106,9 @@ pub struct Arguments {
     /// A header of requests to a URL; repeatable.
     #[arg(short = 'H', long, num_args = 2, value_names = ["KEY", "VALUE"], allow_hyphen_values = true, action = ArgAction::Append, help_heading = REMOTE)]
     pub headers: Vec<String>,
+    /// A file of such headers, `Name: value` on each line; repeatable.
+    #[arg(long, value_name = "FILE", action = ArgAction::Append, help_heading = REMOTE)]
+    pub header_file: Vec<PathBuf>,
     /// Allow http:// to other machines, where everything is sent in the clear.
     #[arg(long, help_heading = REMOTE)]
     pub allow_http: bool,

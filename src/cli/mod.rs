@@ -113,7 +113,8 @@ fn settings(arguments: &Arguments) -> Result<(Config, arguments::Level), Unusabl
     let environment = |name: &str| std::env::var(name).ok();
     let resolve = |host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect());
     let is_terminal = io::stderr().is_terminal();
-    let outside = Outside { environment: &environment, resolve: &resolve, is_terminal };
+    let read = |path: &std::path::Path| std::fs::read_to_string(path);
+    let outside = Outside { environment: &environment, resolve: &resolve, read: &read, is_terminal };
     let file = match &arguments.named_server_config {
         Some(path) => Some(file::load(path, &environment).map_err(|error| Unusable::File(told(error)))?),
         None => None,

@@ -15,6 +15,18 @@ pub(super) fn transport(arguments: &Arguments) -> RemoteTransport {
     }
 }
 
+/// The headers in a file: `Name: value` on each line; empty lines and those that begin with # are passed over.
+pub(super) fn headers<'a>(text: &'a str) -> Result<Vec<(&'a str, &'a str)>, String> {
+    let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim()));
+    let written = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let header = |(number, line): (usize, &'a str)| match line.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim(), value.trim())),
+        // What stands there may be secret.
+        _ => Err(format!("line {number} is not `Name: value`")),
+    };
+    written.map(header).collect()
+}
+
 /// What basic authentication sends, if it is asked for.
 pub(super) fn basic(arguments: &Arguments) -> Result<Option<String>, &'static str> {
     use base64::Engine as _;

@@ -22,6 +22,8 @@ pub struct Outside<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
     /// The addresses of a host.
     pub resolve: &'a dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
+    /// The text of a file.
+    pub read: &'a dyn Fn(&Path) -> io::Result<String>,
     /// A person reads what is logged.
     pub is_terminal: bool,
 }
@@ -182,6 +184,15 @@ fn default_server(
 fn default_remote(url: &str, arguments: &Arguments, outside: &Outside<'_>) -> Result<ServerSpec, Unusable> {
     let mut remote = RemoteSpec::new(url).map_err(|invalid| unusable(invalid.to_string()))?;
     remote.transport = remote::transport(arguments);
+    for path in &arguments.header_file {
+        let text = (outside.read)(path);
+        let text = text.map_err(|error| unusable(format!("`--header-file` {}: {error}", path.display())))?;
+        for (name, value) in remote::headers(&text)
+            .map_err(|wrong| unusable(format!("`--header-file` {}: {wrong}", path.display())))?
+        {
+            remote.set_header(name, value.to_owned());
+        }
+    }
     for (name, value) in pairs(&arguments.headers) {
         remote.set_header(name, value.to_owned());
     }
@@ -320,6 +331,7 @@ fn ignored(
     let any_remote = servers.iter().chain(default).any(is_remote);
     let of_the_default = [
         ("--headers", !arguments.headers.is_empty()),
+        ("--header-file", !arguments.header_file.is_empty()),
         ("--transport", arguments.transport.is_some()),
         ("--transport-type", arguments.transport_type.is_some()),
         ("--client-id", arguments.client_id.is_some()),
