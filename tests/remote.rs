@@ -98,6 +98,17 @@ async fn a_session_that_the_server_has_forgotten_is_opened_again_and_the_request
 }
 
 #[tokio::test]
+async fn a_modern_client_never_learns_that_the_server_has_forgotten_the_session() {
+    let site = Site::start().await;
+    let router = Router::mounting(json!({ "site": site.entry() })).await;
+    let client = Modern::at(router.mcp("site"));
+    assert_eq!(client.ask("count", json!({})).await, "1");
+    site.forget();
+    assert_eq!(client.ask("count", json!({})).await, "2");
+    assert_eq!((site.calls(), site.opened()), (2, 2));
+}
+
+#[tokio::test]
 async fn a_call_whose_connection_breaks_fails_and_is_not_made_again() {
     let site = Site::start().await;
     let (_router, client) = before(&site).await;
