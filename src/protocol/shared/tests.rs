@@ -338,7 +338,7 @@ fn what_a_lost_server_never_heard_is_said_to_the_next_one() {
     let mut story = Story::open();
     let sent = story.ask(A, "1", "tools/call", "{}");
     story.call(B, "1");
-    let line = sent[0].split_once("{").map(|(_, rest)| format!("{{{rest}")).expect("a request");
+    let line = sent[0].split_once('{').map(|(_, rest)| format!("{{{rest}")).expect("a request");
     story.step(Input::Unheard(line.clone().into()));
     let out = story.step(Input::Exited(RpcError::new(Code::ServerExited, "gone")));
     assert!(out.len() == 1 && out[0].starts_with("2/2<") && out[0].contains("-31002"), "{out:?}");
