@@ -8,10 +8,14 @@
 #![allow(missing_docs, reason = "a test says what it promises in its name")]
 #![allow(clippy::print_stdout, reason = "what the clients print is what a failing story shows")]
 
+#[path = "interop/client_mode.rs"]
+mod client_mode;
 #[path = "interop/eras.rs"]
 mod eras;
 #[path = "interop/litellm.rs"]
 mod litellm;
+#[path = "interop/remote.rs"]
+mod remote;
 #[path = "interop/router.rs"]
 mod router;
 #[path = "interop/rust.rs"]

@@ -88,6 +88,14 @@ async fn questions_progress_and_announcements_pass_two_routers() {
 }
 
 #[tokio::test]
+async fn no_call_is_made_before_there_is_an_ear_for_what_it_may_cause() {
+    let site = Site::hesitant().await;
+    let (_router, client) = before(&site).await;
+    assert_eq!(client.text("count", json!({})).await, "1");
+    assert_eq!(site.early_calls(), 0);
+}
+
+#[tokio::test]
 async fn a_session_that_the_server_has_forgotten_is_opened_again_and_the_request_sent_once() {
     let site = Site::start().await;
     let (_router, client) = before(&site).await;

@@ -11,7 +11,7 @@ use crate::stage::Posture::{self, Dual, Legacy, Modern};
 use crate::stage::Stage;
 
 /// What clients and servers of any era may do with each other.
-const FEATURES: &[&str] = &[
+pub(crate) const FEATURES: &[&str] = &[
     "discretion",
     "tools",
     "unicode",
@@ -31,7 +31,7 @@ const FEATURES: &[&str] = &[
 ];
 
 /// What modern clients do with servers that only speak the legacy era; these write no log lines within a call.
-const OLD_SERVERS: &[&str] = &[
+pub(crate) const OLD_SERVERS: &[&str] = &[
     "tools",
     "unicode",
     "concurrency",

@@ -53,17 +53,19 @@ class Inbox:
             self.messages.append(message)
             self._changed.notify_all()
 
-    def having(self, method: str, **params) -> list[dict]:
+    def having(self, method: str, mention: str = "", **params) -> list[dict]:
         return [
             message
             for message in self.messages
-            if message["method"] == method and params.items() <= message.get("params", {}).items()
+            if message["method"] == method
+            and params.items() <= message.get("params", {}).items()
+            and mention in str(message)
         ]
 
-    async def until(self, method: str, *, count: int = 1, **params) -> None:
-        """Waits for `count` messages of that method with those params."""
+    async def until(self, method: str, *, count: int = 1, mention: str = "", **params) -> None:
+        """Waits for `count` messages of that method with those params that mention something."""
         async with self._changed:
-            while len(self.having(method, **params)) < count:
+            while len(self.having(method, mention, **params)) < count:
                 await self._changed.wait()
 
     async def hold_question(self) -> None:
@@ -146,11 +148,11 @@ class Scenarios:
         async with self.connect("everything") as client:
             await client.set_level("debug")
             await client.subscribe(loud)
-            await client.inbox.until(method, level="info", data=f"Received Subscribe Resource request for URI: {loud} ")
+            await client.inbox.until(method, level="info", mention=f"Received Subscribe Resource request for URI: {loud} ")
             await client.set_level("error")
             await client.subscribe(quiet)
             await client.ping()
-            assert not any(quiet in str(message) for message in client.inbox.having(method))
+            assert not client.inbox.having(method, mention=quiet)
 
     async def progress(self) -> None:
         seen = []

@@ -1,4 +1,4 @@
-"""The Python SDK 1.x as a client. Usage: python_v1.py http|sse[@REVISION] BASE SCENARIO...
+"""The Python SDK 1.x as a client. Usage: python_v1.py http|sse|stdio[@REVISION] BASE SCENARIO...
 
 With a revision the client asks for that one instead of the newest that it knows.
 """
@@ -6,8 +6,9 @@ With a revision the client asks for that one instead of the newest that it knows
 from contextlib import asynccontextmanager
 
 import anyio
-from mcp import ClientSession, McpError, types
+from mcp import ClientSession, McpError, StdioServerParameters, types
 from mcp.client.sse import sse_client
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamablehttp_client
 from pydantic import AnyUrl
 
@@ -15,7 +16,7 @@ from python_scenarios import ELICITED, ROOTS, Inbox, main, sampled, wire
 
 
 @asynccontextmanager
-async def connect(transport: str, url: str, roots: bool):
+async def connect(transport: str, target: str | dict, roots: bool):
     inbox = Inbox()
     transport, _, revision = transport.partition("@")
     if revision:
@@ -37,8 +38,12 @@ async def connect(transport: str, url: str, roots: bool):
     async def on_roots(_context):
         return types.ListRootsResult.model_validate(ROOTS)
 
-    opened = streamablehttp_client(url) if transport == "http" else sse_client(url)
-    async with opened as (read, write, *_):
+    opened = {
+        "http": streamablehttp_client,
+        "sse": sse_client,
+        "stdio": lambda command: stdio_client(StdioServerParameters(**command)),
+    }[transport]
+    async with opened(target) as (read, write, *_):
         async with ClientSession(
             read,
             write,

@@ -14,6 +14,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::remote::{Far, Remote};
 use crate::router::{PATIENCE, Router};
 use crate::toolbox::{self, Missing};
 
@@ -34,18 +35,27 @@ pub(crate) enum Posture {
     Modern,
 }
 
+/// How client mode goes to a mount.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    Streamable,
+    Sse,
+}
+
 /// Where the SDKs and the servers are installed.
 #[derive(Clone, Debug)]
-struct Tools {
-    python_v1: PathBuf,
-    python_v2: PathBuf,
-    node: PathBuf,
+pub(crate) struct Tools {
+    pub(crate) python_v1: PathBuf,
+    pub(crate) python_v2: PathBuf,
+    pub(crate) node: PathBuf,
 }
 
 /// A router with some of the servers everything, odd-jobs, time, fetch and filesystem, and what they work on.
 pub(crate) struct Stage {
     tools: Tools,
     router: Router,
+    /// The server that the router calls, where it has none of its own.
+    remote: Option<Remote>,
     page: String,
     folder: TempDir,
     /// The web server of the page; it ends with the test's runtime.
@@ -72,23 +82,64 @@ impl Stage {
         Some(Self::serving(&mounts, options, tools, folder).await)
     }
 
+    /// Starts a server that listens on HTTP itself, and a router that mounts its URL as everything and odd-jobs.
+    pub(crate) async fn calling(far: Far) -> Option<Self> {
+        let tools = toolbox::or_skip(installed())?;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let remote = Remote::listening(far, &tools).await;
+        let entry = json!({ "url": remote.url });
+        let stage =
+            Self::serving(&json!({ "everything": entry, "odd-jobs": entry }), &[], tools, folder).await;
+        Some(Self { remote: Some(remote), ..stage })
+    }
+
     async fn serving(mounts: &Value, options: &[&str], tools: Tools, folder: TempDir) -> Self {
         let router = Router::serving(mounts, options).await;
         let web = TaskTracker::new();
         let page = serve_page(&web).await;
-        Self { tools, router, page, folder, _web: web }
+        Self { tools, router, remote: None, page, folder, _web: web }
     }
 
     /// Lets `client` play `scenarios` over `transport` and shows what it printed if one fails.
     pub(crate) async fn play(&self, client: Client, transport: &str, scenarios: &[&str]) {
+        self.play_at(&self.router.address, client, transport, scenarios).await;
+    }
+
+    /// The same with client mode in between: to the client each mount is a stdio server, which goes there by `way`. What the
+    /// router calls, client mode calls without the router.
+    pub(crate) async fn play_by_client_mode(
+        &self,
+        client: Client,
+        transport: &str,
+        way: Way,
+        scenarios: &[&str],
+    ) {
+        let mount = |name: &str| {
+            let served = format!("{}/servers/{name}", self.router.address);
+            let words = match (&self.remote, way) {
+                (Some(remote), _) => vec![remote.url.clone()],
+                (None, Way::Streamable) => vec![format!("{served}/mcp")],
+                (None, Way::Sse) => vec!["--transport-type".into(), "sse".into(), format!("{served}/sse")],
+            };
+            json!({ "command": env!("CARGO_BIN_EXE_mcp-switchboard"), "args": words })
+        };
+        let mounts = json!({ "everything": mount("everything"), "odd-jobs": mount("odd-jobs") });
+        let file = self.folder.path().join(format!("{way:?}.json"));
+        fs::write(&file, json!({ "mcpServers": mounts }).to_string()).expect("the folder is writable");
+        let base = file.to_str().expect("its name is UTF-8");
+        self.play_at(base, client, transport, scenarios).await;
+    }
+
+    async fn play_at(&self, base: &str, client: Client, transport: &str, scenarios: &[&str]) {
         let mut script = self.script(client);
-        script.args([transport, &self.router.address]).args(scenarios);
+        script.args([transport, base]).args(scenarios);
         let ended = timeout(PATIENCE * 4, script.output()).await.expect("the client ends in time");
         let ended = ended.expect("the client starts");
         let said =
             [ended.stdout, ended.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         println!("{client:?} over {transport}:\n{said}");
-        assert!(ended.status.success(), "{client:?} over {transport} failed; {}", self.router.log());
+        let far = self.remote.as_ref().map(Remote::log).unwrap_or_default();
+        assert!(ended.status.success(), "{client:?} over {transport} failed; {}\n{far}", self.router.log());
         let played = said.lines().filter(|line| line.starts_with("ok ")).count();
         assert_eq!(played, scenarios.len(), "every scenario says that it went well");
     }
@@ -184,4 +235,4 @@ fn big_text() -> String {
 }
 
 /// Modules are looked for beside the link to a script, not beside the script.
-const NODE_OPTIONS: [&str; 2] = ["--preserve-symlinks", "--preserve-symlinks-main"];
+pub(crate) const NODE_OPTIONS: [&str; 2] = ["--preserve-symlinks", "--preserve-symlinks-main"];

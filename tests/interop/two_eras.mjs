@@ -1,22 +1,36 @@
 // Stands in for the servers everything and odd-jobs, as far as the scenarios use them, in the era that is wanted.
-// Usage: node two_eras.mjs --posture legacy|dual|modern
+// Usage: node two_eras.mjs --posture legacy|dual|modern [--port PORT]
+// With a port it listens there for Streamable HTTP, in the modern era alone.
 
 import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
-import { completable, inputRequired, inputResponse, McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
+import {
+  completable,
+  createMcpHandler,
+  inputRequired,
+  inputResponse,
+  McpServer,
+  ResourceTemplate,
+} from '@modelcontextprotocol/server';
 import { serveStdio, StdioServerTransport } from '@modelcontextprotocol/server/stdio';
 import * as z from 'zod';
 
-const { posture } = parseArgs({ options: { posture: { type: 'string' } } }).values;
+const { posture, port } = parseArgs({ options: { posture: { type: 'string' }, port: { type: 'string' } } }).values;
 const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
 const text = value => ({ content: [{ type: 'text', text: String(value) }] });
 const said = text => ({ messages: [{ role: 'user', content: { type: 'text', text } }] });
 const read = uri => ({ contents: [{ uri: uri.href, text: 'Everything in one place' }] });
+
+// Over HTTP each request has a server object of its own: this is what they have in common.
+const handler = port && createMcpHandler(factory, { legacy: 'reject' });
+const grown = [];
 
 function factory({ era }) {
   const capabilities = { logging: {}, resources: { subscribe: true, listChanged: true } };
@@ -82,15 +96,22 @@ function factory({ era }) {
   server.server.setRequestHandler('resources/subscribe', ({ params }) => (wanted.add(params.uri), {}));
   server.server.setRequestHandler('resources/unsubscribe', ({ params }) => (wanted.delete(params.uri), {}));
   const touch = async ({ uri }) => {
-    if (era === 'modern' || wanted.has(uri)) await server.server.sendResourceUpdated({ uri });
+    if (handler) handler.notify.resourceUpdated(uri);
+    else if (era === 'modern' || wanted.has(uri)) await server.server.sendResourceUpdated({ uri });
     return text('touched');
   };
   tool('touch', { uri: z.string() }, touch);
   tool('toggle-subscriber-updates', {}, () => touch({ uri: 'demo://resource/dynamic/text/1' }));
-  tool('grow', { name: z.string() }, ({ name }) => {
+  const add = name => {
     tool(name, {}, () => text('new'));
     server.registerPrompt(name, {}, () => said('new'));
     server.registerResource(name, `demo://${name}`, {}, read);
+  };
+  grown.forEach(add);
+  tool('grow', { name: z.string() }, ({ name }) => {
+    grown.push(name);
+    if (handler) ['tools', 'prompts', 'resources'].forEach(kind => handler.notify[`${kind}Changed`]());
+    else add(name);
     return text('grown');
   });
 
@@ -123,7 +144,22 @@ function aborted(signal) {
 // Where it is noted that a call was cancelled: the processes of modern clients change.
 const note = name => join(tmpdir(), `interop-${name}`);
 
-if (posture === 'legacy') {
+// Serves HTTP with what the SDK makes of a request.
+async function answer(incoming, outgoing) {
+  const gone = new AbortController();
+  outgoing.on('close', () => gone.abort());
+  const { method, headers, url } = incoming;
+  const body = method === 'POST' ? Readable.toWeb(incoming) : undefined;
+  const options = { method, headers, body, duplex: 'half', signal: gone.signal };
+  const response = await handler.fetch(new Request(new URL(url, `http://${headers.host}`), options));
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+  for await (const chunk of response.body ?? []) outgoing.write(chunk);
+  outgoing.end();
+}
+
+if (handler) {
+  createServer((incoming, outgoing) => answer(incoming, outgoing).catch(() => outgoing.destroy())).listen(port, '127.0.0.1');
+} else if (posture === 'legacy') {
   // A server of this SDK that is connected by hand only speaks the legacy era.
   await factory({ era: 'legacy' }).connect(new StdioServerTransport());
 } else {

@@ -235,6 +235,8 @@ const scenarios = {
     const { client, inbox, hearChanges } = await open('odd-jobs');
     await hearChanges();
     const name = fresh();
+    const before = (await client.listTools()).tools.map(tool => tool.name);
+    assert.ok(!before.includes(name), before.join());
     await client.callTool({ name: 'grow', arguments: { name } });
     for (const kind of ['tools', 'prompts', 'resources']) {
       await inbox.until(`notifications/${kind}/list_changed`);

@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -14,6 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use tokio_util::task::TaskTracker;
+
+/// Longer than a request takes that is not held back.
+const HESITATION: Duration = Duration::from_millis(200);
 
 /// What becomes of the next tool call.
 pub(crate) enum Trick {
@@ -49,12 +53,23 @@ struct Inner {
     go_on: Notify,
     /// Its era, if it is the modern one.
     modern: bool,
+    /// It takes its time to say whether it has a stream of what is unasked for.
+    hesitant: bool,
+    /// Sessions that have been told so.
+    told: Mutex<HashSet<String>>,
+    /// Calls of the others.
+    early: AtomicUsize,
 }
 
 impl Site {
     /// A server of the legacy era.
     pub(crate) async fn start() -> Self {
         Self::of(Inner::default()).await
+    }
+
+    /// A server of the legacy era that takes its time to say whether it has a stream of what is unasked for.
+    pub(crate) async fn hesitant() -> Self {
+        Self::of(Inner { hesitant: true, ..Inner::default() }).await
     }
 
     /// A server of the modern era, one of whose parameters is a header, too.
@@ -85,6 +100,11 @@ impl Site {
     /// Calls that were carried out.
     pub(crate) fn calls(&self) -> usize {
         self.inner.calls.load(Ordering::SeqCst)
+    }
+
+    /// Calls that came before it had said whether it has a stream of what is unasked for.
+    pub(crate) fn early_calls(&self) -> usize {
+        self.inner.early.load(Ordering::SeqCst)
     }
 
     /// Sessions that were ever opened.
@@ -123,6 +143,10 @@ async fn handle(State(site): State<Arc<Inner>>, request: Request) -> Response {
     let session = header("mcp-session-id");
     match head.method {
         Method::GET => {
+            if site.hesitant {
+                tokio::time::sleep(HESITATION).await;
+                site.told.lock().expect("no panic").extend(session);
+            }
             let resumed = header("last-event-id").filter(|id| id == "half");
             let kept = resumed.and_then(|_| site.kept.lock().expect("no panic").take());
             return kept.map_or_else(|| status(405, ""), |answer| events(&format!("data: {answer}\n\n")));
@@ -157,11 +181,13 @@ async fn handle(State(site): State<Arc<Inner>>, request: Request) -> Response {
         answer.headers_mut().insert("mcp-session-id", session.parse().expect("ASCII"));
         return answer;
     }
-    if !session.is_some_and(|id| known(&id)) {
-        return status(404, "no such session");
-    }
+    let Some(session) = session.filter(known) else { return status(404, "no such session") };
     match method {
-        "tools/call" => call(&site, &id).await,
+        "tools/call" => {
+            let early = site.hesitant && !site.told.lock().expect("no panic").contains(&session);
+            site.early.fetch_add(usize::from(early), Ordering::SeqCst);
+            call(&site, &id).await
+        }
         "tools/list" => result(&id, json!({ "tools": [] })),
         _ => status(202, ""),
     }

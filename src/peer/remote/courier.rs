@@ -26,6 +26,9 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// A server may answer for so long what was cancelled; then it is read no further.
 const CANCELLED: Duration = Duration::from_secs(5);
 
+/// Requests wait so long for the stream of what the server says unasked.
+const EAR_WITHIN: Duration = Duration::from_secs(1);
+
 /// Notifications and answers on their way; the outbox lets through fewer.
 const MOST_NOTICES: usize = 2048;
 
@@ -113,14 +116,7 @@ impl Connection {
                     () = self.notify(&message) => {}
                 }
                 if matches!(self.talk().way, Way::Streamable) {
-                    let (connection, over) = (self.clone(), self.over.clone());
-                    self.readers.spawn(async move {
-                        tokio::select! {
-                            () = over.cancelled() => {}
-                            () = connection.lost.cancelled() => {}
-                            () = standalone::listen(&connection) => {}
-                        }
-                    });
+                    self.listen().await;
                 }
             }
             (Kind::Notification, "notifications/cancelled") => self.give_up(message, load, notices),
@@ -140,6 +136,25 @@ impl Connection {
         let mut calls = self.calls();
         if calls.get(id).is_some_and(|(known, _)| *known == number) {
             calls.remove(id);
+        }
+    }
+
+    /// Opens the stream of what the server says unasked. What it says before the stream is there most servers forget, so
+    /// that no request is made meanwhile; it is not waited for where something in between holds the stream's head back.
+    async fn listen(self: &Arc<Self>) {
+        let (connection, over) = (self.clone(), self.over.clone());
+        let answered = CancellationToken::new();
+        let first = answered.clone();
+        self.readers.spawn(async move {
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = connection.lost.cancelled() => {}
+                () = standalone::listen(&connection, first) => {}
+            }
+        });
+        tokio::select! {
+            () = self.life.stop.cancelled() => {}
+            _ = timeout(EAR_WITHIN, answered.cancelled()) => {}
         }
     }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use super::body::{self, Events};
 use super::{Connection, Fault};
 
@@ -13,14 +15,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A stream that lived so long was a good one.
 const LASTED: Duration = Duration::from_secs(10);
 
-/// Listens until the server says that it has no such stream, or no such session.
-pub(super) async fn listen(connection: &Arc<Connection>) {
+/// Listens until the server says that it has no such stream, or no such session; `answered` tells that it has said for the
+/// first time whether there is one.
+pub(super) async fn listen(connection: &Arc<Connection>, answered: CancellationToken) {
     let mut pause = FIRST_PAUSE;
     let mut events: Option<Events> = None;
     loop {
         let begun = Instant::now();
         let last = events.as_ref().and_then(Events::last_id).map(str::to_owned);
-        match connection.get(last.as_deref()).await {
+        let asked = connection.get(last.as_deref()).await;
+        answered.cancel();
+        match asked {
             Ok(response) => {
                 let events = match &mut events {
                     Some(events) => {
