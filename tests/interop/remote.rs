@@ -19,7 +19,7 @@ pub(crate) enum Far {
     Everything,
     /// The same over HTTP+SSE.
     EverythingSse,
-    /// FastMCP of the Python SDK 1.x, which answers with event streams.
+    /// `FastMCP` of the Python SDK 1.x, which answers with event streams.
     PythonV1,
     /// The Python SDK 2.x, in both eras.
     PythonV2,
