@@ -7,7 +7,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::events::Events;
-use support::mcp::Client;
+use support::mcp::{Client, notification};
 use support::modern::Modern;
 use support::puppet::{puppet, puppet_told};
 use support::router::{Router, demo, pids, with};
@@ -322,4 +322,28 @@ async fn a_server_that_ended_once_before_it_said_anything_is_not_taken_for_a_leg
     })
     .await;
     assert_eq!(router.mount("puppet").await["era"], "modern");
+}
+
+#[tokio::test]
+async fn a_subscription_to_many_resources_is_made_whole_and_made_again_whole() {
+    let entry = with(puppet(), &json!({ "era": "legacy", "pool": { "warm": 0 } }));
+    let router = Router::mounting(json!({ "puppet": entry })).await;
+    let modern = Modern::at(router.mcp("puppet"));
+    let all: Vec<_> = (0..900).map(|n| format!("file:///{}/{n}", "x".repeat(150))).collect();
+    let (mut events, first) = listen(&modern, "many", json!({ "resourceSubscriptions": all })).await;
+    let honoured = first["params"]["notifications"]["resourceSubscriptions"].as_array().map(Vec::len);
+    assert_eq!(honoured, Some(900));
+    let died = modern.request(1, "vendor/die", json!({ "exit": 1 })).await.outcome().await;
+    assert_eq!(died["error"]["code"], -31002, "{died}");
+    eventually("the next process has them all", async || {
+        let received = modern.request(2, "received", json!({})).await.outcome().await;
+        let lines = received["result"]["lines"].as_array()?;
+        let subscribes =
+            |line: &&Value| line.as_str().is_some_and(|line| line.contains("resources/subscribe"));
+        (lines.iter().filter(subscribes).count() == 900).then_some(())
+    })
+    .await;
+    let told = notification("notifications/resources/updated", json!({ "uri": all[899] }));
+    modern.request(3, "vendor/tell", json!({ "say": [told], "answer": {} })).await;
+    assert_eq!(message(&mut events).await["params"]["uri"], all[899]);
 }

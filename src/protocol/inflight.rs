@@ -1,7 +1,6 @@
 //! The requests in flight towards a server, found by the id and the progress token that the server knows them by.
 
 use super::level::Level;
-use super::stage::is_own;
 use super::{Addressee, CANCELLED_GRACE, Class, ClientKey, Dropped, ExchangeKey, Load, Output, Rules};
 use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Message, RpcError};
@@ -53,7 +52,7 @@ impl Flight {
 
     /// Whether the server may say something because of it that is for its client.
     fn is_a_clients(&self) -> bool {
-        !self.lasts() && !is_own(self.exchange)
+        !self.lasts() && !self.exchange.is_own()
     }
 
     /// Whether it is a subscription, which is answered only when it ends.

@@ -6,6 +6,7 @@
 //! through its [`Client`], the process on the task that reads its stdout, the clock through [`Session::tick`]. Where the
 //! mount wishes so, the session outlives its process: the handshake is repeated with a new one, and clients keep their ids.
 
+mod backlog;
 mod client;
 mod era;
 mod id;
@@ -20,6 +21,7 @@ mod tally;
 use crate::peer::{Exit, Mask, Peer};
 use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Load, Opened, Output, Secrets, Straight};
 use crate::wire::{Revision, RpcError};
+use backlog::Backlog;
 use futures::future::BoxFuture;
 use interaction::Interactions;
 use serde_json::{Map, Value};
@@ -124,6 +126,7 @@ struct Conversation {
     turned_down: Option<era::Waiting>,
     /// A call is under way to which the server may ask questions.
     interaction: Option<Interaction>,
+    backlog: Backlog,
     outputs: Vec<Output>,
 }
 
@@ -297,6 +300,7 @@ impl Session {
             generation: 0,
             turned_down: None,
             interaction: None,
+            backlog: Backlog::default(),
             outputs: Vec::new(),
         };
         let Parts { settings, home, tally, tracker, freed } = make;
