@@ -115,7 +115,7 @@ impl Mount {
             }
         }
         let pool = self.admit()?;
-        let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = self.take(pool).await.map_err(|error| self.not_had(&error))?;
         // Over HTTP+SSE nothing is said to the process before the client posts.
         let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
         let client = Session::dedicated(peer, id.clone(), transport, self.parts());
@@ -129,7 +129,7 @@ impl Mount {
     /// Opens a session with a server that only speaks the modern era.
     async fn open_across(&self, id: SessionId, transport: Transport) -> Result<Arc<Client>, Unserved> {
         let pool = self.admit()?;
-        let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = self.take(pool).await.map_err(|error| self.not_had(&error))?;
         let client = Session::dedicated_across(peer, id.clone(), transport, self.parts());
         self.adopt(client.session(), pass);
         if let Err(error) = client.session().opened().await {

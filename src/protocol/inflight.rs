@@ -314,13 +314,15 @@ impl Inflight {
         Some(id)
     }
 
-    /// Stops the clock of the request at `exchange`, or starts it again.
-    pub(super) fn hold(&mut self, exchange: ExchangeKey, deadline: Option<Instant>) {
+    /// Stops the clocks of the request at `exchange`, or starts them again: until when it must be answered, and since when
+    /// the server has been silent over it.
+    pub(super) fn hold(&mut self, exchange: ExchangeKey, deadline: Option<Instant>, since: Option<Instant>) {
         let Some(id) = self.at(exchange).map(|(id, _)| Box::<str>::from(id)) else { return };
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let timed = |flight: &Flight| usize::from(flight.deadline.is_some() || flight.cancelled.is_some());
         self.timed -= timed(flight);
         flight.deadline = deadline;
+        flight.sent.1 = since;
         self.timed += timed(flight);
     }
 

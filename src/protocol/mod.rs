@@ -310,6 +310,14 @@ impl Bridge {
         }
     }
 
+    /// Whether a call waits for its client to come back with an answer.
+    pub fn is_parked(&self) -> bool {
+        match self {
+            Self::Straight(_) | Self::Modern(_) => false,
+            Self::Legacy(lane) => lane.is_parked(),
+        }
+    }
+
     /// Whether the process can take no such call any more, because it may still work on one that was given up.
     pub fn is_spoiled(&self) -> bool {
         match self {

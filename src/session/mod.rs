@@ -17,9 +17,10 @@ mod perform;
 mod stream;
 mod streams;
 mod tally;
+mod usage;
 
 use crate::peer::{Exit, Mask, Peer};
-use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Load, Opened, Output, Secrets, Straight};
+use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Opened, Output, Secrets, Straight};
 use crate::wire::{Revision, RpcError};
 use backlog::Backlog;
 use futures::future::BoxFuture;
@@ -228,11 +229,6 @@ impl Session {
         self.interactions.claim()
     }
 
-    /// How busy its server is.
-    pub fn load(&self) -> Load {
-        self.lock().bridge.load(Instant::now())
-    }
-
     /// Waits until the session is open, or has failed to open.
     pub async fn opened(&self) -> Result<Opened, RpcError> {
         loop {
@@ -261,26 +257,6 @@ impl Session {
             }
             changed.await;
         }
-    }
-
-    /// Requests in flight.
-    pub fn in_flight(&self) -> usize {
-        self.lock().bridge.in_flight()
-    }
-
-    /// Clients that speak HTTP+SSE.
-    pub fn sse_clients(&self) -> usize {
-        self.lock().clients.values().filter(|participant| participant.streams.is_sse()).count()
-    }
-
-    /// Whether its process is about to be replaced, because it may still work on a call that was given up.
-    pub fn is_spoiled(&self) -> bool {
-        self.lock().bridge.is_spoiled()
-    }
-
-    /// Whether it is over.
-    pub fn is_over(&self) -> bool {
-        matches!(self.lock().link, Link::Ended(_))
     }
 
     fn new(peer: Peer, bridge: Bridge, dedicated: bool, make: Parts) -> Arc<Self> {

@@ -107,6 +107,11 @@ impl ModernToLegacy {
         self.asks && (self.spoiled || self.parks.are_to_call() || self.calls.values().any(Call::interacts))
     }
 
+    /// Whether a call waits for its client.
+    pub(super) fn is_parked(&self) -> bool {
+        self.parks.wait()
+    }
+
     /// Whether the process can take no call any more to which it may ask something.
     pub(super) fn is_spoiled(&self) -> bool {
         self.spoiled

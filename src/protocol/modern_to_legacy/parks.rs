@@ -33,6 +33,11 @@ impl Parks {
         self.0.is_empty()
     }
 
+    /// Whether a call waits for its client, so that the process can take no other.
+    pub(super) fn wait(&self) -> bool {
+        self.0.values().any(|park| matches!(park, Park::Waits { .. } | Park::Again { .. }))
+    }
+
     /// Whether somebody may come back to make a call.
     pub(super) fn are_to_call(&self) -> bool {
         self.0.values().any(|park| matches!(park, Park::Again { .. }))
