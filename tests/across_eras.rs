@@ -347,3 +347,50 @@ async fn a_subscription_to_many_resources_is_made_whole_and_made_again_whole() {
     modern.request(3, "vendor/tell", json!({ "say": [told], "answer": {} })).await;
     assert_eq!(message(&mut events).await["params"]["uri"], all[899]);
 }
+
+#[tokio::test]
+async fn a_legacy_client_of_a_modern_server_needs_no_second_place() {
+    for how in [json!(true), json!("shy")] {
+        let entry = with(puppet_told(&json!({ "modern": how })), &json!({ "pool": { "warm": 0, "max": 1 } }));
+        let router = Router::mounting(json!({ "puppet": entry })).await;
+        let client = Client::open(router.mcp("puppet")).await;
+        let listed = client.request(json!(1), "tools/list", json!({})).await.outcome().await;
+        assert_eq!(listed["result"]["tools"][0]["name"], "query", "{how}");
+    }
+}
+
+#[tokio::test]
+async fn what_one_client_asked_for_wrongly_says_nothing_of_the_server() {
+    let entry = with(puppet_told(&json!({ "modern": "dual" })), &json!({ "pool": { "warm": 0 } }));
+    let router = Router::mounting(json!({ "puppet": entry })).await;
+    let nameless = json!({ "protocolVersion": "2025-11-25", "capabilities": {} });
+    let answer = Client::at(router.mcp("puppet")).request(json!(1), "initialize", nameless).await;
+    assert!(answer.outcome().await["result"].is_object(), "it is served in the other era");
+    Client::open(router.mcp("puppet")).await;
+    router.until("puppet", "known to speak both", |mount| mount["era"] == "dual").await;
+}
+
+#[tokio::test]
+async fn a_question_outlives_the_process_that_its_call_has_yet_to_go_back_to() {
+    let entry = with(puppet_told(&json!({ "modern": true })), &json!({ "pool": { "warm": 0 } }));
+    let router = Router::mounting(json!({ "puppet": entry })).await;
+    let client = Client::open(router.mcp("puppet")).await;
+    let schema = json!({ "type": "object", "properties": {} });
+    let question =
+        json!({ "method": "elicitation/create", "params": { "message": "?", "requestedSchema": schema } });
+    let asks =
+        json!({ "resultType": "input_required", "requestState": "s", "inputRequests": { "q": question } });
+    let quiet = client.json_only();
+    let call = quiet.call(2, "query", json!({ "answer": asks }));
+    let look = async {
+        router.until("puppet", "in a call", |mount| mount["in_flight"] == 1).await;
+        let died = client.request(json!(3), "vendor/die", json!({ "exit": 1 })).await.outcome().await;
+        assert_eq!(died["error"]["code"], -31002, "{died}");
+        router.until("puppet", "going on", |mount| mount["restarts"] == 1).await;
+        client.listen().await.message().await
+    };
+    tokio::select! {
+        answer = call => panic!("nobody was asked: {:?}", answer.status),
+        asked = look => assert_eq!(asked["method"], "elicitation/create", "{asked}"),
+    }
+}

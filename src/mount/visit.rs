@@ -180,7 +180,6 @@ impl Mount {
                 // It has refused `initialize`; some servers of the modern era do not say why.
                 let unknown = self.spoken().modern.is_none() && !self.spec.pool.is_singleton();
                 if unknown && self.era_for(Era::Modern).await? == Era::Modern {
-                    self.learn(Era::Legacy, false);
                     return self.shared_session(&Kind::Modern).await;
                 }
                 Err(Unserved::Unavailable { error, retry_after })

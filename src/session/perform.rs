@@ -157,6 +157,10 @@ impl Session {
         let certain = turned_down.certain;
         state.opening_until = None;
         state.turned_down = Some(Waiting::new(turned_down));
+        // Its place may be the last one.
+        if let Some(peer) = state.link.peer() {
+            peer.stop();
+        }
         if let Some(session) = self.me.upgrade() {
             self.tracker.spawn(session.change_era(certain));
         }
