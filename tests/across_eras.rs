@@ -219,6 +219,10 @@ async fn a_subscription_goes_on_when_a_process_is_replaced_because_a_call_was_gi
     let modern = Modern::asked(router.mcp("demo"));
     let counter = json!({ "resourceSubscriptions": ["demo://counter"] });
     let (mut before, _) = listen(&modern, "before", counter.clone()).await;
+    // Of a process that has asked something it cannot be known what it still asks.
+    let ask = ("ask", json!({ "question": "?" }));
+    let parked = modern.parked(0, ask.0, ask.1.clone()).await;
+    modern.come_back("ask", ask, &parked, json!({ "action": "decline" })).await.outcome().await;
     // Two at once, so that there is a second process.
     tokio::select! {
         _ = futures::future::join_all((1..3).map(|id| modern.call(id, "sleep", json!({ "ms": 60_000 })))) => {}
