@@ -398,3 +398,14 @@ async fn a_question_outlives_the_process_that_its_call_has_yet_to_go_back_to() {
         asked = look => assert_eq!(asked["method"], "elicitation/create", "{asked}"),
     }
 }
+
+#[tokio::test]
+async fn a_subscription_that_the_server_refuses_is_refused_and_no_stream() {
+    let told = json!({ "modern": true, "refuse": ["subscriptions/listen"] });
+    let router =
+        Router::mounting(json!({ "puppet": with(puppet_told(&told), &json!({ "era": "modern" })) })).await;
+    let modern = Modern::at(router.mcp("puppet"));
+    let filter = json!({ "notifications": { "toolsListChanged": true } });
+    let refusal = modern.request(1, "subscriptions/listen", filter).await.refusal().await;
+    assert_eq!(refusal, (404, -32601));
+}

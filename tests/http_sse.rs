@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use support::events::Events;
 use support::mcp::{Client, hello, log_line, notification, request, result};
 use support::puppet::{puppet, puppet_told, router_of_puppet};
-use support::router::{Router, demo, script, with};
+use support::router::{Router, demo, pids, script, with};
 
 /// A client of HTTP+SSE: its stream, and where it posts.
 struct Sse {
@@ -320,6 +320,23 @@ async fn head_and_unknown_names_open_nothing() {
     let json_only = Client::at(router.sse("demo")).json_only().get().await;
     assert_eq!(json_only.refusal().await, (406, -32600));
     assert_eq!(router.mount("demo").await["sessions"], 0);
+}
+
+#[tokio::test]
+async fn an_initialize_that_is_posted_twice_while_the_server_starts_ends_nothing() {
+    let slow = script(r#"sleep 1; exec "$0" demo-server"#, &[]);
+    let entry = with(slow, &json!({ "era": "legacy", "pool": { "mode": "shared", "warm": 0 } }));
+    let router = Router::mounting(json!({ "demo": entry })).await;
+    let mut sse = Sse::listen(&router, router.sse("demo")).await;
+    let opening = request(json!(1), "initialize", hello("2024-11-05", json!({})));
+    let again = async {
+        router.until("demo", "starting", |mount| !pids(mount).is_empty()).await;
+        sse.messages.post(opening.clone()).await.status
+    };
+    let (first, again) = futures::future::join(sse.messages.post(opening.clone()), again).await;
+    assert_eq!((first.status, again), (StatusCode::ACCEPTED, StatusCode::BAD_REQUEST));
+    assert_eq!(sse.stream.message().await["id"], 1);
+    sse.echo("it goes on").await;
 }
 
 #[tokio::test]
