@@ -8,6 +8,7 @@ pub mod demo_server;
 pub mod healthcheck;
 pub mod http;
 pub mod mount;
+pub mod oauth;
 pub mod peer;
 pub mod protocol;
 pub mod router;

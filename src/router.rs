@@ -122,7 +122,8 @@ impl Router {
     /// How each mount stands, the default server first.
     pub fn mount_lines(&self) -> Vec<MountLine> {
         let table = self.front.table.load();
-        let default = table.default_mount().map(|mount| self.line(mount, "/mcp"));
+        let [mcp, _] = self.front.default_paths();
+        let default = table.default_mount().map(|mount| self.line(mount, mcp));
         let named = table.named().map(|mount| self.line(mount, &format!("/servers/{}/mcp", mount.name())));
         default.into_iter().chain(named).collect()
     }

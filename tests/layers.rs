@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From left to right; modules in one row do not know each other.
-const ROWS: [&[&str]; 10] = [
+const ROWS: [&[&str]; 11] = [
     &["wire"],
     &["protocol"],
+    &["oauth"],
     &["peer"],
     &["session"],
     &["mount"],
@@ -25,14 +26,18 @@ const BESIDE: [(&str, &[&str]); 2] = [("demo_server", &["wire"]), ("healthcheck"
 const CONFIGURED: &str = "mount";
 
 /// What the peer may use of it before: what to spawn or to call, and what its name is. All are plain values.
-const PEER_MAY: [&str; 6] = [
+const PEER_MAY: [&str; 7] = [
     "config::CommandSpec",
+    "config::LoginOptions",
     "config::RemoteSpec",
     "config::RemoteTransport",
     "config::ServerName",
     "config::Verify",
     "config::is_off_limits",
 ];
+
+/// What logins may use of it: what no server may name as an address.
+const OAUTH_MAY: &str = "config::is_off_limits";
 
 /// What the configuration may use.
 const CONFIG_MAY: &str = "wire::revision";
@@ -85,6 +90,7 @@ fn the_rules_tell_right_from_wrong() {
         ("http", "config::Config"),
         ("mount", "config::PoolMode"),
         ("peer", "config::CommandSpec"),
+        ("oauth", "config::is_off_limits"),
         ("config", "wire::revision::Revision"),
         ("demo_server", "wire::line"),
         ("wire", "wire::Message"),
@@ -93,6 +99,8 @@ fn the_rules_tell_right_from_wrong() {
         ("peer", "session::Session"),
         ("session", "config::Config"),
         ("peer", "config::Config"),
+        ("oauth", "config::RemoteSpec"),
+        ("oauth", "peer::Peer"),
         ("config", "wire::Message"),
         ("config", "mount::Mount"),
         ("router", "connect::run"),
@@ -125,7 +133,11 @@ fn may(module: &str, used: &str) -> bool {
     let row = |name: &str| ROWS.iter().position(|row| row.contains(&name));
     let Some(here) = row(module) else { return false };
     match first {
-        "config" => Some(here) >= row(CONFIGURED) || (module == "peer" && PEER_MAY.contains(&used)),
+        "config" => {
+            Some(here) >= row(CONFIGURED)
+                || (module == "peer" && PEER_MAY.contains(&used))
+                || (module == "oauth" && used == OAUTH_MAY)
+        }
         // Only the command line starts another program.
         other if BESIDE.iter().any(|(name, _)| *name == other) => Some(here) >= row("cli"),
         other => row(other).is_some_and(|there| there < here),

@@ -113,6 +113,11 @@ impl Contestant {
         }
     }
 
+    /// The URL of the first mount.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}{MOUNT}", self.address)
+    }
+
     /// Opens the session of this number on a mount, for a client of one era.
     pub(crate) async fn client(&self, mount: &str, era: Era, number: usize) -> Result<Session> {
         let path = format!("/servers/{mount}/mcp");

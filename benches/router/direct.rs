@@ -53,6 +53,11 @@ impl Direct {
         answer.check()
     }
 
+    /// The server's process id, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Closes stdin and waits for the server to exit.
     pub(crate) async fn close(self) -> Result<()> {
         let Self { mut child, stdin, .. } = self;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use super::drop_in::{Habits, Tool};
 use crate::config;
 
 /// The options and words of the command line.
@@ -105,6 +106,9 @@ pub struct Arguments {
     /// A header of requests to a URL; repeatable.
     #[arg(short = 'H', long, num_args = 2, value_names = ["KEY", "VALUE"], allow_hyphen_values = true, action = ArgAction::Append, help_heading = REMOTE)]
     pub headers: Vec<String>,
+    /// A file of such headers, `Name: value` on each line; repeatable.
+    #[arg(long, value_name = "FILE", action = ArgAction::Append, help_heading = REMOTE)]
+    pub header_file: Vec<PathBuf>,
     /// Allow http:// to other machines, where everything is sent in the clear.
     #[arg(long, help_heading = REMOTE)]
     pub allow_http: bool,
@@ -164,6 +168,10 @@ pub struct Arguments {
     /// Read the configuration, print what would be mounted, and exit: 0 if all is well, else 1.
     #[arg(long, help_heading = SERVERS)]
     pub check: bool,
+
+    /// What the users of the tool are used to as which the program was called.
+    #[arg(skip)]
+    pub habits: Habits,
 }
 
 /// A task of its own.
@@ -173,6 +181,13 @@ pub enum Task {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Take the options of another tool, and serve at its paths.
+    Compat {
+        /// The tool; a program of its name does the same without this word.
+        tool: Tool,
+        /// Its options and words.
+        words: Vec<String>,
     },
     /// Be a small MCP server on stdin and stdout, to try the router with.
     DemoServer,

@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command, ValueEnum};
 
 use super::arguments::Level;
+use super::drop_in::Tool;
 
 /// The long options of mcp-proxy 0.13. An abbreviation that is unique among them keeps that meaning,
 /// whatever options are added here.
@@ -70,7 +71,7 @@ enum Arity {
 pub fn canonical(words: &[String], command: &Command) -> Result<Vec<String>, Refused> {
     let mut scan = Scan { words, next: 0, command, options: Vec::new(), server: Vec::new() };
     if words.first().is_some_and(|word| command.find_subcommand(word).is_some()) {
-        return Ok(words.to_vec());
+        return Ok(task(words));
     }
     scan.run()?;
     let Scan { mut options, server, .. } = scan;
@@ -79,6 +80,15 @@ pub fn canonical(words: &[String], command: &Command) -> Result<Vec<String>, Ref
         options.extend(server);
     }
     Ok(options)
+}
+
+/// The words of a task; those behind the name of another tool are that tool's, whatever they look like.
+fn task(words: &[String]) -> Vec<String> {
+    let mut words = words.to_vec();
+    if words[0] == "compat" && words.len() > 2 {
+        words.insert(2, "--".to_owned());
+    }
+    words
 }
 
 struct Scan<'a> {
@@ -268,7 +278,10 @@ impl<'a> Scan<'a> {
         let meant = self.command.get_arguments().find(starts).and_then(Arg::get_long);
         let way_out = match meant {
             Some(long) if self.server.is_empty() && name.starts_with("--") => format!("is `--{long}` meant?"),
-            _ => AFTER_DASHES.to_owned(),
+            _ => match Tool::of_option(letters).filter(|_| self.server.is_empty()) {
+                Some(tool) => format!("for the options of {0}: mcp-switchboard compat {0} ...", tool.name()),
+                None => AFTER_DASHES.to_owned(),
+            },
         };
         refused(ErrorKind::UnknownArgument, &format!("unexpected option `{name}`; {way_out}"))
     }

@@ -1,12 +1,14 @@
 //! The command line: what its words mean, and what comes of them.
 //!
-//! [`run`] is all of the program. The words go through [`compat`], which settles what users of mcp-proxy
+//! [`run`] is all of the program. Called as another tool, it first makes words of its own of that tool's ([`drop_in`]).
+//! The words go through [`compat`], which settles what users of mcp-proxy
 //! mean by them, then through clap into [`arguments`], and with the environment and the file into a
 //! [`Config`] by [`settings`](mod@settings).
 
 pub mod arguments;
 pub mod check;
 pub mod compat;
+pub mod drop_in;
 pub mod logging;
 pub mod progress;
 mod reload;
@@ -14,13 +16,14 @@ mod remote;
 mod serve;
 pub mod settings;
 mod signals;
+mod stdin;
 mod stdio;
 #[cfg(unix)]
 mod syslog;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 
@@ -28,15 +31,23 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 use arguments::{Arguments, Task};
+use drop_in::Tool;
 use settings::{Outside, Unusable};
 
 use crate::config::{Config, ConfigError, file};
 
-/// Does what the words after the program's name ask for, and says how that ended: 0 well, 1 badly, 2 not understood.
+/// Does what the words ask for, of which the first is the program's name, and says how that ended: 0 well, 1 badly, 2
+/// not understood.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let words = words.into_iter().map(OsString::into_string).collect::<Result<Vec<_>, _>>();
+    let mut words = words.into_iter();
+    let tool = words.next().and_then(|program| Tool::called(&program.to_string_lossy()));
+    let words = words.map(OsString::into_string).collect::<Result<Vec<_>, _>>();
     let Ok(words) = words else { return misused("an argument is not text in UTF-8") };
-    let arguments = match parse(&words) {
+    perform(tool.map_or_else(|| parse(&words), |tool| parse_as(tool, &words)))
+}
+
+fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
+    let arguments = match arguments {
         Ok(arguments) => arguments,
         Err(error) => {
             // A closed stdout or stderr leaves nobody to tell.
@@ -50,6 +61,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },
+        Some(Task::Compat { tool, words }) => perform(parse_as(*tool, words)),
         Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
         None => route(&arguments),
     }
@@ -64,6 +76,14 @@ pub fn parse(words: &[String]) -> Result<Arguments, clap::Error> {
     let program = [Arguments::command().get_name().to_owned()];
     let matches = Arguments::command().try_get_matches_from(program.into_iter().chain(words))?;
     Arguments::from_arg_matches(&matches)
+}
+
+/// Reads the words of another tool.
+fn parse_as(tool: Tool, words: &[String]) -> Result<Arguments, clap::Error> {
+    let translation = tool
+        .translate(words, &|name| std::env::var(name).ok())
+        .map_err(|refused| Arguments::command().error(refused.kind, refused.message))?;
+    Ok(Arguments { habits: translation.habits, ..parse(&translation.words)? })
 }
 
 fn route(arguments: &Arguments) -> ExitCode {
@@ -92,7 +112,9 @@ fn route(arguments: &Arguments) -> ExitCode {
 fn settings(arguments: &Arguments) -> Result<(Config, arguments::Level), Unusable> {
     let environment = |name: &str| std::env::var(name).ok();
     let resolve = |host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect());
-    let outside = Outside { environment: &environment, resolve: &resolve };
+    let is_terminal = io::stderr().is_terminal();
+    let read = |path: &std::path::Path| std::fs::read_to_string(path);
+    let outside = Outside { environment: &environment, resolve: &resolve, read: &read, is_terminal };
     let file = match &arguments.named_server_config {
         Some(path) => Some(file::load(path, &environment).map_err(|error| Unusable::File(told(error)))?),
         None => None,

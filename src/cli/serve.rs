@@ -14,7 +14,7 @@ use super::arguments::Arguments;
 use super::logging::{ALWAYS, Log, Options};
 use super::progress::MountProgress;
 use super::signals::Signals;
-use super::{failed, print, reload, tell};
+use super::{failed, print, reload, stdin, tell};
 use crate::config::Config;
 use crate::peer::orphans;
 use crate::router::Router;
@@ -72,11 +72,15 @@ async fn route(config: Config, screen: MultiProgress, arguments: Arguments) -> a
         }
     };
     announce(&router);
+    let ends_with_stdin = arguments.habits.ends_with_stdin;
     tasks.spawn(reload::follow(arguments, Arc::clone(&router), stop.clone()));
     let progress = follow(screen, &router);
-    let signal = signals.next().await;
+    let reason = tokio::select! {
+        signal = signals.next() => signal,
+        () = stdin::ended(), if ends_with_stdin => "the end of stdin",
+    };
     drop(progress);
-    tracing::info!(signal, "stopping; a second signal stops at once");
+    tracing::info!(reason, "stopping; a signal now stops at once");
     let outcome = tokio::select! {
         () = router.stop() => ExitCode::SUCCESS,
         signal = signals.next() => {

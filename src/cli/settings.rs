@@ -22,6 +22,10 @@ pub struct Outside<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
     /// The addresses of a host.
     pub resolve: &'a dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
+    /// The text of a file.
+    pub read: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// A person reads what is logged.
+    pub is_terminal: bool,
 }
 
 /// Why there is no configuration.
@@ -44,7 +48,7 @@ pub fn config(
     file: Option<FileConfig>,
     outside: &Outside<'_>,
 ) -> Result<Config, Unusable> {
-    let mut warnings = Vec::new();
+    let mut warnings = arguments.habits.warnings.clone();
     let named_file = file.is_some();
     let mut file = file.unwrap_or_default();
     warnings.append(&mut file.warnings);
@@ -62,8 +66,9 @@ pub fn config(
     if servers.is_empty() && default_server.is_none() {
         return Err(Unusable::Nothing);
     }
+    let interactive = outside.is_terminal || (servers.is_empty() && is_stdio(arguments));
     for server in servers.iter_mut().chain(&mut default_server) {
-        remote::settle(&mut server.target, arguments);
+        remote::settle(&mut server.target, arguments, interactive);
     }
     if let Some(Target::Broken(reason)) = default_server.as_ref().map(|server| &server.target) {
         return Err(unusable(reason.clone()));
@@ -86,6 +91,7 @@ pub fn config(
         allow_hosts: first(&arguments.allow_host, file.allow_hosts),
         base_path: arguments.base_path.clone().or(file.base_path).unwrap_or_default(),
         trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
+        aliases: arguments.habits.aliases.clone(),
         limits: file.limits,
         warnings,
     })
@@ -95,9 +101,15 @@ pub fn config(
 pub fn is_client_mode(arguments: &Arguments, config: &Config) -> bool {
     let is_remote =
         config.default_server.as_ref().is_some_and(|server| matches!(server.target, Target::Remote(_)));
-    let stdio = [arguments.transport, arguments.transport_type].contains(&Some(Transport::Stdio));
-    let listens = arguments.port.or(arguments.sse_port).is_some();
-    is_remote && (stdio || (!listens && config.servers.is_empty()))
+    is_remote && is_stdio(arguments) && (config.servers.is_empty() || wants_stdio(arguments))
+}
+
+fn is_stdio(arguments: &Arguments) -> bool {
+    wants_stdio(arguments) || arguments.port.or(arguments.sse_port).is_none()
+}
+
+fn wants_stdio(arguments: &Arguments) -> bool {
+    [arguments.transport, arguments.transport_type].contains(&Some(Transport::Stdio))
 }
 
 /// The least severe level that is logged: `--debug`, `--log-level`, the environment, `info`.
@@ -172,9 +184,19 @@ fn default_server(
 fn default_remote(url: &str, arguments: &Arguments, outside: &Outside<'_>) -> Result<ServerSpec, Unusable> {
     let mut remote = RemoteSpec::new(url).map_err(|invalid| unusable(invalid.to_string()))?;
     remote.transport = remote::transport(arguments);
+    for path in &arguments.header_file {
+        let text = (outside.read)(path);
+        let text = text.map_err(|error| unusable(format!("`--header-file` {}: {error}", path.display())))?;
+        for (name, value) in remote::headers(&text)
+            .map_err(|wrong| unusable(format!("`--header-file` {}: {wrong}", path.display())))?
+        {
+            remote.set_header(name, value.to_owned());
+        }
+    }
     for (name, value) in pairs(&arguments.headers) {
         remote.set_header(name, value.to_owned());
     }
+    remote.login = remote::login(arguments).map_err(unusable)?.map(Box::new);
     if let Some(basic) = remote::basic(arguments).map_err(unusable)? {
         remote.set_header("Authorization", basic);
     }
@@ -259,11 +281,12 @@ fn listen(arguments: &Arguments, file: &FileConfig, outside: &Outside<'_>) -> Re
         Some(port) => Some(port),
         None => variable(outside, "MCP_PROXY_PORT", "a port from 0 to 65535", |text| text.parse().ok())?,
     };
-    let port = port.or(file.port).unwrap_or(0);
+    let port = port.or(file.port).or(arguments.habits.port).unwrap_or(0);
     let option = arguments.host.clone().or_else(|| arguments.sse_host.clone());
     let given = option.or_else(|| (outside.environment)("MCP_PROXY_HOST").filter(|host| !host.is_empty()));
     let in_file = given.is_none() && file.host.is_some();
-    let host = given.or_else(|| file.host.clone()).unwrap_or_else(|| "127.0.0.1".to_owned());
+    let host = given.or_else(|| file.host.clone()).or_else(|| arguments.habits.host.clone());
+    let host = host.unwrap_or_else(|| "127.0.0.1".to_owned());
     let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
     let failed = |reason: &dyn Display| {
         let message = format!("the host {host:?} has no address: {reason}");
@@ -308,6 +331,7 @@ fn ignored(
     let any_remote = servers.iter().chain(default).any(is_remote);
     let of_the_default = [
         ("--headers", !arguments.headers.is_empty()),
+        ("--header-file", !arguments.header_file.is_empty()),
         ("--transport", arguments.transport.is_some()),
         ("--transport-type", arguments.transport_type.is_some()),
         ("--client-id", arguments.client_id.is_some()),

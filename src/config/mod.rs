@@ -2,6 +2,7 @@
 //!
 //! [`Config`] comes from the command line and, where one is named, from a [`file`](mod@file).
 
+mod aliases;
 mod base_path;
 mod dotenv;
 mod entry;
@@ -10,6 +11,7 @@ mod expand;
 pub mod file;
 mod json;
 mod limits;
+mod login;
 mod name;
 mod node;
 mod origin;
@@ -22,10 +24,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use aliases::Aliases;
 pub use base_path::{InvalidBasePath, base_path};
 pub use error::{ConfigError, Problem};
+pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
-pub use origin::{InvalidOrigin, origin};
+pub use origin::{InvalidOrigin, origin, origin_pattern};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 
 /// Everything that a router is built from.
@@ -43,7 +47,7 @@ pub struct Config {
     pub stateless: bool,
     /// A session without request and without stream ends after this; `None`: never.
     pub idle_timeout: Option<Duration>,
-    /// Origins that may read answers (CORS) and pass the guard; `*` among them allows all.
+    /// Origins that may read answers (CORS) and pass the guard, each as [`origin()`] reads it; `*` among them allows all.
     pub allow_origins: Vec<String>,
     /// Headers of an answer that scripts of an allowed origin may read, besides `Mcp-Session-Id`.
     pub expose_headers: Vec<String>,
@@ -53,6 +57,8 @@ pub struct Config {
     pub base_path: String,
     /// Proxies whose `X-Forwarded-Prefix` is believed.
     pub trust_proxies: Vec<ipnet::IpNet>,
+    /// What the default server's paths are called besides.
+    pub aliases: Aliases,
     /// How much of everything.
     pub limits: Limits,
     /// What was odd but not wrong; told once at the start.
@@ -256,6 +262,7 @@ impl Default for Config {
             allow_hosts: Vec::new(),
             base_path: String::new(),
             trust_proxies: Vec::new(),
+            aliases: Aliases::default(),
             limits: Limits::default(),
             warnings: Vec::new(),
         }

@@ -1,13 +1,18 @@
 //! The origins that may read answers.
 
+use regex_lite::Regex;
+
 /// The text cannot be an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an origin is * or like https://app.example.com:8443, without a path")]
+#[error(
+    "an origin is * or like https://app.example.com:8443, without a path, or a regular expression between slashes"
+)]
 pub struct InvalidOrigin;
 
-/// Reads an origin as a browser would send it: `*`, or scheme, `://`, host and perhaps a port, in lower case.
+/// Reads an origin as a browser would send it: `*`, or scheme, `://`, host and perhaps a port, in lower case. Or a
+/// [pattern](origin_pattern) of origins, which stays as it is.
 pub fn origin(text: &str) -> Result<String, InvalidOrigin> {
-    if text == "*" {
+    if text == "*" || origin_pattern(text).is_some() {
         return Ok(text.to_owned());
     }
     let (scheme, authority) = text.split_once("://").ok_or(InvalidOrigin)?;
@@ -23,6 +28,13 @@ pub fn origin(text: &str) -> Result<String, InvalidOrigin> {
     }
 }
 
+/// The pattern of origins that the text is: a regular expression between slashes. Like every such expression it finds a
+/// part of the origin, unless it begins with `^` and ends with `$`.
+pub fn origin_pattern(text: &str) -> Option<Regex> {
+    let inner = text.strip_prefix('/')?.strip_suffix('/').filter(|inner| !inner.is_empty())?;
+    Regex::new(inner).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +47,7 @@ mod tests {
             ("http://localhost:3000/", "http://localhost:3000"),
             ("http://[::1]:80", "http://[::1]:80"),
             ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+            (r"/^https:\/\/[a-z]+\.Example\.com$/", r"/^https:\/\/[a-z]+\.Example\.com$/"),
         ];
         for (written, meant) in cases {
             assert_eq!(origin(written).as_deref(), Ok(meant));
@@ -48,6 +61,9 @@ mod tests {
             "https://a/path",
             "https://a b",
             "https://*.a.com",
+            "/",
+            "//",
+            "/(/",
         ] {
             assert_eq!(origin(wrong), Err(InvalidOrigin), "{wrong:?}");
         }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use url::{Host, Url};
 
+use super::LoginOptions;
+
 /// A server that is reached by a URL.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RemoteSpec {
@@ -16,6 +18,8 @@ pub struct RemoteSpec {
     pub headers: BTreeMap<String, String>,
     /// Which transport it has.
     pub transport: RemoteTransport,
+    /// How to log in, if it wants that; nothing: a configured header says who asks.
+    pub login: Option<Box<LoginOptions>>,
     /// Which certificates are believed.
     pub verify: Verify,
     /// `http` to another machine is allowed, where everything is sent in the clear.
@@ -91,6 +95,7 @@ impl RemoteSpec {
             url,
             headers,
             transport: RemoteTransport::default(),
+            login: None,
             verify: Verify::default(),
             allow_plain: false,
             allow_link_local: false,

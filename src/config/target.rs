@@ -1,4 +1,4 @@
-//! What stands behind an entry: the keys `command`, `args`, `env`, `cwd`, `url`, `headers`, `allowHttp` and `type`.
+//! What stands behind an entry: the keys `command`, `args`, `env`, `cwd`, `url`, `headers`, `oauth`, `allowHttp` and `type`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::error::Problem;
 use super::file::Surroundings;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::{CommandSpec, RemoteSpec, RemoteTransport, Target};
+use super::{CommandSpec, RemoteSpec, RemoteTransport, Target, login};
 
 /// How the entry says that its server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub(super) fn read(
     let cwd = members.get("cwd").map(|node| expansion.text(&node)).transpose()?;
     let url = members.get("url").map(|node| expansion.text(&node)).transpose()?;
     let headers = members.get("headers").map(|node| map(&node, &mut expansion)).transpose()?;
+    let login = members.get("oauth").map(|node| login::read(&node, &mut expansion, warnings)).transpose()?;
     let allow_http = members.get("allowHttp").map(|node| node.flag()).transpose()?.unwrap_or(false);
 
     if !expansion.failures.is_empty() {
@@ -60,9 +61,14 @@ pub(super) fn read(
                 Some(Transport::Remote(transport)) => transport,
                 _ => RemoteTransport::Auto,
             };
+            let login = match login.transpose() {
+                Ok(login) => login.map(Box::new),
+                Err(wrong) => return Ok(Target::Broken(wrong)),
+            };
             match remote(&url, headers.unwrap_or_default()) {
                 Ok(remote) => Target::Remote(RemoteSpec {
                     transport,
+                    login,
                     allow_plain: allow_http,
                     secrets: expansion.produced,
                     ..remote

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-use warp::reply::Response;
+use warp::reply::{Reply, Response};
 
 /// Mounts that are still starting after this no longer hold readiness back.
 const READY_AT_LAST: Duration = Duration::from_secs(30);
@@ -56,6 +56,11 @@ pub(super) fn healthz() -> Response {
     body(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
+/// `ok`, and nothing else: what supergateway says where it is told to.
+pub(super) fn alive() -> Response {
+    "ok".into_response()
+}
+
 /// `/readyz`: every enabled mount has left `starting`, or had time enough; not while ending, nor when all have failed.
 pub(super) fn readyz(front: &Front) -> Response {
     let table = front.table.load();
@@ -97,8 +102,10 @@ pub(super) fn urls(front: &Front, mount: &Mount) -> Vec<String> {
     let table = front.table.load();
     let is_default = table.default_mount().is_some_and(|default| std::ptr::eq(&raw const **default, mount));
     let base = &front.base_path;
-    let place = if is_default { String::new() } else { format!("/servers/{}", mount.name()) };
-    ["mcp", "sse"].map(|last| format!("{base}{place}/{last}")).into()
+    if is_default {
+        return front.default_paths().map(|path| format!("{base}{path}")).into();
+    }
+    ["mcp", "sse"].map(|last| format!("{base}/servers/{}/{last}", mount.name())).into()
 }
 
 fn value(part: &impl Serialize) -> Value {

@@ -1,5 +1,7 @@
 //! The URL space: which path means what.
 
+use crate::config::Aliases;
+
 /// What a path means. Names are as they stand in the path; whether they exist is asked elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint<'a> {
@@ -19,6 +21,8 @@ pub enum Endpoint<'a> {
     Healthz,
     /// The process can serve.
     Readyz,
+    /// The process lives, in a word of plain text.
+    Alive,
 }
 
 /// Whose paths: of a named mount, or of the default server.
@@ -57,6 +61,19 @@ impl<'a> Endpoint<'a> {
         }
     }
 
+    /// Reads a path that is another name of one at the root, with or without a slash at its end.
+    pub fn aliased(path: &str, aliases: &Aliases) -> Option<Self> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let is = |alias: &String| alias.strip_prefix('/').unwrap_or(alias) == path;
+        let names = [
+            (&aliases.mcp, Self::Mcp(Place::Root)),
+            (&aliases.sse, Self::Sse(Place::Root)),
+            (&aliases.messages, Self::Messages(Place::Root)),
+        ];
+        let found = names.into_iter().find(|(alias, _)| alias.as_ref().is_some_and(is));
+        found.map(|(_, endpoint)| endpoint).or(aliases.health.iter().any(is).then_some(Self::Alive))
+    }
+
     /// The methods that are served, as `Allow` lists them.
     pub fn allow(self, stateless: bool) -> &'static str {
         match self {
@@ -64,9 +81,12 @@ impl<'a> Endpoint<'a> {
             Self::Mcp(_) => "GET, HEAD, POST, DELETE, OPTIONS",
             Self::Sse(_) => "GET, HEAD, POST, OPTIONS",
             Self::Messages(_) => "POST, OPTIONS",
-            Self::MountHealth(_) | Self::Status | Self::Health | Self::Healthz | Self::Readyz => {
-                "GET, HEAD, OPTIONS"
-            }
+            Self::MountHealth(_)
+            | Self::Status
+            | Self::Health
+            | Self::Healthz
+            | Self::Readyz
+            | Self::Alive => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -98,6 +118,31 @@ mod tests {
             if !path.is_empty() {
                 assert_eq!(Endpoint::parse(&format!("{path}/")), meaning, "{path}/");
             }
+        }
+    }
+
+    #[test]
+    fn another_name_of_a_root_path_means_the_same() {
+        let aliases = Aliases {
+            mcp: Some(String::new()),
+            sse: Some("/events/all".to_owned()),
+            messages: Some("/message".to_owned()),
+            health: vec!["/healthz".to_owned(), "/up".to_owned()],
+            ..Aliases::default()
+        };
+        let table = [
+            ("", Some(Endpoint::Mcp(Place::Root))),
+            ("events/all", Some(Endpoint::Sse(Place::Root))),
+            ("message/", Some(Endpoint::Messages(Place::Root))),
+            ("healthz", Some(Endpoint::Alive)),
+            ("up/", Some(Endpoint::Alive)),
+            ("events", None),
+            ("mcp", None),
+            ("servers/a/message", None),
+        ];
+        for (path, meaning) in table {
+            assert_eq!(Endpoint::aliased(path, &aliases), meaning, "{path}");
+            assert_eq!(Endpoint::aliased(path, &Aliases::default()), None, "{path}");
         }
     }
 }

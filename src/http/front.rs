@@ -2,7 +2,7 @@
 
 use super::cors::CorsPolicy;
 use super::guard::GuardPolicy;
-use crate::config::{Config, Limits};
+use crate::config::{Aliases, Config, Limits};
 use crate::mount::{Mount, Table};
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::endpoint::Place;
+use super::endpoint::{Endpoint, Place};
 
 /// The state behind the routes.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Front {
     pub base_path: String,
     /// Proxies whose `X-Forwarded-Prefix` is believed.
     pub trust_proxies: Vec<ipnet::IpNet>,
+    /// What the default server's paths are called besides.
+    pub aliases: Aliases,
     /// Streamable HTTP needs no session.
     pub stateless: bool,
     /// Since when it serves.
@@ -46,10 +48,26 @@ impl Front {
             limits: config.limits.clone(),
             base_path: config.base_path.clone(),
             trust_proxies: config.trust_proxies.clone(),
+            aliases: config.aliases.clone(),
             stateless: config.stateless,
             started: Instant::now(),
             last_activity: AtomicU64::new(micros(SystemTime::now())),
             closing: AtomicBool::new(false),
+        })
+    }
+
+    /// What a path without its first slash means: an alias goes before a path of our own.
+    pub fn endpoint<'a>(&self, path: &'a str) -> Option<Endpoint<'a>> {
+        Endpoint::aliased(path, &self.aliases).or_else(|| Endpoint::parse(path))
+    }
+
+    /// Where the default server is served: the path of Streamable HTTP, and that of HTTP+SSE.
+    pub fn default_paths(&self) -> [&str; 2] {
+        let Aliases { mcp, sse, .. } = &self.aliases;
+        [(mcp, "/mcp"), (sse, "/sse")].map(|(alias, own)| match alias.as_deref() {
+            None => own,
+            Some("") => "/",
+            Some(path) => path,
         })
     }
 

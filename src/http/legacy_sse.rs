@@ -7,6 +7,7 @@ use super::incoming::{as_initialize, id_of, modern, refuse_batch, requests};
 use super::refusal::Refusal;
 use super::reply;
 use super::unserved::{closing, not_found, unserved};
+use crate::config::Aliases;
 use crate::mount::{Mount, Seat, Unserved};
 use crate::session::{Form, Posted, SessionId};
 use crate::wire::{Message, Payload, RpcError};
@@ -33,7 +34,7 @@ pub(super) async fn get(
     let prefix = prefix(front, headers, peer);
     let (id, reader) = mount.open_sse().await.map_err(|error| unserved(error, None))?;
     let held = Box::new(Leave { mount: mount.clone(), id: id.clone() });
-    let endpoint = endpoint_event(&prefix, place, &id);
+    let endpoint = endpoint_event(&front.aliases, &prefix, place, &id);
     Ok(reply::events(reader, false, Some(endpoint), Some(held)))
 }
 
@@ -95,12 +96,16 @@ fn accepted() -> Response {
     warp::reply::with_status("Accepted", StatusCode::ACCEPTED).into_response()
 }
 
-/// Where to post, as the first event says it: absolute from the root, a slash before the query.
-fn endpoint_event(prefix: &str, place: Place<'_>, id: &SessionId) -> Bytes {
+/// Where to post, as the first event says it: absolute from the root, and with a slash before the query unless an
+/// alias is spelled otherwise.
+fn endpoint_event(aliases: &Aliases, prefix: &str, place: Place<'_>, id: &SessionId) -> Bytes {
     let id = id.as_str();
-    match place {
-        Place::Root => format!("event: endpoint\ndata: {prefix}/messages/?session_id={id}\n\n"),
-        Place::Named(name) => {
+    match (place, &aliases.messages) {
+        (Place::Root, Some(path)) => {
+            format!("event: endpoint\ndata: {prefix}{path}?sessionId={id}\n\n")
+        }
+        (Place::Root, None) => format!("event: endpoint\ndata: {prefix}/messages/?session_id={id}\n\n"),
+        (Place::Named(name), _) => {
             format!("event: endpoint\ndata: {prefix}/servers/{name}/messages/?session_id={id}\n\n")
         }
     }

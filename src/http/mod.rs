@@ -52,7 +52,7 @@ pub use front::Front;
 /// The routes behind their guard as a filter, to be combined with others. A path that is not ours is rejected as not
 /// found, before the guard is asked.
 pub fn filter(front: Arc<Front>) -> BoxedFilter<(Response,)> {
-    parts()
+    parts(front.clone())
         .and(warp::body::stream())
         .and(warp::host::optional())
         .then(move |mut parts: Parts, body, host: Option<Authority>| {
@@ -80,7 +80,7 @@ pub fn filter(front: Arc<Front>) -> BoxedFilter<(Response,)> {
 
 /// The routes without guard; a path that is not ours is answered 404.
 fn routes(front: Arc<Front>) -> BoxedFilter<(Response,)> {
-    let ours = parts().and(warp::body::stream()).then(move |parts: Parts, body| {
+    let ours = parts(front.clone()).and(warp::body::stream()).then(move |parts: Parts, body| {
         let front = front.clone();
         async move { respond(&front, &parts, body).await }
     });
@@ -138,9 +138,9 @@ struct Parts {
     peer: Option<ConnectionInfo>,
 }
 
-fn parts() -> impl Filter<Extract = (Parts,), Error = Rejection> + Clone {
-    let ours = warp::path::tail().and_then(|tail: Tail| {
-        let known = Endpoint::parse(tail.as_str()).is_some();
+fn parts(front: Arc<Front>) -> impl Filter<Extract = (Parts,), Error = Rejection> + Clone {
+    let ours = warp::path::tail().and_then(move |tail: Tail| {
+        let known = front.endpoint(tail.as_str()).is_some();
         std::future::ready(if known { Ok(tail) } else { Err(warp::reject::not_found()) })
     });
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
@@ -156,11 +156,15 @@ where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
-    match Endpoint::parse(parts.path.as_str()) {
+    let answer = match front.endpoint(parts.path.as_str()) {
         Some(endpoint) => answer(front, endpoint, parts, body).await,
         None => Err(unserved::not_found(None)),
+    };
+    let mut response = answer.unwrap_or_else(Reply::into_response);
+    for (name, value) in &front.aliases.headers {
+        response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
-    .unwrap_or_else(Reply::into_response)
+    response
 }
 
 async fn answer<S, B>(
@@ -209,6 +213,7 @@ where
         Endpoint::Health if get => Ok(admin::health(front)),
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
+        Endpoint::Alive if get => Ok(admin::alive()),
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.
             mount(place)?;

@@ -1,20 +1,28 @@
 //! The origin of a web page, and which origins the configuration allows.
 
 use super::authority::Authority;
+use crate::config::origin_pattern;
+use regex_lite::Regex;
 
 /// Where a web page comes from: the scheme and authority in `Origin`. Borrows, never allocates.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
+    text: &'a str,
     scheme: &'a str,
     authority: Authority<'a>,
 }
 
-/// The origins of `--allow-origin`.
+/// The origins of `--allow-origin`, and patterns of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedOrigins {
     any: bool,
     exact: Vec<String>,
+    patterns: Vec<Pattern>,
 }
+
+/// Any origin in which the expression finds something.
+#[derive(Clone, Debug)]
+struct Pattern(Regex);
 
 impl<'a> Origin<'a> {
     /// Reads an origin; `None` for `null` and for everything else that is not one.
@@ -23,7 +31,7 @@ impl<'a> Origin<'a> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
         let valid = scheme.as_bytes().first()?.is_ascii_alphabetic() && scheme.bytes().all(plain);
         valid.then_some(())?;
-        Some(Self { scheme, authority: Authority::parse(authority)? })
+        Some(Self { text, scheme, authority: Authority::parse(authority)? })
     }
 
     /// A page of this machine itself, on any port.
@@ -67,15 +75,19 @@ impl AllowedOrigins {
     /// The origins as they were given; `*` among them allows all. A slash at the end, which people
     /// copy from the address bar, does not matter.
     pub fn new(origins: &[String]) -> Self {
-        Self {
-            any: origins.iter().any(|origin| origin == "*"),
-            exact: origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).collect(),
+        let mut allowed = Self { any: origins.iter().any(|origin| origin == "*"), ..Self::default() };
+        for origin in origins {
+            match origin_pattern(origin) {
+                Some(pattern) => allowed.patterns.push(Pattern(pattern)),
+                None => allowed.exact.push(origin.trim_end_matches('/').to_owned()),
+            }
         }
+        allowed
     }
 
     /// No origin is allowed at all.
     pub fn is_empty(&self) -> bool {
-        self.exact.is_empty()
+        self.exact.is_empty() && self.patterns.is_empty()
     }
 
     /// Every origin is allowed.
@@ -85,9 +97,20 @@ impl AllowedOrigins {
 
     /// This origin is allowed.
     pub fn allows(&self, origin: &Origin<'_>) -> bool {
-        self.any || self.exact.iter().any(|exact| Origin::parse(exact).as_ref() == Some(origin))
+        self.any
+            || self.exact.iter().any(|exact| Origin::parse(exact).as_ref() == Some(origin))
+            || self.patterns.iter().any(|Pattern(pattern)| pattern.is_match(origin.text))
     }
 }
+
+/// The same expression, as it is written.
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +131,16 @@ mod tests {
         assert!(!allows(&["https://app.example"], "https://app.example.evil.com"));
         assert!(!allows(&["*"], "null"));
         assert!(!allows(&[], "https://app.example"));
+    }
+
+    #[test]
+    fn a_pattern_allows_what_it_finds_something_in() {
+        assert!(allows(&[r"/\.example\.com$/"], "https://app.example.com"));
+        assert!(!allows(&[r"/\.example\.com$/"], "https://app.example.com.evil.org"));
+        assert!(allows(&[r"/^https:\/\/(a|b)\.example$/", "https://c.example"], "https://b.example"));
+        assert!(allows(&[r"/^https:\/\/(a|b)\.example$/", "https://c.example"], "https://c.example"));
+        assert!(!allows(&[r"/^https:\/\/(a|b)\.example$/"], "http://b.example"));
+        assert!(!allows(&["/./"], "null"), "what is no origin is no page's");
     }
 
     #[test]

@@ -97,10 +97,12 @@ impl Mount {
             Target::Remote(remote) => Mask::remote(remote),
             Target::Disabled | Target::Broken(_) => Mask::default(),
         };
-        let source = Source::new(&spec.target, &spec.name, &config.limits, &house).unwrap_or_else(|error| {
-            spec.target = Target::Broken(error.to_string());
-            None
-        });
+        let stop = CancellationToken::new();
+        let source =
+            Source::new(&spec.target, &spec.name, &config.limits, &house, &stop).unwrap_or_else(|error| {
+                spec.target = Target::Broken(error.to_string());
+                None
+            });
         let pool = source.map(|source| Pool::new(spec.name.clone(), source, warm, spec.pool.max, house));
         let settings = Settings {
             name: spec.name.as_str().into(),
@@ -131,7 +133,7 @@ impl Mount {
             doubt: Notify::new(),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            stop: CancellationToken::new(),
+            stop,
             me: me.clone(),
         })
     }

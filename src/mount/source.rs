@@ -4,6 +4,7 @@ use super::House;
 use crate::config::{Limits, ServerName, Target};
 use crate::peer::remote::{Site, SiteError};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// What the peers of a mount come from.
 #[derive(Debug)]
@@ -20,12 +21,13 @@ impl Source {
         name: &ServerName,
         limits: &Limits,
         house: &House,
+        stop: &CancellationToken,
     ) -> Result<Option<Self>, SiteError> {
         let site = match target {
             Target::Stdio(_) => None,
             Target::Remote(remote) => {
                 let tracker = house.tracker.clone();
-                Some(Site::new(remote.clone(), name.clone(), limits.line, limits.depth, tracker)?)
+                Some(Site::new(remote.clone(), name.clone(), limits.line, limits.depth, tracker, stop)?)
             }
             Target::Disabled | Target::Broken(_) => return Ok(None),
         };

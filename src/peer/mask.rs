@@ -31,6 +31,7 @@ impl Mask {
             values.extend(value.split_once(' ').map(|(_, token)| token.to_owned()));
             values.push(value.clone());
         }
+        values.extend(remote.login.iter().filter_map(|login| login.client_secret.clone()));
         values.extend(remote.url.query_pairs().map(|(_, value)| value.into_owned()));
         values.extend(remote.url.password().map(str::to_owned));
         Self::of(values.iter())

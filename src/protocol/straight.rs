@@ -458,6 +458,40 @@ mod tests {
     }
 
     #[test]
+    fn what_a_lost_server_never_heard_is_said_to_the_next_one_and_nothing_else_is() {
+        let mut bridge = bridge();
+        open(&mut bridge, "{}");
+        let unheard = r#"{"jsonrpc":"2.0","id":50,"method":"tools/call"}"#;
+        ask(&mut bridge, 10, unheard);
+        ask(&mut bridge, 11, r#"{"jsonrpc":"2.0","id":51,"method":"tools/call"}"#);
+        let lost = || Input::Exited(RpcError::new(Code::ServerExited, "gone"));
+        assert!(step(&mut bridge, Input::Unheard(unheard.into()), Instant::now()).is_empty());
+        let out = step(&mut bridge, lost(), Instant::now());
+        assert!(
+            out.len() == 1 && out[0].starts_with(r#"11< {"jsonrpc":"2.0","id":51,"error":{"code":-31002"#),
+            "{out:?}"
+        );
+        bridge.resume(&mut Vec::new());
+        let answer = r#"{"jsonrpc":"2.0","id":"mcp-switchboard/1","result":{"protocolVersion":"2025-06-18","capabilities":{}}}"#;
+        let out = step(&mut bridge, Input::Server(message(answer)), Instant::now());
+        assert_eq!(out[out.len() - 1], format!("server< {unheard}"), "{out:?}");
+        // Not a second time: it may have been heard by then.
+        let out = step(&mut bridge, lost(), Instant::now());
+        assert!(out[0].starts_with(r#"10< {"jsonrpc":"2.0","id":50,"error":{"code":-31002"#), "{out:?}");
+        // One that no connection at all would take is answered, and not kept for ever.
+        ask(&mut bridge, 12, r#"{"jsonrpc":"2.0","id":52,"method":"tools/call"}"#);
+        step(
+            &mut bridge,
+            Input::Unheard(r#"{"jsonrpc":"2.0","id":52,"method":"tools/call"}"#.into()),
+            Instant::now(),
+        );
+        assert!(step(&mut bridge, lost(), Instant::now()).is_empty());
+        let out = step(&mut bridge, lost(), Instant::now());
+        assert!(out[0].starts_with(r#"12< {"jsonrpc":"2.0","id":52,"error":{"code":-31001"#), "{out:?}");
+        assert_eq!(bridge.in_flight(), 0);
+    }
+
+    #[test]
     fn an_answer_to_a_dead_process_does_not_reach_the_next_one() {
         let mut bridge = bridge();
         open(&mut bridge, "{}");

@@ -12,6 +12,7 @@ pub(crate) mod process;
 pub(crate) mod puppet;
 pub(crate) mod raw;
 pub(crate) mod router;
+pub(crate) mod site;
 
 use std::time::{Duration, Instant};
 

@@ -84,13 +84,15 @@ impl Router {
     }
 
     async fn run(directory: TempDir, words: &[&str]) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        let mut command = Command::new(BINARY);
+        command.args(words).stdin(Stdio::null());
+        Self::started(directory, command).await
+    }
+
+    /// A router that this command starts; returns when it listens.
+    pub(crate) async fn started(directory: TempDir, mut command: Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let log = Arc::new(Mutex::new(String::new()));
         keep(child.stderr.take().expect("it is piped"), log.clone());
         let (sender, first) = tokio::sync::oneshot::channel();
@@ -182,6 +184,11 @@ impl Router {
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         process::signal(self.pid(), signal);
+    }
+
+    /// Closes its stdin, if that was piped.
+    pub(crate) fn close_stdin(&mut self) {
+        self.child.stdin = None;
     }
 
     /// Waits for its end.

@@ -1,6 +1,7 @@
 //! The measures, one module each: what design and README promise, in figures.
 
 mod calls;
+mod client;
 mod eras;
 mod growth;
 mod large;
@@ -26,6 +27,8 @@ pub(crate) enum Measure {
     Streams,
     /// Calls per second across the eras, beside those within one
     Eras,
+    /// What client mode adds to a call
+    Client,
     /// Time to the first result of a new session, when the server is slow to start
     Start,
     /// Sessions opened, used and closed per second
@@ -47,6 +50,7 @@ impl Measure {
             Self::Calls => calls::json(lab).await,
             Self::Streams => calls::streams(lab).await,
             Self::Eras => eras::take(lab).await,
+            Self::Client => client::take(lab).await,
             Self::Start => start::take(lab).await,
             Self::Sessions => sessions::take(lab).await,
             Self::Large => large::take(lab).await,

@@ -189,6 +189,11 @@ fn what_cannot_be_told_apart_is_refused_with_a_way_out() {
         );
     }
     assert_eq!(refusal("--reload"), "unexpected option `--reload`; is `--reload-interval` meant?");
+    assert_eq!(
+        refusal("--stdio 'uvx x' --port 80"),
+        "unexpected option `--stdio`; for the options of supergateway: mcp-switchboard compat supergateway ..."
+    );
+    assert_eq!(refusal("x --stdio"), format!("unexpected option `--stdio`; {hint}"));
     assert_eq!(refusal("--port"), "`--port` wants a value after it");
     assert_eq!(refusal("--port --debug"), "`--port` wants a value after it");
     assert_eq!(refusal("--port -- x"), "`--port` wants a value after it");
@@ -210,6 +215,8 @@ fn a_word_with_a_dash_that_is_no_option_is_a_value() {
 fn tasks_are_tasks_only_as_the_first_word() {
     means("completions zsh", "completions zsh");
     means("demo-server", "demo-server");
+    means("compat supergateway", "compat supergateway");
+    means("compat mcproxy -- --log -h", "compat mcproxy -- -- --log -h");
     means("--port 80 demo-server", "--port=80 -- demo-server");
     means("-- demo-server", "-- demo-server");
 }

@@ -2,10 +2,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::*;
+use url::Url;
+
+use crate::cli::drop_in::Habits;
 use crate::cli::parse;
 use crate::config::{Limits, RemoteTransport, Verify};
 
-const NOWHERE: Outside<'static> = Outside { environment: &|_| None, resolve: &resolve };
+const NOWHERE: Outside<'static> =
+    Outside { environment: &|_| None, resolve: &resolve, read: &read, is_terminal: false };
 
 fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     match host {
@@ -18,6 +22,14 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
             let address: IpAddr = host.parse().map_err(|_| io::Error::other("unknown name"))?;
             Ok(vec![SocketAddr::new(address, port)])
         }
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    match path.to_str() {
+        Some("headers") => Ok("# mine\n\nX-Key: s3cret\nX-Other : a:b \n".to_owned()),
+        Some("broken") => Ok("s3cret".to_owned()),
+        _ => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
@@ -141,7 +153,7 @@ fn an_option_wins_over_the_environment_and_that_over_the_file() {
         "MCP_PROXY_LOG_LEVEL" => Some("WARNING".to_owned()),
         _ => None,
     };
-    let outside = Outside { environment: &environment, resolve: &resolve };
+    let outside = Outside { environment: &environment, resolve: &resolve, read: &read, is_terminal: false };
     let nothing = |name: &str| environment(name).map(|_| String::new());
     let with = |line: &str, outside: &Outside<'_>| {
         let file = FileConfig { host: Some("10.0.0.1".to_owned()), port: Some(9), ..file() };
@@ -191,12 +203,40 @@ fn a_wrong_variable_is_named() {
         ("MCP_PROXY_LOG_LEVEL", "a level like info"),
     ] {
         let environment = |asked: &str| (asked == name).then(|| "many".to_owned());
-        let outside = Outside { environment: &environment, resolve: &resolve };
+        let outside =
+            Outside { environment: &environment, resolve: &resolve, read: &read, is_terminal: false };
         let arguments = arguments("x");
         let refused =
             config(&arguments, None, &outside).map(|_| ()).and(level(&arguments, &outside).map(|_| ()));
         assert_eq!(refused, Err(Unusable::Arguments(format!("{name} is \"many\", wanted {wanted}"))));
     }
+}
+
+#[test]
+fn what_another_tools_users_are_used_to_is_only_the_default() {
+    let habits = Habits {
+        host: Some("0.0.0.0".to_owned()),
+        port: Some(12010),
+        warnings: vec!["told".to_owned()],
+        ..Habits::default()
+    };
+    let listen = |line: &str, file: Option<FileConfig>, outside: &Outside<'_>| {
+        let arguments = Arguments { habits: habits.clone(), ..arguments(line) };
+        let config = config(&arguments, file, outside).unwrap();
+        assert_eq!(config.warnings, ["told"]);
+        config.listen.to_string()
+    };
+    let variables = |name: &str| match name {
+        "MCP_PROXY_HOST" => Some("10.0.0.2".to_owned()),
+        "MCP_PROXY_PORT" => Some("2".to_owned()),
+        _ => None,
+    };
+    let set = Outside { environment: &variables, ..NOWHERE };
+    let in_file = || Some(FileConfig { host: Some("10.0.0.1".to_owned()), port: Some(1), ..file() });
+    assert_eq!(listen("x", None, &NOWHERE), "0.0.0.0:12010");
+    assert_eq!(listen("x", in_file(), &NOWHERE), "10.0.0.1:1");
+    assert_eq!(listen("x", in_file(), &set), "10.0.0.2:2");
+    assert_eq!(listen("--host 10.0.0.3 --port 3 x", in_file(), &set), "10.0.0.3:3");
 }
 
 #[test]
@@ -262,6 +302,12 @@ fn a_url_is_a_remote_server() {
     assert_eq!(headers, [("a".to_owned(), "c".to_owned())].into());
     let headers = spec("--username me --password pa$s https://h/mcp").headers;
     assert_eq!(headers, [("Authorization".to_owned(), "Basic bWU6cGEkcw==".to_owned())].into());
+    let headers = spec("--header-file headers -H x-key mine https://h").headers;
+    let pairs = [("x-key", "mine"), ("X-Other", "a:b")];
+    assert_eq!(headers, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    let wrong = refusal("--header-file broken https://h");
+    assert!(wrong.contains("broken: line 1") && !wrong.contains("s3cret"), "{wrong}");
+    assert!(refusal("--header-file none https://h").contains("none"));
     assert!(refusal("--username me https://h/mcp").contains("go together"));
     assert!(refusal("--digest --username me --password x https://h/mcp").contains("--digest"));
     let cases = [
@@ -279,6 +325,21 @@ fn a_url_is_a_remote_server() {
     assert_eq!(spec("--verify-ssl ca.pem https://h").verify, Verify::Only("ca.pem".into()));
     let config = settled("--named-server a https://h/sse");
     assert_eq!(remote(&config.servers[0]).url.as_str(), "https://h/sse");
+}
+
+#[test]
+fn a_login_is_offered_where_no_header_says_who_asks() {
+    let login = |line: &str| remote(&settled(line).default_server.unwrap()).login.clone();
+    assert!(login("https://h").is_some_and(|login| login.interactive), "client mode has a user");
+    assert!(login("--port 80 https://h").is_some_and(|login| !login.interactive));
+    assert_eq!(login("-H Authorization x https://h"), None);
+    let credentials =
+        login("--client-id me --client-secret s3cret --token-url https://a/token https://h").unwrap();
+    assert_eq!(credentials.client_id.as_deref(), Some("me"));
+    assert_eq!(credentials.token_url.as_ref().map(Url::as_str), Some("https://a/token"));
+    assert!(!format!("{credentials:?}").contains("s3cret"));
+    assert!(refusal("--client-secret x https://h").contains("--client-id"));
+    assert!(refusal("--client-id me --token-url https://a https://h").contains("--client-secret"));
 }
 
 #[test]
@@ -315,7 +376,7 @@ fn a_url_alone_is_client_mode() {
 #[test]
 fn the_token_of_the_environment_goes_before_the_one_of_the_words() {
     let environment = |name: &str| (name == "API_ACCESS_TOKEN").then(|| "t0ken".to_owned());
-    let outside = Outside { environment: &environment, resolve: &resolve };
+    let outside = Outside { environment: &environment, resolve: &resolve, read: &read, is_terminal: false };
     let config = config(&arguments("-H authorization x https://h"), None, &outside).unwrap();
     let headers = &remote(config.default_server.as_ref().unwrap()).headers;
     assert_eq!(*headers, [("Authorization".to_owned(), "Bearer t0ken".to_owned())].into());
@@ -324,7 +385,7 @@ fn the_token_of_the_environment_goes_before_the_one_of_the_words() {
 #[test]
 fn sse_url_counts_only_when_nothing_else_is_given() {
     let environment = |name: &str| (name == "SSE_URL").then(|| "https://h/sse".to_owned());
-    let outside = Outside { environment: &environment, resolve: &resolve };
+    let outside = Outside { environment: &environment, resolve: &resolve, read: &read, is_terminal: false };
     let found = config(&arguments("--port 80"), None, &outside).unwrap();
     assert_eq!(remote(&found.default_server.unwrap()).url.as_str(), "https://h/sse");
     assert!(config(&arguments("uvx x"), None, &outside).is_ok());

@@ -1,10 +1,12 @@
 //! The task that takes messages to a server, and the end of the connection.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::outbox::Load;
 use super::{Connection, Fault, Way, standalone};
@@ -49,9 +51,9 @@ pub(super) async fn carry(connection: Arc<Connection>) {
     }
     drop(notices);
     let lost = connection.lost.is_cancelled();
-    connection.outbox.close();
     connection.readers.close();
     if lost {
+        // What is sent meanwhile waits, to be given back with the rest.
         let _ = timeout(LAST_ANSWERS, connection.readers.wait()).await;
     }
     let killed = connection.life.kill.clone();
@@ -95,13 +97,13 @@ impl Connection {
                 let connection = self.clone();
                 let id: Box<str> = message.id().unwrap_or_default().into();
                 let token = self.over.child_token();
-                self.calls().insert(id.clone(), token.clone());
+                let number = self.enter(&id, token.clone());
                 self.readers.spawn(async move {
                     tokio::select! {
                         () = token.cancelled() => {}
                         () = connection.call(message, load) => {}
                     }
-                    connection.calls().remove(&id);
+                    connection.leave(&id, number);
                 });
             }
             // Nothing else may be heard before this is.
@@ -126,12 +128,28 @@ impl Connection {
         }
     }
 
+    /// A request is under way; what it is counted as.
+    fn enter(&self, id: &str, token: CancellationToken) -> u64 {
+        let number = self.counted.fetch_add(1, Ordering::Relaxed);
+        self.calls().insert(id.into(), (number, token));
+        number
+    }
+
+    /// It is over; by now its id may be another's.
+    fn leave(&self, id: &str, number: u64) {
+        let mut calls = self.calls();
+        if calls.get(id).is_some_and(|(known, _)| *known == number) {
+            calls.remove(id);
+        }
+    }
+
     /// A request is not wanted any more.
     ///
     /// 2026-07-28, Streamable HTTP: closing the response stream is how a request is cancelled. An older server is told,
     /// and what it still says to the request is read for a while.
     fn give_up(self: &Arc<Self>, message: Message, load: Load, notices: &Notices) {
-        let call = find(message.body(), &["requestId"]).and_then(|id| self.calls().get(id).cloned());
+        let call = find(message.body(), &["requestId"])
+            .and_then(|id| self.calls().get(id).map(|(_, call)| call.clone()));
         let modern = matches!(self.talk().way, Way::Modern);
         match call {
             Some(call) if modern => call.cancel(),
@@ -168,6 +186,7 @@ impl Connection {
     /// Tells how it ended, and gives back what was never heard.
     async fn end(&self, lost: bool) {
         let ear = self.ear.get();
+        self.outbox.close();
         if lost {
             let mut unheard = std::mem::take(&mut *self.unheard());
             while let Some((line, _)) = self.outbox.next().await {

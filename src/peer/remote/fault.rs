@@ -11,6 +11,8 @@ use crate::wire::{Code, RpcError};
 pub(super) enum Fault {
     /// No connection could be had: nothing was sent.
     Unreachable(String),
+    /// The server is said to be somewhere else: nothing was done.
+    Moved(String),
     /// The server does not know the session any more: nothing was done.
     NoSession,
     /// The connection broke: what was asked may have been done.
@@ -31,8 +33,9 @@ impl Fault {
         // Its URL may hold a key.
         let error = error.without_url();
         let reason = reasons(&error);
-        // A redirect that is not followed comes after an answer that promised nothing.
-        if error.is_connect() || error.is_builder() || error.is_redirect() {
+        if error.is_redirect() {
+            Self::Moved(reason)
+        } else if error.is_connect() || error.is_builder() {
             Self::Unreachable(reason)
         } else {
             Self::Broken(reason)
@@ -48,7 +51,7 @@ impl Fault {
     pub(super) fn to_error(&self) -> RpcError {
         let unknown = "it may have been carried out: call again only if that does no harm";
         match self {
-            Self::Unreachable(reason) => {
+            Self::Unreachable(reason) | Self::Moved(reason) => {
                 RpcError::new(Code::ServerUnavailable, format!("the server cannot be reached: {reason}"))
             }
             Self::NoSession => {
@@ -93,7 +96,7 @@ impl Fault {
 }
 
 /// An error with its causes, on one line.
-fn reasons(error: &dyn Error) -> String {
+pub(super) fn reasons(error: &dyn Error) -> String {
     let mut text = String::new();
     let mut cause = Some(error);
     while let Some(error) = cause {

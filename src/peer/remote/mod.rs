@@ -20,6 +20,7 @@ mod site;
 mod standalone;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -56,7 +57,9 @@ pub(super) struct Connection {
     ear: OnceLock<Arc<dyn Listener>>,
     talk: Mutex<Talk>,
     /// Requests under way by their ids: what is cancelled is read no further.
-    calls: Mutex<HashMap<Box<str>, CancellationToken>>,
+    calls: Mutex<HashMap<Box<str>, (u64, CancellationToken)>>,
+    /// How many there ever were.
+    counted: AtomicU64,
     /// Everything that reads.
     readers: TaskTracker,
     /// The session cannot go on.
@@ -98,6 +101,7 @@ impl Remote {
             ear: OnceLock::new(),
             talk: Mutex::default(),
             calls: Mutex::default(),
+            counted: AtomicU64::new(0),
             readers: TaskTracker::new(),
             lost: CancellationToken::new(),
             over: CancellationToken::new(),
@@ -187,7 +191,7 @@ impl Connection {
         self.talk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn calls(&self) -> MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {
+    fn calls(&self) -> MutexGuard<'_, HashMap<Box<str>, (u64, CancellationToken)>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

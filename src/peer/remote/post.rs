@@ -7,13 +7,18 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{RequestBuilder, Response};
 
 use super::body;
+use super::fault::reasons;
 use super::headers::{self, EITHER, EVENTS, LAST_EVENT_ID, SESSION, VERSION};
 use super::{Connection, Fault, Way};
+use crate::oauth::LoginError;
 use crate::wire::{Kind, Message};
 
 /// The pauses before a message is sent again that no connection could be had for.
 const RETRIES: [Duration; 3] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
+
+/// Times that a request is made again because a token was wanted, or a newer one, or one for more.
+const LOGIN_STEPS: u32 = 3;
 
 /// What the server said to a request that it did not take.
 pub(super) enum Refusal {
@@ -79,18 +84,51 @@ impl Connection {
     pub(super) async fn farewell(&self) {
         let talk = self.talk().clone();
         let (Way::Streamable, Some(session)) = (talk.way, talk.session) else { return };
-        let delete = self.site.client.delete(self.site.spec.url.clone()).headers(self.site.headers.clone());
-        let delete = delete.header(SESSION, session);
-        let delete = match talk.version {
-            Some(version) => delete.header(VERSION, version),
-            None => delete,
-        };
+        let mut own = HeaderMap::new();
+        own.insert(SESSION, session);
+        own.extend(talk.version.map(|version| (VERSION, version)));
+        if let Some(login) = &self.site.login {
+            // A farewell is worth no login.
+            own.extend(login.authorization().await.map(|token| (header::AUTHORIZATION, token)));
+        }
+        let delete = self.site.client.delete(self.site.spec.url.clone());
+        let delete = delete.headers(self.site.headers.clone()).headers(own);
         if let Err(error) = delete.send().await {
             tracing::debug!(server = %self.site.name, "a session was not ended: {}", Fault::of_sending(error).to_error());
         }
     }
 
+    /// Sends a request, as whoever is logged in; if the server wants that somebody is, once that is done.
     async fn send(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        retries: &[Duration],
+    ) -> Result<Response, Fault> {
+        let Some(login) = &self.site.login else { return self.send_as(request, retries).await };
+        let mut used = login.authorization().await;
+        let mut steps = LOGIN_STEPS;
+        loop {
+            let with_token = || match &used {
+                Some(token) => request().header(header::AUTHORIZATION, token.clone()),
+                None => request(),
+            };
+            let response = self.send_as(with_token, retries).await?;
+            let status = response.status();
+            if steps == 0 || !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                return Ok(response);
+            }
+            steps -= 1;
+            let challenges: Vec<_> =
+                response.headers().get_all(header::WWW_AUTHENTICATE).iter().cloned().collect();
+            match login.challenged(status, &challenges, used.as_ref()).await {
+                Ok(token) => used = Some(token),
+                Err(LoginError::Forbidden | LoginError::NotInteractive) => return Ok(response),
+                Err(error) => return Err(Fault::Unauthorized(status, format!("; {}", reasons(&error)))),
+            }
+        }
+    }
+
+    async fn send_as(
         &self,
         request: impl Fn() -> RequestBuilder,
         retries: &[Duration],
@@ -160,6 +198,6 @@ impl Refusal {
 fn unauthorized(said: &str) -> String {
     let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
     format!(
-        "{said}: it wants a token, by `headers` in the file, by `-H Authorization 'Bearer …'`, or by API_ACCESS_TOKEN"
+        "{said}: it wants a token: by a login in a terminal, by `headers` in the file, by `-H Authorization 'Bearer …'`, or by API_ACCESS_TOKEN"
     )
 }

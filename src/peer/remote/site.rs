@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, ClientBuilder};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::address::Resolver;
 use super::catalog::Catalog;
 use super::headers::{self, InvalidHeader};
-use crate::config::{RemoteSpec, RemoteTransport, ServerName, Verify};
+use crate::config::{LoginOptions, RemoteSpec, RemoteTransport, ServerName, Verify};
+use crate::oauth::{Browser, Fetcher, Login, LoginSpec, Secret, default_store};
 use crate::peer::Mask;
 
 /// A connection that takes longer than this to open is given up.
@@ -41,6 +43,7 @@ pub struct Site {
     pub(super) mask: Mask,
     pub(super) tracker: TaskTracker,
     pub(super) catalog: Catalog,
+    pub(super) login: Option<Login>,
     found: AtomicU8,
 }
 
@@ -78,16 +81,30 @@ impl Site {
         line_limit: usize,
         depth: usize,
         tracker: TaskTracker,
+        stop: &CancellationToken,
     ) -> Result<Arc<Self>, SiteError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &spec.headers {
             let (name, value) = headers::configured(name, value)?;
             headers.insert(name, value);
         }
-        let client = client(&spec)?;
+        let client = settings(&spec)?.build().map_err(|error| SiteError::Client(error.to_string()))?;
+        let login = spec.login.as_ref().and_then(|options| login(&spec, options, &tracker, stop));
         let mask = Mask::remote(&spec);
         let (catalog, found) = (Catalog::default(), AtomicU8::new(0));
-        Ok(Arc::new(Self { spec, name, client, headers, line_limit, depth, mask, tracker, catalog, found }))
+        Ok(Arc::new(Self {
+            spec,
+            name,
+            client,
+            headers,
+            line_limit,
+            depth,
+            mask,
+            tracker,
+            catalog,
+            login,
+            found,
+        }))
     }
 
     /// The transports to try, in this order; the one that was right before comes first.
@@ -127,7 +144,35 @@ impl Transport {
     }
 }
 
-fn client(spec: &RemoteSpec) -> Result<Client, SiteError> {
+/// How to log in; nothing where there is nothing to do it with.
+fn login(
+    spec: &RemoteSpec,
+    options: &LoginOptions,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) -> Option<Login> {
+    let unusable = |reason: &dyn std::fmt::Display| tracing::warn!("no login is possible: {reason}");
+    let store = default_store();
+    if store.is_none() {
+        unusable(&"there is no home directory to keep tokens in");
+    }
+    let login = LoginSpec {
+        client_id: options.client_id.clone(),
+        client_secret: options.client_secret.clone().map(Secret::new),
+        token_url: options.token_url.clone(),
+        scopes: options.scopes.clone(),
+        callback_port: options.callback_port,
+        store: store?,
+        client_metadata_url: options.client_metadata_url.clone(),
+        interactive: options.interactive,
+        browser: if options.interactive { Browser::detect() } else { Browser::None },
+    };
+    let fetcher = settings(spec).map_err(|error| unusable(&error)).ok()?;
+    let fetcher = Fetcher::with(fetcher).map_err(|error| unusable(&error)).ok()?;
+    Some(Login::new(spec.url.clone(), login, fetcher, tracker.clone(), stop))
+}
+
+fn settings(spec: &RemoteSpec) -> Result<ClientBuilder, SiteError> {
     // One is needed before the first connection; whoever embeds us may have chosen another.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -145,14 +190,13 @@ fn client(spec: &RemoteSpec) -> Result<Client, SiteError> {
     if !spec.allow_link_local {
         builder = builder.dns_resolver(Arc::new(Resolver));
     }
-    builder = match &spec.verify {
+    Ok(match &spec.verify {
         // The system's certificates are not looked for where none is needed: there are machines without any.
         _ if spec.url.scheme() == "http" => builder.tls_certs_only([]),
         Verify::System => builder,
         Verify::Off => builder.tls_danger_accept_invalid_certs(true),
         Verify::Only(path) => builder.tls_certs_only(certificates(path)?),
-    };
-    builder.build().map_err(|error| SiteError::Client(error.to_string()))
+    })
 }
 
 fn certificates(path: &std::path::Path) -> Result<Vec<Certificate>, SiteError> {

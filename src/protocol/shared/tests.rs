@@ -334,6 +334,23 @@ fn a_new_process_is_told_what_all_clients_wish_and_they_hear_of_it() {
 }
 
 #[test]
+fn what_a_lost_server_never_heard_is_said_to_the_next_one() {
+    let mut story = Story::open();
+    let sent = story.ask(A, "1", "tools/call", "{}");
+    story.call(B, "1");
+    let line = sent[0].split_once('{').map(|(_, rest)| format!("{{{rest}")).expect("a request");
+    story.step(Input::Unheard(line.clone().into()));
+    let out = story.step(Input::Exited(RpcError::new(Code::ServerExited, "gone")));
+    assert!(out.len() == 1 && out[0].starts_with("2/2<") && out[0].contains("-31002"), "{out:?}");
+    let mut out = Vec::new();
+    story.bridge.open(&mut out);
+    let out = story.server(&result(&sent_id(&show(&out[0])), RESULT));
+    let again: Vec<_> = out.iter().filter(|said| said.ends_with(&line)).collect();
+    assert_eq!(again.len(), 1, "{out:?}");
+    assert_eq!(story.bridge.in_flight(), 1);
+}
+
+#[test]
 fn a_request_that_was_not_sent_is_answered_so() {
     let mut story = Story::open();
     story.call(A, "1");
