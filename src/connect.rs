@@ -184,7 +184,7 @@ impl Desk {
             Some(Seat::Standing(id, stream)) => {
                 Ok((self.mount.seat_standing(id, stream, initialize).await?, reader))
             }
-            None => Err(Unserved::NoSession),
+            Some(Seat::Joining(_)) | None => Err(Unserved::NoSession),
         }
     }
 

@@ -7,7 +7,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::events::Events;
-use support::mcp::Client;
+use support::mcp::{Client, notification};
 use support::modern::Modern;
 use support::puppet::{puppet, puppet_told};
 use support::router::{Router, demo, pids, with};
@@ -219,6 +219,10 @@ async fn a_subscription_goes_on_when_a_process_is_replaced_because_a_call_was_gi
     let modern = Modern::asked(router.mcp("demo"));
     let counter = json!({ "resourceSubscriptions": ["demo://counter"] });
     let (mut before, _) = listen(&modern, "before", counter.clone()).await;
+    // Of a process that has asked something it cannot be known what it still asks.
+    let ask = ("ask", json!({ "question": "?" }));
+    let parked = modern.parked(0, ask.0, ask.1.clone()).await;
+    modern.come_back("ask", ask, &parked, json!({ "action": "decline" })).await.outcome().await;
     // Two at once, so that there is a second process.
     tokio::select! {
         _ = futures::future::join_all((1..3).map(|id| modern.call(id, "sleep", json!({ "ms": 60_000 })))) => {}
@@ -322,4 +326,86 @@ async fn a_server_that_ended_once_before_it_said_anything_is_not_taken_for_a_leg
     })
     .await;
     assert_eq!(router.mount("puppet").await["era"], "modern");
+}
+
+#[tokio::test]
+async fn a_subscription_to_many_resources_is_made_whole_and_made_again_whole() {
+    let entry = with(puppet(), &json!({ "era": "legacy", "pool": { "warm": 0 } }));
+    let router = Router::mounting(json!({ "puppet": entry })).await;
+    let modern = Modern::at(router.mcp("puppet"));
+    let all: Vec<_> = (0..900).map(|n| format!("file:///{}/{n}", "x".repeat(150))).collect();
+    let (mut events, first) = listen(&modern, "many", json!({ "resourceSubscriptions": all })).await;
+    let honoured = first["params"]["notifications"]["resourceSubscriptions"].as_array().map(Vec::len);
+    assert_eq!(honoured, Some(900));
+    let died = modern.request(1, "vendor/die", json!({ "exit": 1 })).await.outcome().await;
+    assert_eq!(died["error"]["code"], -31002, "{died}");
+    eventually("the next process has them all", async || {
+        let received = modern.request(2, "received", json!({})).await.outcome().await;
+        let lines = received["result"]["lines"].as_array()?;
+        let subscribes =
+            |line: &&Value| line.as_str().is_some_and(|line| line.contains("resources/subscribe"));
+        (lines.iter().filter(subscribes).count() == 900).then_some(())
+    })
+    .await;
+    let told = notification("notifications/resources/updated", json!({ "uri": all[899] }));
+    modern.request(3, "vendor/tell", json!({ "say": [told], "answer": {} })).await;
+    assert_eq!(message(&mut events).await["params"]["uri"], all[899]);
+}
+
+#[tokio::test]
+async fn a_legacy_client_of_a_modern_server_needs_no_second_place() {
+    for how in [json!(true), json!("shy")] {
+        let entry = with(puppet_told(&json!({ "modern": how })), &json!({ "pool": { "warm": 0, "max": 1 } }));
+        let router = Router::mounting(json!({ "puppet": entry })).await;
+        let client = Client::open(router.mcp("puppet")).await;
+        let listed = client.request(json!(1), "tools/list", json!({})).await.outcome().await;
+        assert_eq!(listed["result"]["tools"][0]["name"], "query", "{how}");
+    }
+}
+
+#[tokio::test]
+async fn what_one_client_asked_for_wrongly_says_nothing_of_the_server() {
+    let entry = with(puppet_told(&json!({ "modern": "dual" })), &json!({ "pool": { "warm": 0 } }));
+    let router = Router::mounting(json!({ "puppet": entry })).await;
+    let nameless = json!({ "protocolVersion": "2025-11-25", "capabilities": {} });
+    let answer = Client::at(router.mcp("puppet")).request(json!(1), "initialize", nameless).await;
+    assert!(answer.outcome().await["result"].is_object(), "it is served in the other era");
+    Client::open(router.mcp("puppet")).await;
+    router.until("puppet", "known to speak both", |mount| mount["era"] == "dual").await;
+}
+
+#[tokio::test]
+async fn a_question_outlives_the_process_that_its_call_has_yet_to_go_back_to() {
+    let entry = with(puppet_told(&json!({ "modern": true })), &json!({ "pool": { "warm": 0 } }));
+    let router = Router::mounting(json!({ "puppet": entry })).await;
+    let client = Client::open(router.mcp("puppet")).await;
+    let schema = json!({ "type": "object", "properties": {} });
+    let question =
+        json!({ "method": "elicitation/create", "params": { "message": "?", "requestedSchema": schema } });
+    let asks =
+        json!({ "resultType": "input_required", "requestState": "s", "inputRequests": { "q": question } });
+    let quiet = client.json_only();
+    let call = quiet.call(2, "query", json!({ "answer": asks }));
+    let look = async {
+        router.until("puppet", "in a call", |mount| mount["in_flight"] == 1).await;
+        let died = client.request(json!(3), "vendor/die", json!({ "exit": 1 })).await.outcome().await;
+        assert_eq!(died["error"]["code"], -31002, "{died}");
+        router.until("puppet", "going on", |mount| mount["restarts"] == 1).await;
+        client.listen().await.message().await
+    };
+    tokio::select! {
+        answer = call => panic!("nobody was asked: {:?}", answer.status),
+        asked = look => assert_eq!(asked["method"], "elicitation/create", "{asked}"),
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_the_server_refuses_is_refused_and_no_stream() {
+    let told = json!({ "modern": true, "refuse": ["subscriptions/listen"] });
+    let router =
+        Router::mounting(json!({ "puppet": with(puppet_told(&told), &json!({ "era": "modern" })) })).await;
+    let modern = Modern::at(router.mcp("puppet"));
+    let filter = json!({ "notifications": { "toolsListChanged": true } });
+    let refusal = modern.request(1, "subscriptions/listen", filter).await.refusal().await;
+    assert_eq!(refusal, (404, -32601));
 }

@@ -8,8 +8,8 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::events::Events;
 use support::mcp::{Client, hello, log_line, notification, request, result};
-use support::puppet::{puppet, router_of_puppet};
-use support::router::{Router, demo, with};
+use support::puppet::{puppet, puppet_told, router_of_puppet};
+use support::router::{Router, demo, pids, script, with};
 
 /// A client of HTTP+SSE: its stream, and where it posts.
 struct Sse {
@@ -320,4 +320,46 @@ async fn head_and_unknown_names_open_nothing() {
     let json_only = Client::at(router.sse("demo")).json_only().get().await;
     assert_eq!(json_only.refusal().await, (406, -32600));
     assert_eq!(router.mount("demo").await["sessions"], 0);
+}
+
+#[tokio::test]
+async fn an_initialize_that_is_posted_twice_while_the_server_starts_ends_nothing() {
+    let slow = script(r#"sleep 1; exec "$0" demo-server"#, &[]);
+    let entry = with(slow, &json!({ "era": "legacy", "pool": { "mode": "shared", "warm": 0 } }));
+    let router = Router::mounting(json!({ "demo": entry })).await;
+    let mut sse = Sse::listen(&router, router.sse("demo")).await;
+    let opening = request(json!(1), "initialize", hello("2024-11-05", json!({})));
+    let again = async {
+        router.until("demo", "starting", |mount| !pids(mount).is_empty()).await;
+        sse.messages.post(opening.clone()).await.status
+    };
+    let (first, again) = futures::future::join(sse.messages.post(opening.clone()), again).await;
+    assert_eq!((first.status, again), (StatusCode::ACCEPTED, StatusCode::BAD_REQUEST));
+    assert_eq!(sse.stream.message().await["id"], 1);
+    sse.echo("it goes on").await;
+}
+
+#[tokio::test]
+async fn what_was_posted_behind_an_initialize_in_the_wrong_era_is_answered_too() {
+    let refuses_once = r#"
+        if [ -e "$1" ]; then shift; exec "$@"; fi
+        touch "$1"; read -r line; sleep 0.5
+        echo '{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"no","data":{"supported":["2026-07-28"]}}}'
+        cat >/dev/null"#;
+    let router = Router::with_file(|directory| {
+        let modern = puppet_told(&json!({ "modern": true }));
+        let words = modern["args"].as_array().unwrap().iter();
+        let words: Vec<_> =
+            std::iter::once(&modern["command"]).chain(words).filter_map(Value::as_str).collect();
+        let mut entry = script(refuses_once, &[&directory.join("refused")]);
+        entry["args"].as_array_mut().unwrap().extend(words.into_iter().map(Value::from));
+        json!({ "mcpServers": { "puppet": with(entry, &json!({ "pool": { "warm": 0 } })) } })
+    })
+    .await;
+    let mut sse = Sse::listen(&router, router.sse("puppet")).await;
+    sse.post(&request(json!(1), "initialize", hello("2024-11-05", json!({})))).await;
+    sse.post(&request(json!(2), "ping", json!({}))).await;
+    let (one, two) = (sse.stream.message().await, sse.stream.message().await);
+    assert_eq!((&one["id"], &one["error"]["code"]), (&json!(2), &json!(-31002)), "{one}");
+    assert_eq!((&two["id"], two["result"].is_object()), (&json!(1), true), "{two}");
 }

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::eventually;
+use support::mcp::Client;
 use support::modern::Modern;
 use support::router::{Router, demo, pids, script, with};
 
@@ -148,4 +149,37 @@ async fn where_no_other_process_may_run_a_spare_tells_what_the_server_speaks() {
         outcome["result"]["tools"].is_array().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_full_mount_gives_up_the_process_that_nobody_has_used_for_longest() {
+    let keys = json!({ "era": "legacy", "pool": { "warm": 0, "max": 2 } });
+    let router = Router::mounting(json!({ "a": with(demo(), &keys) })).await;
+    let able_to = |capability: &str| Modern::able_to(router.mcp("a"), json!({ capability: {} }));
+    // As many kinds of clients as there are need a process each.
+    for capability in ["experimental", "roots", "sampling"] {
+        list_quickly(&able_to(capability), capability).await;
+    }
+    let legacy = Client::open(router.mcp("a")).await;
+    // Whoever listens uses it, and so does whoever has a session.
+    let listening = json!({ "notifications": { "toolsListChanged": true } });
+    let mut events = able_to("roots").request("l", "subscriptions/listen", listening).await.events();
+    events.next().await.expect("it has a process");
+    let refusal = able_to("sampling").request(1, "tools/list", json!({})).await.refusal().await;
+    assert_eq!(refusal, (503, -31004));
+    legacy.assert_serves().await;
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_their_clients_leave_processes_for_others() {
+    let keys = json!({ "era": "legacy", "pool": { "warm": 0, "max": 4 } });
+    let router = Router::mounting(json!({ "a": with(demo(), &keys) })).await;
+    let asked = Modern::asked(router.mcp("a"));
+    for id in 0..2 {
+        asked.parked(id, "ask", json!({ "question": "?" })).await;
+    }
+    let refusal = asked.call(3, "ask", json!({ "question": "?" })).await.refusal().await;
+    assert_eq!(refusal, (503, -31004));
+    Client::open(router.mcp("a")).await.assert_serves().await;
+    list_quickly(&Modern::at(router.mcp("a")), "another kind of client").await;
 }

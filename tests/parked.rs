@@ -189,3 +189,17 @@ async fn a_call_that_shares_its_process_with_nobody_waits_for_its_client_too() {
     let again = modern.come_back(3, ask, &parked, ACCEPT("Eve")).await.json().await;
     assert_eq!(again["result"], outcome["result"]);
 }
+
+#[tokio::test]
+async fn a_call_that_is_broken_off_does_not_take_the_process_along_that_never_asks() {
+    let entry = with(demo(), &json!({ "pool": { "warm": 0, "max": 1 } }));
+    let router = Router::mounting(json!({ "demo": entry })).await;
+    let modern = Modern::asked(router.mcp("demo"));
+    assert_eq!(modern.ask("bump", json!({})).await, "1");
+    tokio::select! {
+        _ = modern.call(1, "sleep", json!({ "ms": 20_000 })) => panic!("it takes longer"),
+        _ = router.until("demo", "busy", |mount| mount["in_flight"] == 1) => {}
+    }
+    router.until("demo", "at rest", |mount| mount["in_flight"] == 0).await;
+    assert_eq!(modern.ask("bump", json!({})).await, "2", "what the process knows is not lost");
+}

@@ -66,6 +66,12 @@ pub(super) async fn post(mount: &Mount, query: &str, payload: Payload) -> Result
                 .await
                 .map_err(|error| unserved(error, request.clone()))?
         }
+        Some(Seat::Joining(_)) => {
+            return Err(Refusal::Invalid {
+                id: request,
+                reason: "`initialize` was posted already: wait for its answer".into(),
+            });
+        }
         Some(Seat::Taken(_)) | None => return Err(not_found(request)),
     };
     refuse_batch(&payload, client.revision())?;

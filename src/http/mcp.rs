@@ -147,7 +147,7 @@ fn known(mount: &Mount, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
 fn find(mount: &Mount, id: &str) -> Option<Arc<Client>> {
     match mount.client(id)? {
         Seat::Taken(client) if !client.is_sse() => Some(client),
-        Seat::Taken(_) | Seat::Standing(..) => None,
+        Seat::Taken(_) | Seat::Standing(..) | Seat::Joining(_) => None,
     }
 }
 

@@ -14,7 +14,11 @@ use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use memchr::memmem;
+use std::time::Duration;
 use warp::reply::Response;
+
+/// A subscription that was not refused within this time begins its stream, acknowledged or not.
+const UNTIL_IT_LASTS: Duration = Duration::from_secs(1);
 
 /// POST: one request, or a notification, of a modern client.
 pub(super) async fn post(
@@ -37,7 +41,7 @@ pub(super) async fn post(
     }
     let claim = check(headers, &message).map_err(refuse)?;
     if mount.is_closing() {
-        let retry_after = std::time::Duration::from_secs(1);
+        let retry_after = Duration::from_secs(1);
         let id = message.id().map(Into::into);
         return Err(Refusal::Unavailable { id, error: closing(), retry_after });
     }
@@ -45,13 +49,14 @@ pub(super) async fn post(
     check_parameters(mount, headers, &message, &claim, &principal).await?;
     let id = || message.id().map(Into::into);
     let lasts = message.method() == "subscriptions/listen";
-    let accepted = if lasts { Accepted { json: false, ..accepted } } else { accepted };
     let visit = mount.receive(&message, &claim, principal).await.map_err(|error| unserved(error, id()))?;
     match visit.post(Payload::One(message.clone()), accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
             let held: Held = Box::new(visit);
-            let manner = Manner { held: Some(held), status: Some(status), ..Manner::default() };
+            // A subscription may be refused, which is not said on a stream; else it is one, and soon.
+            let patience = lasts.then_some(UNTIL_IT_LASTS);
+            let manner = Manner { held: Some(held), status: Some(status), patience, ..Manner::default() };
             Ok(respond(reader, accepted, manner).await)
         }
         Err(refused) => Err(unserved(mount.turned_away(refused), id())),

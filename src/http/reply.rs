@@ -32,6 +32,8 @@ pub(super) struct Manner {
     pub prime: bool,
     /// What lives until the response has been sent.
     pub held: Option<Held>,
+    /// How long the response may be one JSON body; ten seconds if nothing is said.
+    pub patience: Option<Duration>,
     /// The status of a JSON body, where that depends on it.
     pub status: Option<fn(&[u8]) -> StatusCode>,
 }
@@ -41,7 +43,7 @@ pub(super) async fn respond(mut reader: StreamReader, accepted: Accepted, manner
     let answers = if !accepted.json {
         None
     } else if accepted.events {
-        match tokio::time::timeout(PATIENCE, first(&mut reader)).await {
+        match tokio::time::timeout(manner.patience.unwrap_or(PATIENCE), first(&mut reader)).await {
             Ok(First::Answers(answers)) => Some(answers),
             Ok(First::Events) | Err(_) => None,
         }

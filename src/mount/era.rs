@@ -235,16 +235,25 @@ impl Mount {
         } else if self.spec.pool.is_singleton() {
             return None;
         }
+        let pool = self.pool.as_ref()?;
+        if self.spoken().modern.is_none() {
+            // That of the process that has refused will do.
+            pool.room().await;
+        }
         let era = self.era_for(Era::Modern).await.ok()?;
         if era == Era::Legacy {
             return None;
         }
-        if !certain && self.spoken().legacy == Some(true) {
-            // It speaks both, and did not like this request.
-            return None;
+        if !certain {
+            if self.spoken().legacy == Some(true) {
+                // It speaks both, and did not like this request.
+                return None;
+            }
+            // What one client asked for may be at fault: this one goes on in the other era, and for the others the keeper's
+            // own handshake decides.
+            self.doubt.notify_one();
         }
-        self.learn(Era::Legacy, false);
-        match self.pool.as_ref()?.replace().await {
+        match pool.replace().await {
             Ok(peer) => Some(peer),
             Err(
                 error @ (PoolError::Full | PoolError::HouseFull | PoolError::Closed | PoolError::Spawn(_)),

@@ -1,8 +1,11 @@
 //! Shared sessions: clients that may share a process of a kind use it together.
 
 use super::errand::{Errand, Underway};
+use super::gate::Pass;
+use super::pool::{Pool, PoolError};
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
+use crate::peer::Peer;
 use crate::protocol::{Load, Principal};
 use crate::session::{self, Interaction, Session};
 use crate::wire::{Code, Era, Revision, RpcError};
@@ -45,6 +48,15 @@ enum Choice {
     Spoiled(Arc<Session>, Option<Opening>),
     /// None.
     None(Opening),
+}
+
+/// What another session is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A client has none.
+    Need,
+    /// Those there are, are busy; nobody else is to give up anything for that.
+    Growth,
 }
 
 /// Whether a session can take a call to which the server may ask questions.
@@ -119,7 +131,7 @@ impl Mount {
             match sessions.first() {
                 // One whose process is being replaced keeps its listeners.
                 Some(session) => Err(session.clone()),
-                None => Ok(self.begin(kind, &group)),
+                None => Ok(self.begin(kind, &group, Purpose::Need)),
             }
         };
         match opening {
@@ -158,27 +170,27 @@ impl Mount {
         let sessions = group.living();
         let rated = sessions.iter().map(|session| (session.is_spoiled(), session.load(), session));
         let Some((spoiled, load, session)) = rated.min_by_key(|(spoiled, load, _)| (*spoiled, *load)) else {
-            return Choice::None(self.begin(kind, &group));
+            return Choice::None(self.begin(kind, &group, Purpose::Need));
         };
         let (session, room) = (session.clone(), sessions.len() < self.spec.pool.max);
         if spoiled {
-            return Choice::Spoiled(session, room.then(|| self.begin(kind, &group)));
+            return Choice::Spoiled(session, room.then(|| self.begin(kind, &group, Purpose::Growth)));
         }
         if !is_busy(load) || !room {
             return Choice::Found(session);
         }
-        let opening = self.begin(kind, &group);
+        let opening = self.begin(kind, &group, Purpose::Growth);
         // One that may do one thing at a time would keep this request waiting; any other takes one more.
         if load.stuck { Choice::Busy(session, opening) } else { Choice::Found(session) }
     }
 
     /// Opens a session of a kind, unless one is being opened. To be called under the lock of the group's sessions: who finds
     /// none must find what becomes of the opening.
-    fn begin(&self, kind: &Kind, group: &Arc<Group>) -> Opening {
+    fn begin(&self, kind: &Kind, group: &Arc<Group>, purpose: Purpose) -> Opening {
         let (mount, kind, home) = (self.me.clone(), kind.clone(), group.clone());
         group.opening.run(&self.tracker, async move {
             let mount = mount.upgrade().ok_or_else(Unserved::shutting_down)?;
-            let session = mount.open_shared(&kind, false).await?;
+            let session = mount.open_shared(&kind, false, purpose).await?;
             home.lock().push(session.clone());
             Ok(session)
         })
@@ -201,14 +213,23 @@ impl Mount {
         let opening = {
             let group = self.groups.group(kind);
             let _sessions = group.living();
-            self.begin(kind, &group)
+            self.begin(kind, &group, Purpose::Need)
         };
         opened(opening).await
     }
 
-    pub(super) async fn open_shared(&self, kind: &Kind, once: bool) -> Result<Arc<Session>, Unserved> {
+    pub(super) async fn open_shared(
+        &self,
+        kind: &Kind,
+        once: bool,
+        purpose: Purpose,
+    ) -> Result<Arc<Session>, Unserved> {
         let pool = self.admit()?;
-        let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
+        let taken = match purpose {
+            Purpose::Need => self.take(pool).await,
+            Purpose::Growth => pool.take().await,
+        };
+        let (peer, pass) = taken.map_err(|error| self.not_had(&error))?;
         let session = Session::shared(peer, kind.opening(), once, self.parts());
         self.adopt(&session, pass);
         let Err(error) = session.opened().await else { return Ok(session) };
@@ -218,6 +239,33 @@ impl Mount {
             pool.room().await;
         }
         Err(unserved)
+    }
+
+    /// A process for a client: a mount that is full gives up the one that nobody has used for longest.
+    pub(super) async fn take(&self, pool: &Arc<Pool>) -> Result<(Peer, Option<Pass>), PoolError> {
+        match pool.take().await {
+            Err(PoolError::Full | PoolError::HouseFull) if self.end_unused() => {
+                pool.room().await;
+                pool.take().await
+            }
+            taken => taken,
+        }
+    }
+
+    /// Ends the shared session that nobody has used for longest; whether there was one.
+    fn end_unused(&self) -> bool {
+        if self.spec.pool.is_singleton() {
+            return false;
+        }
+        let unused = self.living().into_iter().filter_map(|session| Some((session.unused_since()?, session)));
+        let Some((_, session)) = unused.min_by_key(|(since, _)| *since) else { return false };
+        session.end_unused()
+    }
+
+    /// Whether as many calls wait for their clients as may: each keeps a process, and they must not have them all.
+    pub(super) fn is_full_of_parked(&self) -> bool {
+        let most = (self.spec.pool.max / 2).max(1);
+        self.living().iter().filter(|session| session.is_parked()).count() >= most
     }
 
     /// What a client is told whose process did not open in this era.

@@ -242,7 +242,7 @@ impl Mount {
         }
         let seats = std::mem::take(&mut *self.seats());
         for seat in seats.into_values() {
-            if let Seat::Standing(_, stream) = seat {
+            if let Seat::Standing(_, stream) | Seat::Joining(stream) = seat {
                 stream.end();
             }
         }

@@ -16,6 +16,15 @@ pub enum Seat {
     Taken(Arc<Client>),
     /// HTTP+SSE on a shared mount: which process fits is not known before `initialize` comes.
     Standing(SessionId, Arc<EventStream>),
+    /// The same, while a process is found for its `initialize`.
+    Joining(Arc<EventStream>),
+}
+
+/// A seat that a client is about to take; one that it does not take after all can be tried for again.
+struct Joining<'a> {
+    mount: &'a Mount,
+    id: SessionId,
+    stream: Arc<EventStream>,
 }
 
 impl Seat {
@@ -23,7 +32,7 @@ impl Seat {
     pub fn tell(&self, message: Bytes) {
         match self {
             Self::Taken(client) => client.tell(message),
-            Self::Standing(_, stream) => stream.tell(message),
+            Self::Standing(_, stream) | Self::Joining(stream) => stream.tell(message),
         }
     }
 }
@@ -63,20 +72,14 @@ impl Mount {
         stream: Arc<EventStream>,
         initialize: &Message,
     ) -> Result<Arc<Client>, Unserved> {
-        let client = self.seatless(id.clone(), Transport::Sse(stream.clone()), initialize).await?;
-        let mut seats = self.seats();
-        match seats.get(id.as_str()) {
-            Some(Seat::Standing(_, standing)) if Arc::ptr_eq(standing, &stream) => {
-                seats.insert(id, Seat::Taken(client.clone()));
-                Ok(client)
-            }
-            // The stream has ended meanwhile, or another `initialize` was faster.
-            _ => {
-                drop(seats);
-                client.leave();
-                Err(Unserved::NoSession)
-            }
+        let joining = Joining::begin(self, &id, &stream).ok_or(Unserved::NoSession)?;
+        let client = self.seatless(id, Transport::Sse(stream), initialize).await?;
+        if joining.end(&client) {
+            return Ok(client);
         }
+        // The stream has ended meanwhile.
+        client.leave();
+        Err(Unserved::NoSession)
     }
 
     /// The client with this session id.
@@ -92,7 +95,7 @@ impl Mount {
         let seat = self.seats().remove(id);
         match seat {
             Some(Seat::Taken(client)) => client.leave(),
-            Some(Seat::Standing(_, stream)) => stream.end(),
+            Some(Seat::Standing(_, stream) | Seat::Joining(stream)) => stream.end(),
             None => {}
         }
     }
@@ -115,7 +118,7 @@ impl Mount {
             }
         }
         let pool = self.admit()?;
-        let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = self.take(pool).await.map_err(|error| self.not_had(&error))?;
         // Over HTTP+SSE nothing is said to the process before the client posts.
         let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
         let client = Session::dedicated(peer, id.clone(), transport, self.parts());
@@ -129,7 +132,7 @@ impl Mount {
     /// Opens a session with a server that only speaks the modern era.
     async fn open_across(&self, id: SessionId, transport: Transport) -> Result<Arc<Client>, Unserved> {
         let pool = self.admit()?;
-        let (peer, pass) = pool.take().await.map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = self.take(pool).await.map_err(|error| self.not_had(&error))?;
         let client = Session::dedicated_across(peer, id.clone(), transport, self.parts());
         self.adopt(client.session(), pass);
         if let Err(error) = client.session().opened().await {
@@ -137,6 +140,43 @@ impl Mount {
         }
         self.seat(id, Seat::Taken(client.clone()));
         Ok(client)
+    }
+}
+
+impl<'a> Joining<'a> {
+    /// Takes the place of a standing client; nothing if it does not stand there any more, or has begun to join already.
+    fn begin(mount: &'a Mount, id: &SessionId, stream: &Arc<EventStream>) -> Option<Self> {
+        let mut seats = mount.seats();
+        let seat = seats.get_mut(id.as_str())?;
+        let stands = matches!(seat, Seat::Standing(_, standing) if Arc::ptr_eq(standing, stream));
+        if !stands {
+            return None;
+        }
+        *seat = Seat::Joining(stream.clone());
+        Some(Self { mount, id: id.clone(), stream: stream.clone() })
+    }
+
+    /// Seats the client; whether its stream is still there.
+    fn end(&self, client: &Arc<Client>) -> bool {
+        self.change(|| Seat::Taken(client.clone()))
+    }
+
+    fn change(&self, to: impl FnOnce() -> Seat) -> bool {
+        let mut seats = self.mount.seats();
+        match seats.get_mut(self.id.as_str()) {
+            Some(seat @ Seat::Joining(_)) => {
+                *seat = to();
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Drop for Joining<'_> {
+    fn drop(&mut self) {
+        let stands = || Seat::Standing(self.id.clone(), self.stream.clone());
+        self.change(stands);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Clients that come and go: how a client of either era gets to a process that many use, whatever era that is of.
 
-use super::group::{Free, Kind, LONGEST_CAPABILITIES};
+use super::group::{Free, Kind, LONGEST_CAPABILITIES, Purpose};
 use super::seat::new_id;
 use super::unserved::RETRY_FULL;
 use super::{Mount, Seat, Unserved};
@@ -141,14 +141,18 @@ impl Mount {
         kind: &Kind,
     ) -> Result<(Arc<Session>, Option<Interaction>), Unserved> {
         let many = !self.spec.pool.is_singleton();
+        let asked = ["roots", "sampling", "elicitation"];
+        let can_be_asked = asked.iter().any(|kind| claim.capabilities.contains_key(*kind));
+        let interacts = can_be_asked && may_ask(request.method());
         if many && self.spec.pool.isolation == Isolation::Request {
-            let session = self.open_shared(kind, true).await?;
+            if interacts && self.is_full_of_parked() {
+                return Err(Unserved::Unavailable { error: busy(), retry_after: RETRY_FULL });
+            }
+            let session = self.open_shared(kind, true, Purpose::Need).await?;
             let interaction = session.interact();
             return Ok((session, interaction));
         }
-        let asked = ["roots", "sampling", "elicitation"];
-        let can_be_asked = asked.iter().any(|kind| claim.capabilities.contains_key(*kind));
-        if many && can_be_asked && may_ask(request.method()) {
+        if many && interacts {
             let (session, interaction) = self.session_to_interact(kind).await?;
             return Ok((session, Some(interaction)));
         }
@@ -165,15 +169,17 @@ impl Mount {
         if self.era_for(era).await? == Era::Modern {
             return self.shared_session(&Kind::Modern).await;
         }
-        let session =
-            if alone { self.open_shared(kind, true).await } else { self.shared_session(kind).await };
+        let session = if alone {
+            self.open_shared(kind, true, Purpose::Need).await
+        } else {
+            self.shared_session(kind).await
+        };
         match session {
             Err(Unserved::OtherEra(_)) => self.shared_session(&Kind::Modern).await,
             Err(Unserved::Unavailable { error, retry_after }) if error.code == Code::ProtocolError => {
                 // It has refused `initialize`; some servers of the modern era do not say why.
                 let unknown = self.spoken().modern.is_none() && !self.spec.pool.is_singleton();
                 if unknown && self.era_for(Era::Modern).await? == Era::Modern {
-                    self.learn(Era::Legacy, false);
                     return self.shared_session(&Kind::Modern).await;
                 }
                 Err(Unserved::Unavailable { error, retry_after })
@@ -199,9 +205,13 @@ impl Mount {
                 }
                 Free::Taken | Free::None => {}
             }
-            let opened = tokio::select! {
-                () = &mut freed => continue,
-                opened = self.another_session(kind) => opened,
+            let opened = if self.is_full_of_parked() {
+                Err(Unserved::Unavailable { error: busy(), retry_after: RETRY_FULL })
+            } else {
+                tokio::select! {
+                    () = &mut freed => continue,
+                    opened = self.another_session(kind) => opened,
+                }
             };
             match opened {
                 Ok(session) if session.is_over() => return Err(self.of_no_use()),

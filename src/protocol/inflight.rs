@@ -1,7 +1,6 @@
 //! The requests in flight towards a server, found by the id and the progress token that the server knows them by.
 
 use super::level::Level;
-use super::stage::is_own;
 use super::{Addressee, CANCELLED_GRACE, Class, ClientKey, Dropped, ExchangeKey, Load, Output, Rules};
 use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Message, RpcError};
@@ -53,7 +52,7 @@ impl Flight {
 
     /// Whether the server may say something because of it that is for its client.
     fn is_a_clients(&self) -> bool {
-        !self.lasts() && !is_own(self.exchange)
+        !self.lasts() && !self.exchange.is_own()
     }
 
     /// Whether it is a subscription, which is answered only when it ends.
@@ -315,13 +314,15 @@ impl Inflight {
         Some(id)
     }
 
-    /// Stops the clock of the request at `exchange`, or starts it again.
-    pub(super) fn hold(&mut self, exchange: ExchangeKey, deadline: Option<Instant>) {
+    /// Stops the clocks of the request at `exchange`, or starts them again: until when it must be answered, and since when
+    /// the server has been silent over it.
+    pub(super) fn hold(&mut self, exchange: ExchangeKey, deadline: Option<Instant>, since: Option<Instant>) {
         let Some(id) = self.at(exchange).map(|(id, _)| Box::<str>::from(id)) else { return };
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let timed = |flight: &Flight| usize::from(flight.deadline.is_some() || flight.cancelled.is_some());
         self.timed -= timed(flight);
         flight.deadline = deadline;
+        flight.sent.1 = since;
         self.timed += timed(flight);
     }
 

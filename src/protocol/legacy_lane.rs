@@ -98,6 +98,11 @@ impl LegacyLane {
         self.visitors.is_interacting()
     }
 
+    /// Whether a call waits for its client to come back with an answer.
+    pub fn is_parked(&self) -> bool {
+        self.visitors.is_parked()
+    }
+
     /// Whether the process can take no such call any more.
     pub fn is_spoiled(&self) -> bool {
         self.visitors.is_spoiled()

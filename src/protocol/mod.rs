@@ -47,6 +47,13 @@ pub struct ClientKey(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExchangeKey(pub u64);
 
+impl ExchangeKey {
+    /// Whether it is a translation's own, and no client's: what the server says because of it is for nobody.
+    pub fn is_own(self) -> bool {
+        self.0 >> 63 == 1
+    }
+}
+
 /// Something that happened.
 #[derive(Debug)]
 pub enum Input {
@@ -300,6 +307,14 @@ impl Bridge {
         match self {
             Self::Straight(_) | Self::Modern(_) => false,
             Self::Legacy(lane) => lane.is_interacting(),
+        }
+    }
+
+    /// Whether a call waits for its client to come back with an answer.
+    pub fn is_parked(&self) -> bool {
+        match self {
+            Self::Straight(_) | Self::Modern(_) => false,
+            Self::Legacy(lane) => lane.is_parked(),
         }
     }
 

@@ -51,11 +51,6 @@ pub(super) fn own_exchange(client: u64, n: u32) -> ExchangeKey {
     ExchangeKey(1 << 63 | (client & 0x7fff_ffff) << 32 | u64::from(n))
 }
 
-/// Whether an exchange is a translation's own: what the server says because of it is for nobody.
-pub(super) fn is_own(exchange: ExchangeKey) -> bool {
-    exchange.0 >> 63 == 1
-}
-
 /// A request in a translation's own words; params are raw JSON, and left out if empty. Its id is the number of its exchange.
 pub(super) fn request(exchange: ExchangeKey, method: &str, params: &str) -> Bytes {
     let method = serde_json::Value::from(method);

@@ -2,6 +2,7 @@
 
 use super::{Bridge, Link, Session, life, seed};
 use crate::protocol::{Guest, Input, Member, ModernLane, OpeningError, Output, Rules, TurnedDown};
+use crate::wire::{Code, RpcError};
 use serde_json::Map;
 use std::sync::Arc;
 use std::time::Instant;
@@ -61,6 +62,9 @@ impl Session {
             let reason = OpeningError::Refused(life::refusal(&waiting.turned_down.answer));
             return self.perform(&mut state, vec![waiting.answer(), Output::Failed(reason)], now);
         };
+        // What came behind the `initialize` was for the process that has refused it.
+        let error = RpcError::new(Code::ServerExited, "the server was opened anew in another era: ask again");
+        self.handle(&mut state, Input::Exited(error), now);
         state.bridge = lane(&self.settings.name, rules);
         state.bridge.join(client, guest());
         state.generation += 1;

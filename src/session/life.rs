@@ -2,7 +2,7 @@
 
 use super::{Conversation, Link, Session};
 use crate::peer::{Cause, Exit, Mask, Peer};
-use crate::protocol::{ClientKey, Input, OpeningError, Rules};
+use crate::protocol::{Bridge, ClientKey, Input, OpeningError, Rules};
 use crate::wire::{Code, RpcError};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -130,7 +130,7 @@ impl Session {
                 state.link = Link::Down;
                 state.opening_until = None;
                 self.handle(&mut state, Input::Exited(server_exited(exit)), now);
-                state.clients.values_mut().for_each(|participant| participant.streams.forget_questions());
+                state.forget_questions();
                 state.deaths.retain(|death| now < *death + DEATHS_WITHIN);
                 state.deaths.push(now);
                 let deaths = u32::try_from(state.deaths.len()).unwrap_or(u32::MAX);
@@ -156,7 +156,7 @@ impl Session {
         state.generation += 1;
         let error = RpcError::new(Code::ServerExited, "the server is being replaced: call again");
         self.handle(&mut state, Input::Exited(error), now);
-        state.clients.values_mut().for_each(|participant| participant.streams.forget_questions());
+        state.forget_questions();
         if let Some(peer) = link.peer() {
             peer.stop();
         }
@@ -189,8 +189,16 @@ impl Session {
         self.close();
     }
 
-    /// Waits before the next attempt; for a remote server no longer than until somebody wants something of it.
+    /// Waits before the next attempt, unless the session ends meanwhile.
     async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.rest(pause) => {}
+            () = self.over() => {}
+        }
+    }
+
+    /// Lets the time pass; for a remote server no longer than until somebody wants something of it.
+    async fn rest(&self, pause: Duration) {
         if !self.settings.patient {
             return tokio::time::sleep(pause).await;
         }
@@ -198,6 +206,17 @@ impl Session {
         tokio::select! {
             () = tokio::time::sleep(pause.saturating_sub(FIRST_PAUSE)) => {}
             () = self.wanted.notified() => {}
+        }
+    }
+
+    /// Waits until the session is over.
+    async fn over(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_over() {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -247,6 +266,16 @@ impl Session {
     pub(super) fn leave(&self, client: ClientKey) {
         let mut state = self.lock();
         self.dismiss(&mut state, client, Instant::now());
+    }
+}
+
+impl Conversation {
+    /// The process is gone, and nobody wants the answers to what it has asked.
+    fn forget_questions(&mut self) {
+        // Before a modern server the questions are the router's own, and their calls go on with the next process.
+        if !matches!(self.bridge, Bridge::Modern(_)) {
+            self.clients.values_mut().for_each(|participant| participant.streams.forget_questions());
+        }
     }
 }
 

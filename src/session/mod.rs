@@ -6,6 +6,7 @@
 //! through its [`Client`], the process on the task that reads its stdout, the clock through [`Session::tick`]. Where the
 //! mount wishes so, the session outlives its process: the handshake is repeated with a new one, and clients keep their ids.
 
+mod backlog;
 mod client;
 mod era;
 mod id;
@@ -16,10 +17,12 @@ mod perform;
 mod stream;
 mod streams;
 mod tally;
+mod usage;
 
 use crate::peer::{Exit, Mask, Peer};
-use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Load, Opened, Output, Secrets, Straight};
+use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Opened, Output, Secrets, Straight};
 use crate::wire::{Revision, RpcError};
+use backlog::Backlog;
 use futures::future::BoxFuture;
 use interaction::Interactions;
 use serde_json::{Map, Value};
@@ -124,6 +127,7 @@ struct Conversation {
     turned_down: Option<era::Waiting>,
     /// A call is under way to which the server may ask questions.
     interaction: Option<Interaction>,
+    backlog: Backlog,
     outputs: Vec<Output>,
 }
 
@@ -225,11 +229,6 @@ impl Session {
         self.interactions.claim()
     }
 
-    /// How busy its server is.
-    pub fn load(&self) -> Load {
-        self.lock().bridge.load(Instant::now())
-    }
-
     /// Waits until the session is open, or has failed to open.
     pub async fn opened(&self) -> Result<Opened, RpcError> {
         loop {
@@ -260,26 +259,6 @@ impl Session {
         }
     }
 
-    /// Requests in flight.
-    pub fn in_flight(&self) -> usize {
-        self.lock().bridge.in_flight()
-    }
-
-    /// Clients that speak HTTP+SSE.
-    pub fn sse_clients(&self) -> usize {
-        self.lock().clients.values().filter(|participant| participant.streams.is_sse()).count()
-    }
-
-    /// Whether its process is about to be replaced, because it may still work on a call that was given up.
-    pub fn is_spoiled(&self) -> bool {
-        self.lock().bridge.is_spoiled()
-    }
-
-    /// Whether it is over.
-    pub fn is_over(&self) -> bool {
-        matches!(self.lock().link, Link::Ended(_))
-    }
-
     fn new(peer: Peer, bridge: Bridge, dedicated: bool, make: Parts) -> Arc<Self> {
         let now = Instant::now();
         let state = Conversation {
@@ -297,6 +276,7 @@ impl Session {
             generation: 0,
             turned_down: None,
             interaction: None,
+            backlog: Backlog::default(),
             outputs: Vec::new(),
         };
         let Parts { settings, home, tally, tracker, freed } = make;

@@ -1,5 +1,6 @@
 //! Doing what the bridge decided.
 
+use super::backlog::BATCH;
 use super::era::Waiting;
 use super::streams::Delivered;
 use super::{Conversation, Link, Participant, Session, life};
@@ -16,12 +17,18 @@ impl Session {
         let mut unsent = Vec::new();
         let mut opened_now = false;
         let mut failure = None;
+        let mut said = 0;
         for output in outputs.drain(..) {
             match output {
                 Output::ToServer(line) => {
-                    if !self.to_server(state, line, now) {
+                    if !self.say(state, line, &mut said, now) {
                         self.tally.dropped.add_one();
                         tracing::warn!(server = %self.settings.name, "the server does not read; a message to it was dropped");
+                    }
+                }
+                Output::Request { exchange, line } if exchange.is_own() => {
+                    if !self.say(state, line, &mut said, now) {
+                        unsent.push(exchange);
                     }
                 }
                 Output::Request { exchange, line } => {
@@ -150,6 +157,10 @@ impl Session {
         let certain = turned_down.certain;
         state.opening_until = None;
         state.turned_down = Some(Waiting::new(turned_down));
+        // Its place may be the last one.
+        if let Some(peer) = state.link.peer() {
+            peer.stop();
+        }
         if let Some(session) = self.me.upgrade() {
             self.tracker.spawn(session.change_era(certain));
         }
@@ -175,6 +186,17 @@ impl Session {
         if !participant.streams.is_once() {
             self.home.left(&participant.id);
         }
+    }
+
+    /// Writes a line of the router's own to the process, or lets it wait; false if it can do neither. `said`: how many were
+    /// written at once before it.
+    fn say(&self, state: &mut Conversation, line: Bytes, said: &mut usize, now: Instant) -> bool {
+        *said += 1;
+        let at_once = *said <= BATCH && state.backlog.is_empty(state.generation);
+        if at_once && self.to_server(state, line.clone(), now) {
+            return true;
+        }
+        self.say_later(state, line)
     }
 
     /// Writes a line to the process; false if it does not fit, and nothing of it was written.

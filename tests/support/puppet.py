@@ -17,6 +17,8 @@ with an empty result. The first argument, if there is one, is JSON that is follo
 
 A puppet speaks the legacy era. With `modern: true` in that first argument it speaks 2026-07-28 alone, with
 `modern: "shy"` the same, but it refuses `initialize` as an unknown method; its subscriptions last until they are cancelled.
+With `modern: "dual"` it speaks both, and is particular about an `initialize` that does not say whose it is. The methods in
+`refuse` it does not know.
 """
 
 import json
@@ -76,6 +78,10 @@ def refuse(message, code, text, **data):
 def answer_modern(message, received, how):
     method, id = message["method"], message["id"]
     if method == "initialize":
+        if how == "dual" and "clientInfo" in message["params"]:
+            return line({"id": id, "result": answer(message, received)})
+        if how == "dual":
+            return refuse(message, -32602, "clientInfo is missing")
         if how == "shy":
             return refuse(message, -32601, "no such method")
         return refuse(message, -32022, "only 2026-07-28", supported=["2026-07-28"], requested="?")
@@ -117,6 +123,8 @@ def main():
         told = params.get("arguments", params)
         if isinstance(told, dict) and ORDERS & told.keys():
             obey(told, message)
+        elif message.get("method") in first.get("refuse", []):
+            refuse(message, -32601, "no such method")
         elif "method" in message and "id" in message and first.get("modern"):
             answer_modern(message, received, first["modern"])
         elif "method" in message and "id" in message:

@@ -169,7 +169,8 @@ impl ModernToLegacy {
             }
             return;
         };
-        self.parks.spend(key, &call.origin, &line, failed, now);
+        let forgotten = self.parks.spend(key, &call.origin, &line, failed, now);
+        out.extend(forgotten.into_iter().map(Output::Unparked));
         self.calls.remove(&key);
         waiter.answer(line, failed, out);
     }

@@ -29,7 +29,7 @@ use parks::Parks;
 use question::Question;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use discover::offered;
 pub use origin::{Principal, Secrets, state as request_state};
@@ -53,9 +53,16 @@ pub struct ModernToLegacy {
     asks: bool,
     /// It may still work on a call that was given up, and ask for it: no other call must get that question.
     spoiled: bool,
+    /// The process has asked something.
+    has_asked: bool,
+    /// Until then no call is made to which the process may ask something.
+    quiet_until: Option<Instant>,
     secrets: Secrets,
     minted: u32,
 }
+
+/// What a process that has never asked anything still says of a call that was given up, it says within this time.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// What a modern client asks.
 pub(super) struct Request {
@@ -87,6 +94,8 @@ impl ModernToLegacy {
             capabilities: capabilities.clone(),
             asks,
             spoiled: false,
+            has_asked: false,
+            quiet_until: None,
             secrets,
             minted: 0,
         }
@@ -104,7 +113,13 @@ impl ModernToLegacy {
 
     /// Whether a call is under way to which the server may ask something, or the process can take no other.
     pub(super) fn is_interacting(&self) -> bool {
-        self.asks && (self.spoiled || self.parks.are_to_call() || self.calls.values().any(Call::interacts))
+        let taken = self.spoiled || self.quiet_until.is_some() || self.parks.are_to_call();
+        self.asks && (taken || self.calls.values().any(Call::interacts))
+    }
+
+    /// Whether a call waits for its client.
+    pub(super) fn is_parked(&self) -> bool {
+        self.parks.wait()
     }
 
     /// Whether the process can take no call any more to which it may ask something.
@@ -189,17 +204,18 @@ impl ModernToLegacy {
         match up {
             Up::Answer { exchange, message } if self.calls.contains_key(&exchange) => {
                 if is_time_out(&message) && self.calls[&exchange].may_be_asked {
-                    self.spoiled = true;
+                    self.leave_behind(now);
                 }
                 self.answered(exchange, &message, opened, now, out);
             }
             Up::Answer { exchange, message } => self.subscribed(exchange, &message, out),
             Up::Silence(exchange) => {
                 if self.calls.remove(&exchange).is_some_and(|call| call.may_be_asked) {
-                    self.spoiled = true;
+                    self.leave_behind(now);
                 }
             }
             Up::Said { to: Addressee::Exchange(exchange), message, class: Class::Question } => {
+                self.has_asked = true;
                 self.asked(exchange, &message, now, out, down);
             }
             Up::Said { to: Addressee::Exchange(exchange), message, class } => {
@@ -207,6 +223,7 @@ impl ModernToLegacy {
             }
             Up::Said { to: Addressee::Announcement, message, .. } => self.announced(&message, out),
             Up::Said { to: Addressee::Anyone, message, class: Class::Question } => {
+                self.has_asked = true;
                 self.held.push(Question::read(&message));
             }
             Up::Said { message, .. } if message.method() == "notifications/cancelled" => {
@@ -216,8 +233,21 @@ impl ModernToLegacy {
         }
     }
 
+    /// The process was told that nobody wants a call any more, and may work on it all the same. What it asks then would be
+    /// taken for a question of the next call. One that never asks anything is given the benefit of the doubt after a while:
+    /// to replace it would lose what it keeps for its clients with every call that one of them breaks off.
+    fn leave_behind(&mut self, now: Instant) {
+        if self.has_asked {
+            self.spoiled = true;
+        } else {
+            self.quiet_until = Some(now + QUIET);
+        }
+    }
+
     /// The process is gone, and with it what it wanted to know.
     pub(super) fn exited(&mut self) {
+        self.has_asked = false;
+        self.quiet_until = None;
         self.held.clear();
         self.parks.forget_questions();
     }
@@ -229,6 +259,7 @@ impl ModernToLegacy {
 
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<Output>, down: &mut Vec<Down>) {
+        self.quiet_until = self.quiet_until.filter(|until| now < *until);
         self.tick_parks(now, out, down);
     }
 

@@ -140,7 +140,8 @@ impl ModernToLegacy {
             questions.set(key, question.to_json());
         }
         let line = input_required(&waiter.id, &questions.to_json(), &state);
-        self.parks.spend(key, &call.origin, &line, false, now);
+        let forgotten = self.parks.spend(key, &call.origin, &line, false, now);
+        out.extend(forgotten.into_iter().map(Output::Unparked));
         self.parks.insert(state.clone(), Park::Waits { call: key, until: now + PARKED });
         down.push(Down::Hold(key, true));
         out.push(Output::Parked(state));
@@ -176,7 +177,8 @@ impl ModernToLegacy {
         }
         let Some(state) = self.secrets.mint() else { return waiter.refuse(&no_secret(), out) };
         let line = input_required(&waiter.id, &questions.to_json(), &state);
-        self.parks.spend(key, &call.origin, &line, false, now);
+        let forgotten = self.parks.spend(key, &call.origin, &line, false, now);
+        out.extend(forgotten.into_iter().map(Output::Unparked));
         self.parks.insert(
             state.clone(),
             Park::Again { origin: call.origin, first: BTreeMap::new(), until: now + PARKED },
@@ -218,7 +220,8 @@ impl ModernToLegacy {
         let Some(call) = self.calls.remove(&key) else { return };
         let Some((line, failed)) = call.finished else { return };
         let line = Message::own(line.clone()).map_or(line, |message| message.with_id(&waiter.id));
-        self.parks.spend(key, &call.origin, &line, failed, now);
+        let forgotten = self.parks.spend(key, &call.origin, &line, failed, now);
+        out.extend(forgotten.into_iter().map(Output::Unparked));
         waiter.answer(line, failed, out);
     }
 }

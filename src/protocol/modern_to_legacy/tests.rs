@@ -20,6 +20,13 @@ fn call(story: &mut Story, id: &str) -> String {
     story.visit(id, "tools/call", r#""name":"t""#, "").sent_id()
 }
 
+/// A call in which the server asks something, and does not wait for the answer.
+fn has_asked(story: &mut Story) {
+    let id = call(story, "0");
+    story.server(&request("7", "sampling/createMessage", "{}"));
+    story.server(&result(&id, "{}"));
+}
+
 fn log_line(level: &str) -> String {
     notification("message", &format!(r#"{{"level":"{level}","data":1}}"#))
 }
@@ -278,11 +285,12 @@ fn whoever_hangs_up_cancels_and_is_told_nothing_more() {
 }
 
 #[test]
-fn a_call_given_up_and_unanswered_for_a_second_spoils_a_process_that_may_ask() {
+fn a_call_given_up_and_unanswered_for_a_second_spoils_a_process_that_asks() {
     for (capabilities, method, spoils) in
         [(ALL, "tools/call", true), (ALL, "tools/list", false), ("{}", "tools/call", false)]
     {
         let mut story = Story::legacy(capabilities);
+        has_asked(&mut story);
         let id = story.visit("1", method, "", "").sent_id();
         story.gone();
         story.later(CANCELLED_GRACE / 2);
@@ -296,12 +304,30 @@ fn a_call_given_up_and_unanswered_for_a_second_spoils_a_process_that_may_ask() {
 }
 
 #[test]
-fn a_call_that_has_timed_out_spoils_a_process_that_may_ask() {
+fn a_process_that_never_asks_anything_is_kept_and_gets_no_such_call_for_a_while() {
+    let mut story = Story::legacy_within(ALL, Some(Duration::from_secs(5)));
+    call(&mut story, "1");
+    story.gone();
+    story.later(CANCELLED_GRACE);
+    assert!(story.bridge.is_interacting() && !story.bridge.is_spoiled());
+    story.millis(1900);
+    assert!(story.bridge.is_interacting(), "what it asks now is nobody's");
+    story.millis(100);
+    assert!(!story.bridge.is_interacting() && !story.bridge.is_spoiled());
+    // The same for one that took too long.
+    call(&mut story, "2");
+    story.millis(5000);
+    assert!(story.bridge.is_interacting() && !story.bridge.is_spoiled());
+}
+
+#[test]
+fn a_call_that_has_timed_out_spoils_a_process_that_asks() {
     for (capabilities, spoils) in [(ALL, true), ("{}", false)] {
         let mut story = Story::legacy_within(capabilities, Some(Duration::from_secs(5)));
-        call(&mut story, "1");
+        has_asked(&mut story);
+        call(&mut story, "2");
         let said = story.millis(5000);
-        assert!(said.has(&["1/1<", "-31003"]), "{said:?}");
+        assert!(said.has(&["2/2<", "-31003"]), "{said:?}");
         assert_eq!(story.bridge.is_spoiled(), spoils);
     }
 }

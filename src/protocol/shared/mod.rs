@@ -97,7 +97,7 @@ impl Shared {
     /// Stops the clock of a request whose client is asked something, or starts it again.
     pub(super) fn hold(&mut self, exchange: ExchangeKey, held: bool, now: Instant) {
         let deadline = self.rules.timeout.filter(|_| !held).map(|timeout| now + timeout);
-        self.inflight.hold(exchange, deadline);
+        self.inflight.hold(exchange, deadline, Some(now).filter(|_| !held));
     }
 
     /// How busy the server is.

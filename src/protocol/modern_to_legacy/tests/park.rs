@@ -30,6 +30,25 @@ fn a_question_ends_the_request_and_leaves_the_call_in_flight() {
 }
 
 #[test]
+fn a_server_that_waits_for_an_answer_is_not_stuck() {
+    let mut story = Story::legacy(ALL);
+    call(&mut story, "1");
+    story.millis(300);
+    assert!(story.bridge.load(story.now).stuck);
+    asked(&mut story, "elicitation/create", "{}");
+    story.millis(1000);
+    assert!(!story.bridge.load(story.now).stuck, "it is the client that is slow");
+    story.visit(
+        "2",
+        "tools/call",
+        r#""name":"t","requestState":"s1","inputResponses":{"elicitation-1":{"action":"cancel"}}"#,
+        "",
+    );
+    story.millis(300);
+    assert!(story.bridge.load(story.now).stuck, "and now the server is");
+}
+
+#[test]
 fn what_has_no_meaning_to_a_modern_client_is_left_out_of_a_question() {
     let mut story = Story::legacy(ALL);
     call(&mut story, "1");

@@ -163,6 +163,22 @@ fn an_answer_that_was_lost_is_given_again_for_a_minute() {
 }
 
 #[test]
+fn lost_answers_are_kept_in_bounds_the_newest_longest() {
+    let mut story = Story::legacy(ALL);
+    let answer = format!(r#"{{"content":[],"x":"{}"}}"#, "x".repeat(6 << 20));
+    for n in 1..=3 {
+        let id = call(&mut story, "1");
+        story.server(&request("7", "roots/list", "{}"));
+        story.millis(30);
+        come_back(&mut story, &format!("s{n}"), &[ROOTS]);
+        let said = story.server(&result(&id, &answer));
+        assert_eq!(said.has(&["unparked s1"]), n == 3, "{n}");
+    }
+    assert_eq!(come_back(&mut story, "s1", &[ROOTS]).code(), -32602);
+    assert!(come_back(&mut story, "s2", &[ROOTS]).told()["result"]["x"].is_string());
+}
+
+#[test]
 fn an_answer_that_comes_while_nobody_is_there_is_kept_for_who_comes_back() {
     let mut story = Story::legacy(ALL);
     let said = story.visit(
