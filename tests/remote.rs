@@ -106,6 +106,27 @@ async fn a_session_that_the_server_has_forgotten_is_opened_again_and_the_request
 }
 
 #[tokio::test]
+async fn a_server_that_forgets_every_session_at_once_is_not_asked_for_ever() {
+    let site = Site::start().await;
+    let (_router, client) = before(&site).await;
+    site.next(Trick::Forget(2));
+    let answer = client.call("count", json!({})).await;
+    assert_eq!(code(&answer), -31001, "{answer}");
+    assert_eq!(client.text("count", json!({})).await, "1", "the next call is a new try");
+    assert_eq!(site.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_know_get_keeps_its_session() {
+    let site = Site::without_get().await;
+    let (_router, client) = before(&site).await;
+    for wanted in ["1", "2"] {
+        assert_eq!(client.text("count", json!({})).await, wanted);
+    }
+    assert_eq!(site.opened(), 1);
+}
+
+#[tokio::test]
 async fn a_modern_client_never_learns_that_the_server_has_forgotten_the_session() {
     let site = Site::start().await;
     let router = Router::mounting(json!({ "site": site.entry() })).await;

@@ -30,6 +30,8 @@ pub(super) struct Flight {
     pub(super) may_ask: bool,
     /// Which of the requests it is, and since when.
     pub(super) sent: (u64, Option<Instant>),
+    /// A server had never heard it, and it was sent to another connection.
+    pub(super) resent: bool,
 }
 
 impl Flight {
@@ -47,6 +49,7 @@ impl Flight {
             level: None,
             may_ask: false,
             sent: (0, None),
+            resent: false,
         }
     }
 
@@ -347,8 +350,10 @@ impl Inflight {
     /// The server has never heard this line; the request in it, if it is one, waits for another connection.
     pub(super) fn unheard(&mut self, line: Bytes) {
         let id = Message::own(line.clone()).ok().and_then(|message| message.id().map(Box::<str>::from));
-        if let Some(id) = id.filter(|id| self.contains(id)) {
-            self.unheard.push(Unheard { id, line, waits: false });
+        if let Some((id, flight)) = id.and_then(|id| self.flights.get_key_value(&id)) {
+            // A server that forgets each session at once would be asked for ever.
+            let waits = flight.resent;
+            self.unheard.push(Unheard { id: id.clone(), line, waits });
         }
     }
 
@@ -363,7 +368,7 @@ impl Inflight {
         }
         let error = RpcError::new(
             Code::ServerUnavailable,
-            "the server cannot be reached again; nothing of the request was carried out: call again later",
+            "no session with the server lasts; nothing of the request was carried out: call again later",
         );
         for flight in &late {
             answer(flight, &error, out);
@@ -377,7 +382,8 @@ impl Inflight {
     /// Another connection is open: sends again what the one before never took.
     pub(super) fn resend(&mut self, out: &mut Vec<Output>) {
         for Unheard { id, line, .. } in std::mem::take(&mut self.unheard) {
-            if let Some(flight) = self.flights.get(&id) {
+            if let Some(flight) = self.flights.get_mut(&id) {
+                flight.resent = true;
                 out.push(Output::Request { exchange: flight.exchange, line });
             }
         }

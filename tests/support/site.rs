@@ -29,6 +29,8 @@ pub(crate) enum Trick {
     Long(usize),
     /// This status, and this body.
     Status(u16, &'static str),
+    /// There is no such session, as often as it is asked.
+    Forget(usize),
     /// A redirect to this URL.
     Redirect(u16, String),
     /// It is carried out, and answered once [`Site::go_on`] is called.
@@ -53,6 +55,8 @@ struct Inner {
     go_on: Notify,
     /// Its era, if it is the modern one.
     modern: bool,
+    /// It answers every GET 404.
+    without_get: bool,
     /// It takes its time to say whether it has a stream of what is unasked for.
     hesitant: bool,
     /// Sessions that have been told so.
@@ -75,6 +79,11 @@ impl Site {
     /// A server of the modern era, one of whose parameters is a header, too.
     pub(crate) async fn modern() -> Self {
         Self::of(Inner { modern: true, ..Inner::default() }).await
+    }
+
+    /// A server of the legacy era that knows nothing but POST.
+    pub(crate) async fn without_get() -> Self {
+        Self::of(Inner { without_get: true, ..Inner::default() }).await
     }
 
     async fn of(inner: Inner) -> Self {
@@ -146,6 +155,9 @@ async fn handle(State(site): State<Arc<Inner>>, request: Request) -> Response {
             if site.hesitant {
                 tokio::time::sleep(HESITATION).await;
                 site.told.lock().expect("no panic").extend(session);
+            }
+            if site.without_get {
+                return status(404, "Cannot GET /mcp");
             }
             let resumed = header("last-event-id").filter(|id| id == "half");
             let kept = resumed.and_then(|_| site.kept.lock().expect("no panic").take());
@@ -233,6 +245,12 @@ async fn call(site: &Inner, id: &Value) -> Response {
     let trick = site.tricks.lock().expect("no panic").pop_front();
     if let Some(Trick::Status(code, body)) = trick {
         return status(code, body);
+    }
+    if let Some(Trick::Forget(times)) = trick {
+        if times > 1 {
+            site.tricks.lock().expect("no panic").push_front(Trick::Forget(times - 1));
+        }
+        return status(404, "no such session");
     }
     if let Some(Trick::Redirect(code, url)) = trick {
         let mut answer = status(code, "");

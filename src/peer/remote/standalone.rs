@@ -20,6 +20,7 @@ const LASTED: Duration = Duration::from_secs(10);
 pub(super) async fn listen(connection: &Arc<Connection>, answered: CancellationToken) {
     let mut pause = FIRST_PAUSE;
     let mut events: Option<Events> = None;
+    let mut offered = false;
     loop {
         let begun = Instant::now();
         let last = events.as_ref().and_then(Events::last_id).map(str::to_owned);
@@ -27,6 +28,7 @@ pub(super) async fn listen(connection: &Arc<Connection>, answered: CancellationT
         answered.cancel();
         match asked {
             Ok(response) => {
+                offered = true;
                 let events = match &mut events {
                     Some(events) => {
                         events.go_on(response);
@@ -45,6 +47,8 @@ pub(super) async fn listen(connection: &Arc<Connection>, answered: CancellationT
                 events = None;
                 continue;
             }
+            // One that never had such a stream may not know GET at all, and answer so: it says nothing about the session.
+            Err(Fault::NoSession) if !offered => return,
             Err(Fault::NoSession) => return connection.lose("the server has forgotten the session", None),
             Err(Fault::Unreachable(_) | Fault::Broken(_)) => {}
             Err(Fault::Status(status, _)) if status.is_server_error() => {}
