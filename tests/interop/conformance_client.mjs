@@ -6,9 +6,13 @@ import process from 'node:process';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
-const { MCP_CONFORMANCE_SCENARIO, MCP_CONFORMANCE_PROTOCOL_VERSION, MCP_CONFORMANCE_CONTEXT = '{}' } = process.env;
+const {
+  MCP_CONFORMANCE_SCENARIO: scenario,
+  MCP_CONFORMANCE_PROTOCOL_VERSION: revision,
+  MCP_CONFORMANCE_CONTEXT: context = '{}',
+} = process.env;
 const [command, url] = process.argv.slice(2);
-const mode = MCP_CONFORMANCE_PROTOCOL_VERSION >= '2026' ? { pin: MCP_CONFORMANCE_PROTOCOL_VERSION } : 'legacy';
+const { client_id: id, client_secret: secret, toolCalls } = JSON.parse(context);
 
 // What is done beside listing the tools.
 const scenarios = {
@@ -38,7 +42,7 @@ const scenarios = {
   },
 
   async 'http-custom-headers'(call) {
-    for (const { name, arguments: given } of JSON.parse(MCP_CONFORMANCE_CONTEXT).toolCalls) await call(name, given);
+    for (const { name, arguments: given } of toolCalls) await call(name, given);
   },
 
   // Whatever is listed is fit to be called.
@@ -52,16 +56,22 @@ const scenarios = {
   },
 };
 
+// What the user knows beforehand about logging in.
+const words = id ? ['--client-id', id, '--client-secret', secret] : [];
+if (scenario === 'auth/basic-cimd') words.push('--client-id', 'https://conformance-test.local/client-metadata.json');
+
+const mode = revision >= '2026' ? { pin: revision } : 'legacy';
 const client = new Client(
   { name: 'conformance', version: '1.0.0' },
   { capabilities: { elicitation: { form: { applyDefaults: true } } }, versionNegotiation: { mode } },
 );
 client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: {} }));
-await client.connect(new StdioClientTransport({ command, args: [url] }));
+await client.connect(new StdioClientTransport({ command, args: [...words, url], env: process.env }));
 const { tools } = await client.listTools();
 const call = async (name, given = {}) => {
   const result = await client.callTool({ name, arguments: given });
   assert.ok(!result.isError, `${name}: ${JSON.stringify(result)}`);
 };
-await scenarios[MCP_CONFORMANCE_SCENARIO]?.(call, client, tools);
+if (scenario.startsWith('auth/')) await call('test-tool');
+await scenarios[scenario]?.(call, client, tools);
 await client.close();
