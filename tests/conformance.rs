@@ -7,6 +7,8 @@
 #![allow(missing_docs, reason = "a test says what it promises in its name")]
 #![allow(clippy::print_stdout, reason = "what the suites found is what a failing story shows")]
 
+#[path = "conformance/client_mode.rs"]
+mod client_mode;
 #[path = "interop/router.rs"]
 mod router;
 #[allow(dead_code, reason = "the interoperability tests use the rest")]
@@ -69,17 +71,50 @@ async fn a_server_that_only_knows_the_stateless_revision_passes_the_suites_of_in
     passes("modern").await;
 }
 
+#[tokio::test]
+async fn a_server_of_both_eras_behind_two_routers_passes_the_suites_of_both() {
+    passes_behind_two_routers("dual", &SUITES[..2]).await;
+}
+
+#[tokio::test]
+async fn a_server_of_one_era_behind_two_routers_passes_the_suite_of_the_other() {
+    passes_behind_two_routers("modern", &SUITES[..1]).await;
+    passes_behind_two_routers("legacy", &SUITES[1..2]).await;
+}
+
 async fn passes(posture: &str) {
+    let Some((packages, fixture)) = installed(posture) else { return };
+    let router = Router::serving(&json!({ posture: fixture }), &[]).await;
+    judge(posture, &packages, &SUITES, &router).await;
+    router.close().await;
+}
+
+async fn passes_behind_two_routers(posture: &str, suites: &[Suite]) {
+    let Some((packages, fixture)) = installed(posture) else { return };
+    let far = Router::serving(&json!({ posture: fixture }), &[]).await;
+    let url = format!("{}/servers/{posture}/mcp", far.address);
+    let router = Router::serving(&json!({ posture: { "url": url } }), &[]).await;
+    judge(posture, &packages, suites, &router).await;
+    router.close().await;
+    far.close().await;
+}
+
+/// The suites, and the server that they judge, in the words of the configuration file.
+fn installed(posture: &str) -> Option<(PathBuf, Value)> {
     let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     let tools =
         toolbox::node_packages("conformance", &recipe).and_then(|node| Ok((node, toolbox::python()?)));
-    let Some((packages, python)) = toolbox::or_skip(tools) else { return };
+    let (packages, python) = toolbox::or_skip(tools)?;
     let fixture = json!({ "command": python, "args": ["-m", "fixture", "--posture", posture], "cwd": recipe,
         "env": { "PYTHONDONTWRITEBYTECODE": "1" } });
-    let router = Router::serving(&json!({ posture: fixture }), &[]).await;
+    Some((packages, fixture))
+}
+
+/// Lets the suites judge the mount of `router` that is called as the posture is.
+async fn judge(posture: &str, packages: &Path, suites: &[Suite], router: &Router) {
     let url = format!("{}/servers/{posture}/mcp", router.address);
-    for suite in &SUITES {
-        let outcome = run(&packages, suite, &url).await;
+    for suite in suites {
+        let outcome = run(packages, suite, &url).await;
         let expected: BTreeSet<&str> = expected(posture, suite).map(|expected| expected.scenario).collect();
         let failed: BTreeSet<&str> = outcome.failed.iter().map(String::as_str).collect();
         let name = format!("{posture} server, {} {}", suite.package, suite.revision.unwrap_or("all"));
@@ -92,7 +127,6 @@ async fn passes(posture: &str) {
             assert_eq!(outcome.checks, [one.check], "only what is named may fail; {}", told());
         }
     }
-    router.close().await;
 }
 
 fn expected(posture: &str, suite: &Suite) -> impl Iterator<Item = &'static Expected> {

@@ -254,6 +254,24 @@ async fn the_headers_of_a_modern_call_are_made_from_the_tools_that_the_server_li
 }
 
 #[tokio::test]
+async fn a_tool_whose_parameters_cannot_be_headers_is_left_out() {
+    let site = Site::modern().await;
+    let router = Router::mounting(json!({ "site": site.entry() })).await;
+    let names = |answer: &Value| {
+        answer["result"]["tools"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tool| tool["name"].clone())
+            .collect::<Vec<_>>()
+    };
+    let listed = Modern::at(router.mcp("site")).request(1, "tools/list", json!({})).await.outcome().await;
+    assert_eq!(names(&listed), ["where"], "{listed}");
+    let listed = Client::open(&router, "site").await.request("tools/list", json!({})).await;
+    assert_eq!(names(&listed), ["where"], "{listed}");
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_server_is_not_followed() {
     let (site, other) = (Site::start().await, Site::start().await);
     let (_router, client) = before(&site).await;

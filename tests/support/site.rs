@@ -76,7 +76,7 @@ impl Site {
         Self::of(Inner { hesitant: true, ..Inner::default() }).await
     }
 
-    /// A server of the modern era, one of whose parameters is a header, too.
+    /// A server of the modern era with a tool one of whose parameters is a header, too, and one where it cannot be.
     pub(crate) async fn modern() -> Self {
         Self::of(Inner { modern: true, ..Inner::default() }).await
     }
@@ -220,8 +220,12 @@ async fn modern(site: &Inner, headers: &HeaderMap, message: &Value) -> Response 
             id,
             json!({
                 "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
-                "tools": [{ "name": "where", "inputSchema": { "type": "object", "properties": {
-                    "region": { "type": "string", "x-mcp-header": "Region" } } } }],
+                "tools": [
+                    { "name": "where", "inputSchema": { "type": "object", "properties": {
+                        "region": { "type": "string", "x-mcp-header": "Region" } } } },
+                    { "name": "nowhere", "inputSchema": { "type": "object", "properties": {
+                        "region": { "type": "string", "x-mcp-header": "No Token" } } } },
+                ],
             }),
         ),
         "tools/call" if headers.get("mcp-param-region").is_none_or(|value| value != "north") => {

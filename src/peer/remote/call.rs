@@ -139,7 +139,7 @@ impl Connection {
     fn as_answer(&self, text: &Bytes, request: &Message) -> Result<Option<Bytes>, Fault> {
         let malformed = |error: crate::wire::Malformed| Fault::NotAnAnswer(error.to_string());
         let id = request.id().unwrap_or_default();
-        let answer = match Payload::parse(text, self.site.depth).map_err(malformed)? {
+        let mut answer = match Payload::parse(text, self.site.depth).map_err(malformed)? {
             Payload::One(message) if message.is_answer() => message,
             Payload::One(_) => return Ok(None),
             Payload::Batch(messages) => {
@@ -149,7 +149,10 @@ impl Connection {
             }
         };
         if request.method() == "tools/list" && matches!(self.talk().way, Way::Modern) {
-            self.site.catalog.learn(&answer);
+            answer = self.site.catalog.learn(answer, |tool, reason| {
+                let (tool, reason) = (self.site.shown(tool), self.site.shown(&reason.to_string()));
+                tracing::warn!(server = %self.site.name, tool, "a tool is left out, which nobody is to call: {reason}");
+            });
         }
         Ok(Some(if answer.id() == Some(id) { answer.raw().clone() } else { answer.with_id(id) }))
     }

@@ -124,7 +124,7 @@ mod tests {
         let catalog = Catalog::default();
         let list = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","inputSchema":{"type":"object",
             "properties":{"region":{"type":"string","x-mcp-header":"Region"}}}}]}}"#;
-        catalog.learn(&Message::own(list.replace('\n', " ")).unwrap());
+        catalog.learn(Message::own(list.replace('\n', " ")).unwrap(), |_, _| {});
         let call = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"a","arguments":{"region":"é"},
             "_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
         let headers = of_modern(&Message::own(call.replace('\n', " ")).unwrap(), &catalog);

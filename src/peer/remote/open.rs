@@ -8,8 +8,8 @@ use http::{HeaderValue, StatusCode};
 use super::post::Refusal;
 use super::site::Transport;
 use super::{Connection, Fault, Way, headers};
-use crate::wire::meta::find_string;
-use crate::wire::{Code, Kind, Message, RpcError};
+use crate::wire::meta::{find, find_string};
+use crate::wire::{Code, Kind, Message, RpcError, claim};
 
 /// Why a transport does not lead to an answer.
 enum Failed {
@@ -70,18 +70,23 @@ impl Connection {
     }
 
     async fn open_by_post(&self, message: &Message) -> Result<(), Failed> {
-        let response = self.post(message).await.map_err(Failed::Finally)?;
-        let status = response.status();
-        if !status.is_success() {
-            return match self.refused(response, Some(message)).await {
+        let mut tried = false;
+        let response = loop {
+            let response = self.post(message).await.map_err(Failed::Finally)?;
+            let status = response.status();
+            if status.is_success() {
+                break response;
+            }
+            match self.refused(response, Some(message)).await {
+                Refusal::Answer(line) if !tried && is_supported_after_all(&line, message) => tried = true,
                 // 405 says nothing but that nobody is to post here.
                 Refusal::Answer(line) if status != StatusCode::METHOD_NOT_ALLOWED => {
                     self.deliver(line);
-                    Ok(())
+                    return Ok(());
                 }
-                refusal => Err(sorted(refusal.fault())),
-            };
-        }
+                refusal => return Err(sorted(refusal.fault())),
+            }
+        };
         let session = response.headers().get(headers::SESSION).cloned();
         let mut answer: Option<Bytes> = None;
         let mut sink = |line| {
@@ -124,6 +129,20 @@ fn sorted(fault: Fault) -> Failed {
         Fault::NotAnAnswer(_) => Failed::Elsewhere(fault),
         _ => Failed::Finally(fault),
     }
+}
+
+/// Whether a server that refuses the revision of a message names it among those that it supports.
+///
+/// 2026-07-28, basic/versioning: the error "identifies a modern server: the client retries with a supported version rather
+/// than falling back."
+fn is_supported_after_all(refusal: &Bytes, message: &Message) -> bool {
+    let Ok(error) = Message::own(refusal.clone()) else { return false };
+    let code = find(error.body(), &["code"]).and_then(|code| code.parse::<i64>().ok());
+    let supported = find(error.body(), &["data", "supported"]);
+    let supported =
+        supported.and_then(|list| serde_json::from_str::<Vec<String>>(list).ok()).unwrap_or_default();
+    code == Some(Code::UnsupportedVersion.number())
+        && claim::claimed(message.body()).is_some_and(|claimed| supported.contains(&claimed))
 }
 
 fn told(reasons: &[(Transport, Fault)]) -> String {
