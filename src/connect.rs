@@ -11,7 +11,7 @@ use crate::wire::line::{Line, LineSplitter};
 use crate::wire::meta::find;
 use crate::wire::{Claim, Code, Kind, Malformed, Message, Payload, RpcError, claim};
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,9 @@ const QUEUE: usize = 64;
 
 /// Bytes read at once: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
+
+/// Cancelled requests that are remembered, most of which nobody answers.
+const MOST_CANCELLED: usize = 1024;
 
 /// What a line may be.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +59,7 @@ pub async fn connect(
         out: out.clone(),
         session: Mutex::default(),
         calls: Mutex::default(),
+        cancelled: Mutex::default(),
         tasks: TaskTracker::new(),
         listening: TaskTracker::new(),
         over: CancellationToken::new(),
@@ -94,6 +98,8 @@ struct Desk {
     session: Mutex<Option<Arc<Client>>>,
     /// Modern requests under way, by their ids.
     calls: Mutex<HashMap<Box<str>, CancellationToken>>,
+    /// Legacy requests that were cancelled, by their ids.
+    cancelled: Mutex<HashSet<Box<str>>>,
     tasks: TaskTracker,
     /// What never ends by itself.
     listening: TaskTracker,
@@ -133,12 +139,17 @@ impl Desk {
                 return self.visit(message.clone());
             }
             if message.method() == "notifications/cancelled"
-                && let Some(call) =
-                    find(message.body(), &["requestId"]).and_then(|id| self.calls().remove(id))
+                && let Some(id) = find(message.body(), &["requestId"])
             {
                 // 2026-07-28, basic/transports/stdio: "To cancel an in-flight request, the client MUST send a
                 // `notifications/cancelled` notification referencing the request's ID."
-                return call.cancel();
+                if let Some(call) = self.calls().remove(id) {
+                    return call.cancel();
+                }
+                self.expect_no_answer(id);
+            }
+            if request && let Some(id) = message.id() {
+                self.cancelled().remove(id);
             }
             if request && message.method() == "initialize" {
                 return self.open(message).await;
@@ -227,8 +238,30 @@ impl Desk {
     /// Writes what comes on a stream, until it ends.
     async fn pump(self: Arc<Self>, mut reader: StreamReader) {
         while let Some(message) = reader.next().await {
-            self.say(message).await;
+            if !self.is_unwanted(&message) {
+                self.say(message).await;
+            }
         }
+    }
+
+    /// A legacy request was cancelled. What answers it all the same may be meant for a POST that waits, as the -32800 of a
+    /// router is; there is none here, and some clients are disturbed by it.
+    ///
+    /// 2025-11-25, basic/utilities/cancellation: the receiver should not "send a response for the cancelled request".
+    fn expect_no_answer(&self, id: &str) {
+        let mut cancelled = self.cancelled();
+        if cancelled.len() >= MOST_CANCELLED {
+            cancelled.clear();
+        }
+        cancelled.insert(id.into());
+    }
+
+    fn is_unwanted(&self, line: &Bytes) -> bool {
+        if self.cancelled().is_empty() {
+            return false;
+        }
+        let Ok(message) = Message::own(line.clone()) else { return false };
+        message.is_answer() && message.id().is_some_and(|id| self.cancelled().remove(id))
     }
 
     async fn refuse(&self, payload: &Payload, error: &RpcError) {
@@ -270,6 +303,10 @@ impl Desk {
 
     fn session(&self) -> MutexGuard<'_, Option<Arc<Client>>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cancelled(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn calls(&self) -> MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {

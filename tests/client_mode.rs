@@ -165,6 +165,25 @@ async fn a_modern_request_that_is_cancelled_is_given_up() {
 }
 
 #[tokio::test]
+async fn nothing_is_said_to_a_request_that_a_legacy_client_has_cancelled() {
+    let router = Router::of_demo().await;
+    let mut bridge = Bridge::to(&router.mcp("demo"));
+    bridge.open().await;
+    let sleep = |id: u64, seconds: f64| {
+        json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
+        "params": { "name": "sleep", "arguments": { "seconds": seconds } } })
+    };
+    bridge.say(&sleep(1, 60.0));
+    bridge
+        .say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } }));
+    // Longer than the router leaves the cancelled one unanswered.
+    bridge.say(&sleep(2, 1.5));
+    assert_eq!(bridge.hear().await["id"], 2);
+    let (rest, output) = bridge.end().await;
+    assert_eq!((rest, output.status.code()), (vec![], Some(0)));
+}
+
+#[tokio::test]
 async fn a_server_that_is_down_is_an_error_and_the_next_request_tries_again() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut bridge = Bridge::to(&format!("http://127.0.0.1:{port}/servers/demo/mcp"));

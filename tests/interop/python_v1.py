@@ -43,18 +43,30 @@ async def connect(transport: str, target: str | dict, roots: bool):
         "sse": sse_client,
         "stdio": lambda command: stdio_client(StdioServerParameters(**command)),
     }[transport]
-    async with opened(target) as (read, write, *_):
-        async with ClientSession(
-            read,
-            write,
-            message_handler=on_message,
-            sampling_callback=on_sampling,
-            elicitation_callback=on_elicitation,
-            list_roots_callback=on_roots if roots else None,
-        ) as session:
-            result = await session.initialize()
-            assert result.protocolVersion == types.LATEST_PROTOCOL_VERSION, result
-            yield Connection(session, inbox)
+    left = False
+    try:
+        async with opened(target) as (read, write, *_):
+            async with ClientSession(
+                read,
+                write,
+                message_handler=on_message,
+                sampling_callback=on_sampling,
+                elicitation_callback=on_elicitation,
+                list_roots_callback=on_roots if roots else None,
+            ) as session:
+                result = await session.initialize()
+                assert result.protocolVersion == types.LATEST_PROTOCOL_VERSION, result
+                yield Connection(session, inbox)
+                left = True
+    except BaseException as error:
+        if not (left and is_broken_stream(error)):
+            raise
+
+
+def is_broken_stream(error: BaseException) -> bool:
+    """Whether the SDK's stdio client has read something while its session was being left, which it cannot bear."""
+    inner = getattr(error, "exceptions", ())
+    return isinstance(error, anyio.BrokenResourceError) or (bool(inner) and all(map(is_broken_stream, inner)))
 
 
 class Connection:
