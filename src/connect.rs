@@ -11,6 +11,7 @@ use crate::wire::line::{Line, LineSplitter};
 use crate::wire::meta::find;
 use crate::wire::{Claim, Code, Kind, Malformed, Message, Payload, RpcError, claim};
 use bytes::Bytes;
+use futures::FutureExt;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,7 +83,7 @@ pub async fn connect(
         }
     }
     drop(out);
-    desk.leave(finish).await;
+    desk.leave(finish, &stop).await;
     drop(desk);
     // It ends once everything is written, or nobody reads; a reader that stands still is not waited for.
     let written = tokio::task::spawn_blocking(move || writer.join());
@@ -164,9 +165,36 @@ impl Desk {
         let Some(client) = client else {
             return self.refuse(&payload, &no_session()).await;
         };
-        if let Err(refused) = client.post(payload.clone(), Form::Either).await {
-            self.refuse(&payload, &Unserved::from(refused).into_error()).await;
+        // Most are taken at once. What has to wait for a server that is away keeps nothing else waiting.
+        match client.post(payload.clone(), Form::Either).now_or_never() {
+            Some(Ok(_)) => {}
+            Some(Err(refused)) => self.refuse(&payload, &Unserved::from(refused).into_error()).await,
+            None => self.wait(client, payload),
         }
+    }
+
+    fn wait(self: &Arc<Self>, client: Arc<Client>, payload: Payload) {
+        let token = self.over.child_token();
+        let id = match &payload {
+            Payload::One(message) if message.kind() == Kind::Request => message.id().map(Box::<str>::from),
+            _ => None,
+        };
+        if let Some(id) = &id {
+            self.calls().insert(id.clone(), token.clone());
+        }
+        let desk = self.clone();
+        self.tasks.spawn(async move {
+            let posted = tokio::select! {
+                () = token.cancelled() => None,
+                posted = client.post(payload.clone(), Form::Either) => Some(posted),
+            };
+            if let Some(id) = id {
+                desk.calls().remove(&id);
+            }
+            if let Some(Err(refused)) = posted {
+                desk.refuse(&payload, &Unserved::from(refused).into_error()).await;
+            }
+        });
     }
 
     /// A legacy client begins its session; one that it had before ends.
@@ -280,7 +308,7 @@ impl Desk {
     }
 
     /// The program says no more: what is in flight may finish, then its session ends.
-    async fn leave(&self, finish: bool) {
+    async fn leave(&self, finish: bool, stop: &CancellationToken) {
         self.tasks.close();
         self.listening.close();
         if finish {
@@ -290,7 +318,10 @@ impl Desk {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             };
-            let _ = tokio::time::timeout(GRACE, idle).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = tokio::time::timeout(GRACE, idle) => {}
+            }
         }
         self.over.cancel();
         let session = self.session().take();

@@ -197,6 +197,26 @@ async fn a_server_that_is_down_is_an_error_and_the_next_request_tries_again() {
 }
 
 #[tokio::test]
+async fn requests_do_not_wait_one_after_the_other_for_a_server_that_is_away() {
+    let site = Site::start().await;
+    let mut bridge = Bridge::to(&format!("{}/mcp", site.address));
+    bridge.open().await;
+    site.refuse(1000);
+    site.forget();
+    let begun = std::time::Instant::now();
+    for id in 1..=3 {
+        let params = json!({ "name": "count", "arguments": {} });
+        bridge.say(&json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }));
+    }
+    for _ in 0..3 {
+        assert_eq!(bridge.hear().await["error"]["code"], -31001);
+    }
+    assert!(begun.elapsed().as_secs() < 15, "{:?}", begun.elapsed());
+    site.refuse(0);
+    assert!(bridge.call(4, "count", json!({})).await.get("result").is_some());
+}
+
+#[tokio::test]
 async fn calls_in_flight_finish_after_the_end_of_stdin() {
     let router = Router::of_demo().await;
     let mut bridge = Bridge::to(&router.mcp("demo"));

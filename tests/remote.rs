@@ -117,6 +117,20 @@ async fn a_server_that_forgets_every_session_at_once_is_not_asked_for_ever() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_too_busy_to_open_another_session_is_asked_again() {
+    let site = Site::start().await;
+    let (_router, client) = before(&site).await;
+    site.refuse(2);
+    site.forget();
+    let text = eventually("the session goes on", async || {
+        let answer = client.call("count", json!({})).await;
+        answer["result"]["content"][0]["text"].as_str().map(str::to_owned)
+    });
+    assert_eq!(text.await, "1");
+    assert_eq!((site.calls(), site.opened()), (1, 2));
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_know_get_keeps_its_session() {
     let site = Site::without_get().await;
     let (_router, client) = before(&site).await;
@@ -283,6 +297,19 @@ async fn a_redirect_to_another_server_is_not_followed() {
     site.next(Trick::Redirect(308, format!("{}/elsewhere", site.address)));
     assert_eq!(client.text("count", json!({})).await, "1", "the same server may move");
     assert_eq!((site.calls(), other.calls()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_is_secret_in_a_url_is_not_shown_because_a_server_repeats_it() {
+    let site = Site::start().await;
+    let url = format!("{}/${{NO_SUCH_VARIABLE:-s3cret-path}}/mcp", site.address);
+    let router = Router::mounting(json!({ "site": { "url": url, "pool": { "warm": 0 } } })).await;
+    let client = Client::open(&router, "site").await;
+    site.next(Trick::Redirect(307, "http://127.0.0.1:1/s3cret-path/mcp".to_owned()));
+    let answer = client.call("count", json!({})).await;
+    assert_eq!(code(&answer), -31001, "{answer}");
+    let shown = answer.to_string() + &router.status().await.to_string() + &router.log();
+    assert!(!shown.contains("s3cret"), "{shown}");
 }
 
 #[tokio::test]

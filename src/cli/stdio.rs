@@ -32,18 +32,28 @@ async fn bridge(mut config: Config) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     let serving = connect(mount, std::io::stdin(), std::io::stdout(), limits, stop.clone());
     let mut serving = std::pin::pin!(serving);
-    let outcome = tokio::select! {
-        ended = &mut serving => ended,
+    let ended = tokio::select! {
+        ended = &mut serving => Some(ended),
         signal = signals.next() => {
-            tracing::debug!(signal, "stopping");
+            tracing::debug!(signal, "stopping; a second signal stops at once");
             stop.cancel();
-            serving.await
+            None
         }
     };
+    let rest = async {
+        let ended = match ended {
+            Some(ended) => ended,
+            None => serving.await,
+        };
+        router.stop().await;
+        ended
+    };
     tokio::select! {
-        () = router.stop() => {}
-        _ = signals.next() => router.kill(),
+        ended = rest => ended?,
+        _ = signals.next() => {
+            router.kill();
+            return Ok(ExitCode::FAILURE);
+        }
     }
-    outcome?;
     Ok(ExitCode::SUCCESS)
 }

@@ -88,6 +88,8 @@ pub struct Decoder {
     after_cr: bool,
     begun: bool,
     retry: Option<u64>,
+    /// The id of the last event that came to its end: what came of the next one is not had yet.
+    last_id: Option<String>,
 }
 
 impl Decoder {
@@ -96,9 +98,9 @@ impl Decoder {
         self.line.len() + self.event.data.len()
     }
 
-    /// The last id that the stream has given, if any.
+    /// The id of the last whole event, or the one that held for it, if any.
     pub fn last_id(&self) -> Option<&str> {
-        self.event.id.as_deref().filter(|id| !id.is_empty())
+        self.last_id.as_deref().filter(|id| !id.is_empty())
     }
 
     /// How many milliseconds to wait before the stream is asked for again, if it has said so.
@@ -108,8 +110,9 @@ impl Decoder {
 
     /// Takes what comes from another connection: the id and the pause stay, what was begun is dropped.
     pub fn restart(&mut self) {
-        let id = self.event.id.take();
-        *self = Self { retry: self.retry, event: Event { id, ..Event::default() }, ..Self::default() };
+        let last_id = self.last_id.take();
+        let event = Event { id: last_id.clone(), ..Event::default() };
+        *self = Self { retry: self.retry, event, last_id, ..Self::default() };
     }
 
     /// Takes the next bytes of the stream, and gives every event that they complete to `found`.
@@ -138,6 +141,7 @@ impl Decoder {
         self.begun = true;
         if line.is_empty() {
             let id = self.event.id.clone();
+            self.last_id.clone_from(&id);
             let event = std::mem::replace(&mut self.event, Event { id, ..Event::default() });
             return std::mem::take(&mut self.has_data).then_some(event);
         }
@@ -172,6 +176,17 @@ mod tests {
             decoder.feed(piece, |event| events.push(event));
         }
         events
+    }
+
+    #[test]
+    fn a_stream_is_resumed_after_its_last_whole_event() {
+        let mut decoder = Decoder::default();
+        decoder.feed(b"id: 1\nretry: 20\ndata: a\n\nid: 2\ndata: ", |_| ());
+        assert_eq!((decoder.last_id(), decoder.retry()), (Some("1"), Some(20)));
+        decoder.restart();
+        let mut found = Vec::new();
+        decoder.feed(b"data: b\n\n", |event| found.push(event));
+        assert_eq!((decoder.last_id(), found[0].data.as_str()), (Some("1"), "b"));
     }
 
     #[test]

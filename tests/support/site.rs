@@ -48,6 +48,8 @@ pub(crate) struct Site {
 struct Inner {
     sessions: Mutex<HashSet<String>>,
     opened: AtomicUsize,
+    /// How many sessions are refused before the next one is opened.
+    refusals: AtomicUsize,
     calls: AtomicUsize,
     tricks: Mutex<VecDeque<Trick>>,
     heads: Mutex<Vec<(Method, HeaderMap)>>,
@@ -131,6 +133,11 @@ impl Site {
         self.inner.sessions.lock().expect("no panic").clear();
     }
 
+    /// Opens no session, so many times.
+    pub(crate) fn refuse(&self, times: usize) {
+        self.inner.refusals.store(times, Ordering::SeqCst);
+    }
+
     /// Lets what waits go on.
     pub(crate) fn go_on(&self) {
         self.inner.go_on.notify_one();
@@ -177,6 +184,14 @@ async fn handle(State(site): State<Arc<Inner>>, request: Request) -> Response {
     }
     if method == "server/discover" {
         return status(400, "");
+    }
+    let refused = |left: usize| left.checked_sub(1);
+    if method == "initialize"
+        && site.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refused).is_ok()
+    {
+        let error = json!({ "code": -32000, "message": "too busy" });
+        let answer = json!({ "jsonrpc": "2.0", "id": id, "error": error });
+        return response(503, "application/json", answer.to_string());
     }
     if method == "initialize" {
         let number = site.opened.fetch_add(1, Ordering::SeqCst);

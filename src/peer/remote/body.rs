@@ -1,5 +1,8 @@
 //! The body of an answer: JSON, or events of which each holds a message.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -10,6 +13,12 @@ use crate::wire::sse::{Decoder, Event};
 
 /// Bytes read of an answer that is only shown.
 const SHOWN: usize = 64 << 10;
+
+/// The body of a refusal is not waited for any longer.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+
+/// The pauses that a server may ask for before a stream is asked for again.
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
 
 /// Reads a body of at most `limit` bytes.
 pub(super) async fn whole(response: Response, limit: usize) -> Result<Bytes, Fault> {
@@ -36,9 +45,10 @@ fn within(body: Bytes, limit: usize) -> Result<Bytes, Fault> {
     if body.len() > limit { Err(Fault::TooLarge(limit)) } else { Ok(body) }
 }
 
-/// The beginning of a body that is no message, as text.
+/// The body of a refusal, if it is short and comes soon: nothing depends on it.
 pub(super) async fn told(response: Response) -> Bytes {
-    whole(response, SHOWN).await.unwrap_or_default()
+    let told = tokio::time::timeout(TOLD_WITHIN, whole(response, SHOWN)).await;
+    told.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// A stream of events, over as many connections as it takes.
@@ -87,8 +97,9 @@ impl Events {
     }
 
     /// How long to wait before it is resumed, if it has said so.
-    pub(super) fn retry(&self) -> Option<std::time::Duration> {
-        self.decoder.retry().map(std::time::Duration::from_millis)
+    pub(super) fn retry(&self) -> Option<Duration> {
+        let asked = self.decoder.retry().map(Duration::from_millis)?;
+        Some(asked.clamp(*PAUSES.start(), *PAUSES.end()))
     }
 }
 

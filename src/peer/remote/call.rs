@@ -74,7 +74,7 @@ impl Connection {
         match headers::is_events(response.headers()) {
             Some(false) => {
                 let body = body::whole(response, self.site.line_limit).await?;
-                match self.as_answer(&body, request)? {
+                match self.as_answer(&body, request, true)? {
                     Some(line) => {
                         sink(line);
                         Ok(())
@@ -100,7 +100,7 @@ impl Connection {
                 Ok(Some(event)) => {
                     attempts = 0;
                     let Some(line) = body::message(event) else { continue };
-                    match self.as_answer(&line, request) {
+                    match self.as_answer(&line, request, false) {
                         Ok(Some(answer)) => {
                             sink(answer);
                             return Ok(());
@@ -129,25 +129,31 @@ impl Connection {
                         break;
                     }
                     Err(Fault::Unreachable(_) | Fault::Broken(_)) => {}
+                    Err(Fault::Status(status, _)) if status.is_server_error() => {}
                     Err(_) => return Err(Fault::Broken(ended)),
                 }
             }
         }
     }
 
-    /// The answer to a request, if that is what a text holds, with the id that the request has.
-    fn as_answer(&self, text: &Bytes, request: &Message) -> Result<Option<Bytes>, Fault> {
+    /// The answer to a request, if that is what a text holds, with the id that the request has. `only`: nothing else can
+    /// be answered by it, so that an answer with another id is this one's all the same.
+    fn as_answer(&self, text: &Bytes, request: &Message, only: bool) -> Result<Option<Bytes>, Fault> {
         let malformed = |error: crate::wire::Malformed| Fault::NotAnAnswer(error.to_string());
         let id = request.id().unwrap_or_default();
         let mut answer = match Payload::parse(text, self.site.depth).map_err(malformed)? {
             Payload::One(message) if message.is_answer() => message,
             Payload::One(_) => return Ok(None),
             Payload::Batch(messages) => {
-                let answer =
-                    messages.into_iter().find(|message| message.is_answer() && message.id() == Some(id));
-                return Ok(answer.map(|answer| answer.raw().clone()));
+                // The whole of it: what stands beside the answer is said, too.
+                let is_it = |message: &Message| message.is_answer() && message.id() == Some(id);
+                return Ok(messages.iter().any(is_it).then(|| text.clone()));
             }
         };
+        let names_none = answer.id().is_none_or(|id| id == "null");
+        if !only && !names_none && answer.id() != Some(id) {
+            return Ok(None);
+        }
         if request.method() == "tools/list" && matches!(self.talk().way, Way::Modern) {
             answer = self.site.catalog.learn(answer, |tool, reason| {
                 let (tool, reason) = (self.site.shown(tool), self.site.shown(&reason.to_string()));

@@ -26,6 +26,9 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// A server may answer for so long what was cancelled; then it is read no further.
 const CANCELLED: Duration = Duration::from_secs(5);
 
+/// A server has this long to take a notification or an answer.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
 /// Requests wait so long for the stream of what the server says unasked.
 const EAR_WITHIN: Duration = Duration::from_secs(1);
 
@@ -77,10 +80,11 @@ pub(super) async fn carry(connection: Arc<Connection>) {
 
 async fn post_in_order(connection: Arc<Connection>, mut waiting: mpsc::Receiver<(Message, Load)>) {
     while let Some((message, _load)) = waiting.recv().await {
-        let post = connection.notify(&message);
+        // One that hangs must not keep back those behind it for ever.
+        let post = timeout(TAKEN_WITHIN, connection.notify(&message));
         tokio::select! {
             () = connection.over.cancelled() => return,
-            () = post => {}
+            _ = post => {}
         }
     }
 }
@@ -113,9 +117,11 @@ impl Connection {
             (Kind::Notification, "notifications/initialized") => {
                 tokio::select! {
                     () = self.life.stop.cancelled() => {}
-                    () = self.notify(&message) => {}
+                    () = self.lost.cancelled() => {}
+                    _ = timeout(TAKEN_WITHIN, self.notify(&message)) => {}
                 }
-                if matches!(self.talk().way, Way::Streamable) {
+                let first = !self.listening.swap(true, Ordering::Relaxed);
+                if first && matches!(self.talk().way, Way::Streamable) {
                     self.listen().await;
                 }
             }
@@ -154,6 +160,7 @@ impl Connection {
         });
         tokio::select! {
             () = self.life.stop.cancelled() => {}
+            () = self.lost.cancelled() => {}
             _ = timeout(EAR_WITHIN, answered.cancelled()) => {}
         }
     }

@@ -20,7 +20,7 @@ mod site;
 mod standalone;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -60,6 +60,8 @@ pub(super) struct Connection {
     calls: Mutex<HashMap<Box<str>, (u64, CancellationToken)>>,
     /// How many there ever were.
     counted: AtomicU64,
+    /// What the server says unasked is listened to.
+    listening: AtomicBool,
     /// Everything that reads.
     readers: TaskTracker,
     /// The session cannot go on.
@@ -102,6 +104,7 @@ impl Remote {
             talk: Mutex::default(),
             calls: Mutex::default(),
             counted: AtomicU64::new(0),
+            listening: AtomicBool::new(false),
             readers: TaskTracker::new(),
             lost: CancellationToken::new(),
             over: CancellationToken::new(),
@@ -113,7 +116,8 @@ impl Remote {
 
     pub(super) fn attach(&self, listener: Arc<dyn Listener>) {
         let connection = &self.0.0;
-        if connection.ear.set(listener).is_ok() && !connection.life.stop.is_cancelled() {
+        // Also one that is to end by now: its end is the courier's work.
+        if connection.ear.set(listener).is_ok() {
             connection.site.tracker.spawn(courier::carry(connection.clone()));
         }
     }
@@ -170,17 +174,19 @@ impl Connection {
 
     /// Answers a request in the server's place.
     fn answer(&self, request: &Message, fault: &Fault) {
-        self.deliver(fault.to_error().to_line(request.id()));
+        let mut error = fault.to_error();
+        error.message = self.site.mask.apply(&error.message).into_owned().into();
+        self.deliver(error.to_line(request.id()));
     }
 
     /// The session cannot go on, and why; `unheard`: a message that the server never heard.
-    fn lose(&self, reason: impl Into<Box<str>>, unheard: Option<Bytes>) {
+    fn lose(&self, reason: impl AsRef<str>, unheard: Option<Bytes>) {
         if let Some(line) = unheard {
             self.unheard().push(line);
         }
         let mut words = self.words();
         if words.is_empty() {
-            *words = reason.into();
+            *words = self.site.mask.apply(reason.as_ref()).into();
             tracing::debug!(server = %self.site.name, "a connection is lost: {words}");
         }
         drop(words);

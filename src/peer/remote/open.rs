@@ -79,7 +79,10 @@ impl Connection {
             }
             match self.refused(response, Some(message)).await {
                 Refusal::Answer(line) if !tried && is_supported_after_all(&line, message) => tried = true,
-                // 405 says nothing but that nobody is to post here.
+                // A server that cannot answer now has not answered. 405 says nothing but that nobody is to post here.
+                Refusal::Answer(line) if status.is_server_error() || is_for_now(status) => {
+                    return Err(Failed::Finally(Fault::Status(status, self.site.shown(&said(&line)))));
+                }
                 Refusal::Answer(line) if status != StatusCode::METHOD_NOT_ALLOWED => {
                     self.deliver(line);
                     return Ok(());
@@ -88,6 +91,8 @@ impl Connection {
             }
         };
         let session = response.headers().get(headers::SESSION).cloned();
+        // It is there already, and to be ended even if nobody waits for the answer.
+        self.talk().session.clone_from(&session);
         let mut answer: Option<Bytes> = None;
         let mut sink = |line| {
             // What precedes the answer is passed on at once.
@@ -122,9 +127,7 @@ impl Connection {
 /// Request', '404 Not Found' or '405 Method Not Allowed': Issue a GET request to the server URL".
 fn sorted(fault: Fault) -> Failed {
     match fault {
-        Fault::Status(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS, _) => {
-            Failed::Finally(fault)
-        }
+        Fault::Status(status, _) if is_for_now(status) => Failed::Finally(fault),
         Fault::Status(status, _) if status.is_client_error() => Failed::Elsewhere(fault),
         Fault::NotAnAnswer(_) => Failed::Elsewhere(fault),
         _ => Failed::Finally(fault),
@@ -143,6 +146,17 @@ fn is_supported_after_all(refusal: &Bytes, message: &Message) -> bool {
         supported.and_then(|list| serde_json::from_str::<Vec<String>>(list).ok()).unwrap_or_default();
     code == Some(Code::UnsupportedVersion.number())
         && claim::claimed(message.body()).is_some_and(|claimed| supported.contains(&claimed))
+}
+
+/// Whether a refusal may be another one in a moment.
+fn is_for_now(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// The message of an error.
+fn said(error: &Bytes) -> String {
+    let error = Message::own(error.clone()).ok();
+    error.and_then(|error| find_string(error.body(), &["message"])).unwrap_or_default()
 }
 
 fn told(reasons: &[(Transport, Fault)]) -> String {

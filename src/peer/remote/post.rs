@@ -11,7 +11,8 @@ use super::fault::reasons;
 use super::headers::{self, EITHER, EVENTS, LAST_EVENT_ID, SESSION, VERSION};
 use super::{Connection, Fault, Way};
 use crate::oauth::LoginError;
-use crate::wire::{Kind, Message};
+use crate::wire::meta::find;
+use crate::wire::{Code, Kind, Message};
 
 /// The pauses before a message is sent again that no connection could be had for.
 const RETRIES: [Duration; 3] =
@@ -83,7 +84,7 @@ impl Connection {
     /// the MCP endpoint with the `Mcp-Session-Id` header, to explicitly terminate the session."
     pub(super) async fn farewell(&self) {
         let talk = self.talk().clone();
-        let (Way::Streamable, Some(session)) = (talk.way, talk.session) else { return };
+        let (Way::Streamable | Way::Unknown, Some(session)) = (talk.way, talk.session) else { return };
         let mut own = HeaderMap::new();
         own.insert(SESSION, session);
         own.extend(talk.version.map(|version| (VERSION, version)));
@@ -159,11 +160,17 @@ impl Connection {
         };
         // 2025-11-25, basic/transports: "When a client receives HTTP 404 in response to a request containing an
         // `Mcp-Session-Id`, it MUST start a new session".
-        if is_session && status == StatusCode::NOT_FOUND {
-            return Refusal::Fault(Fault::NoSession);
-        }
         let body = body::told(response).await;
         let error = Message::parse(&body, self.site.depth).ok().filter(|said| said.kind() == Kind::Error);
+        let of_the_request = error.as_ref().is_some_and(|error| {
+            // A later revision's way to say that it has no such method.
+            let code = find(error.body(), &["code"]).and_then(|code| code.parse().ok());
+            error.id().is_some_and(|id| id != "null" && Some(id) == request.and_then(Message::id))
+                && code == Some(Code::MethodNotFound.number())
+        });
+        if is_session && status == StatusCode::NOT_FOUND && !of_the_request {
+            return Refusal::Fault(Fault::NoSession);
+        }
         if let (Some(error), Some(id)) = (error, request.and_then(Message::id)) {
             // The server may not have read so far as to know which request it refused.
             return Refusal::Answer(error.with_id(id));

@@ -42,8 +42,12 @@ pub(super) async fn listen(connection: &Arc<Connection>, answered: CancellationT
                     }
                 }
             }
-            Err(Fault::NoSession) if last.is_some() => {
-                // It may only have forgotten the stream: the next request, or the next attempt, tells.
+            // It may only have forgotten the stream: the next attempt tells.
+            Err(Fault::NoSession | Fault::NotAnAnswer(_)) if last.is_some() => {
+                events = None;
+                continue;
+            }
+            Err(Fault::Status(status, _)) if last.is_some() && status.is_client_error() => {
                 events = None;
                 continue;
             }
