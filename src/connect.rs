@@ -6,7 +6,7 @@
 
 use crate::mount::{Mount, Seat, Unserved};
 use crate::protocol::Principal;
-use crate::session::{Client, Form, Posted, SessionId, StreamReader};
+use crate::session::{Client, EventStream, Form, Posted, SessionId, StreamReader};
 use crate::wire::line::{Line, LineSplitter};
 use crate::wire::meta::find;
 use crate::wire::{Claim, Code, Kind, Malformed, Message, Payload, RpcError, claim};
@@ -24,7 +24,10 @@ use tokio_util::task::TaskTracker;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Messages between the pipes and us.
-const QUEUE: usize = 64;
+const QUEUE: usize = 8;
+
+/// While the program has so many bytes to read, nothing more is taken from it.
+const MOST_UNREAD: usize = 8 << 20;
 
 /// Bytes read at once: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
@@ -64,14 +67,21 @@ pub async fn connect(
         tasks: TaskTracker::new(),
         listening: TaskTracker::new(),
         over: CancellationToken::new(),
+        lost: CancellationToken::new(),
+        behind: Mutex::default(),
     });
     let mut finish = false;
     loop {
+        let next = async {
+            desk.catch_up().await;
+            lines.recv().await
+        };
         let line = tokio::select! {
             biased;
             () = stop.cancelled() => break,
+            () = desk.lost.cancelled() => break,
             () = out.closed() => break,
-            line = lines.recv() => line,
+            line = next => line,
         };
         let Some(line) = line else {
             finish = true;
@@ -83,11 +93,15 @@ pub async fn connect(
         }
     }
     drop(out);
+    let lost = desk.lost.is_cancelled();
     desk.leave(finish, &stop).await;
     drop(desk);
     // It ends once everything is written, or nobody reads; a reader that stands still is not waited for.
     let written = tokio::task::spawn_blocking(move || writer.join());
     let _ = tokio::time::timeout(GRACE, written).await;
+    if lost {
+        return Err(io::Error::other("the session with the server has ended: start this program again"));
+    }
     Ok(())
 }
 
@@ -105,6 +119,10 @@ struct Desk {
     /// What never ends by itself.
     listening: TaskTracker,
     over: CancellationToken,
+    /// The session has ended by itself.
+    lost: CancellationToken,
+    /// What the program is still to read.
+    behind: Mutex<Option<Arc<EventStream>>>,
 }
 
 impl Desk {
@@ -207,7 +225,8 @@ impl Desk {
         match self.sit_down(initialize).await {
             Ok((client, reader)) => {
                 *self.session() = Some(client.clone());
-                self.listening.spawn(self.clone().pump(reader));
+                *self.behind() = Some(reader.stream());
+                self.listening.spawn(self.clone().attend(client.clone(), reader));
                 if let Err(refused) = client.post(payload.clone(), Form::Either).await {
                     self.refuse(&payload, &Unserved::from(refused).into_error()).await;
                 }
@@ -217,7 +236,7 @@ impl Desk {
     }
 
     async fn sit_down(&self, initialize: &Message) -> Result<(Arc<Client>, StreamReader), Unserved> {
-        let (id, reader): (SessionId, _) = self.mount.open_sse().await?;
+        let (id, reader): (SessionId, _) = self.mount.open_on(EventStream::patient()).await?;
         match self.mount.client(id.as_str()) {
             Some(Seat::Taken(client)) => Ok((client, reader)),
             Some(Seat::Standing(id, stream)) => {
@@ -260,6 +279,24 @@ impl Desk {
         };
         if let Err(error) = outcome.await {
             self.say(error.to_line(message.id())).await;
+        }
+    }
+
+    /// Writes what comes on the session's stream. A session that was open and has ended by itself cannot be had back: the
+    /// program is told by the end of everything.
+    async fn attend(self: Arc<Self>, client: Arc<Client>, reader: StreamReader) {
+        self.clone().pump(reader).await;
+        let current = self.session().as_ref().is_some_and(|session| Arc::ptr_eq(session, &client));
+        if current && client.revision().is_some() {
+            self.lost.cancel();
+        }
+    }
+
+    /// Waits while much is still to be read by the program: it gets no more to read by asking.
+    async fn catch_up(&self) {
+        let behind = || self.behind().as_ref().is_some_and(|stream| stream.unsent() > MOST_UNREAD);
+        while behind() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -338,6 +375,10 @@ impl Desk {
 
     fn cancelled(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
         self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Option<Arc<EventStream>>> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn calls(&self) -> MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {

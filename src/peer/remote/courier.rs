@@ -133,7 +133,11 @@ impl Connection {
     /// A request is under way; what it is counted as.
     fn enter(&self, id: &str, token: CancellationToken) -> u64 {
         let number = self.counted.fetch_add(1, Ordering::Relaxed);
-        self.calls().insert(id.into(), (number, token));
+        let before = self.calls().insert(id.into(), (number, token));
+        if let Some((_, before)) = before {
+            // Its client has given it up; a late answer would be taken for the new one's.
+            before.cancel();
+        }
         number
     }
 

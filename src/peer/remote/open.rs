@@ -149,7 +149,7 @@ fn is_supported_after_all(refusal: &Bytes, message: &Message) -> bool {
 }
 
 /// Whether a refusal may be another one in a moment.
-fn is_for_now(status: StatusCode) -> bool {
+pub(super) fn is_for_now(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
