@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +25,10 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Messages between the pipes and us.
 const QUEUE: usize = 8;
+
+/// What waits for a server that is away is counted in units of so many bytes, and there may be so many of them.
+const UNIT: usize = 64 << 10;
+const MOST_WAITING: u32 = 256;
 
 /// While the program has so many bytes to read, nothing more is taken from it.
 const MOST_UNREAD: usize = 8 << 20;
@@ -68,9 +72,9 @@ pub async fn connect(
         listening: TaskTracker::new(),
         over: CancellationToken::new(),
         lost: CancellationToken::new(),
+        room: Arc::new(Semaphore::new(MOST_WAITING as usize)),
         behind: Mutex::default(),
     });
-    let mut finish = false;
     loop {
         let next = async {
             desk.catch_up().await;
@@ -83,18 +87,16 @@ pub async fn connect(
             () = out.closed() => break,
             line = next => line,
         };
-        let Some(line) = line else {
-            finish = true;
-            break;
-        };
+        let Some(line) = line else { break };
         tokio::select! {
             () = stop.cancelled() => break,
             () = desk.take(line) => {}
         }
     }
+    let nobody_reads = out.is_closed();
     drop(out);
     let lost = desk.lost.is_cancelled();
-    desk.leave(finish, &stop).await;
+    desk.leave(!lost && !nobody_reads).await;
     drop(desk);
     // It ends once everything is written, or nobody reads; a reader that stands still is not waited for.
     let written = tokio::task::spawn_blocking(move || writer.join());
@@ -121,6 +123,8 @@ struct Desk {
     over: CancellationToken,
     /// The session has ended by itself.
     lost: CancellationToken,
+    /// What may wait for a server that is away.
+    room: Arc<Semaphore>,
     /// What the program is still to read.
     behind: Mutex<Option<Arc<EventStream>>>,
 }
@@ -187,11 +191,18 @@ impl Desk {
         match client.post(payload.clone(), Form::Either).now_or_never() {
             Some(Ok(_)) => {}
             Some(Err(refused)) => self.refuse(&payload, &Unserved::from(refused).into_error()).await,
-            None => self.wait(client, payload),
+            None => self.wait(client, payload).await,
         }
     }
 
-    fn wait(self: &Arc<Self>, client: Arc<Client>, payload: Payload) {
+    /// Posts what cannot be taken now in a task of its own; when much waits already, this waits, too.
+    async fn wait(self: &Arc<Self>, client: Arc<Client>, payload: Payload) {
+        let bytes = match &payload {
+            Payload::One(message) => message.raw().len(),
+            Payload::Batch(messages) => messages.iter().map(|message| message.raw().len()).sum(),
+        };
+        let weight = u32::try_from(1 + bytes / UNIT).unwrap_or(MOST_WAITING).min(MOST_WAITING);
+        let Ok(room) = self.room.clone().acquire_many_owned(weight).await else { return };
         let token = self.over.child_token();
         let id = match &payload {
             Payload::One(message) if message.kind() == Kind::Request => message.id().map(Box::<str>::from),
@@ -209,6 +220,7 @@ impl Desk {
             if let Some(id) = id {
                 desk.calls().remove(&id);
             }
+            drop(room);
             if let Some(Err(refused)) = posted {
                 desk.refuse(&payload, &Unserved::from(refused).into_error()).await;
             }
@@ -345,7 +357,7 @@ impl Desk {
     }
 
     /// The program says no more: what is in flight may finish, then its session ends.
-    async fn leave(&self, finish: bool, stop: &CancellationToken) {
+    async fn leave(&self, finish: bool) {
         self.tasks.close();
         self.listening.close();
         if finish {
@@ -355,14 +367,15 @@ impl Desk {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                _ = tokio::time::timeout(GRACE, idle) => {}
-            }
+            let _ = tokio::time::timeout(GRACE, idle).await;
         }
         self.over.cancel();
         let session = self.session().take();
         if let Some(client) = session {
+            if self.mount.in_flight() > 0 {
+                // What is still in flight is told that its fate is not known.
+                client.session().shut_down();
+            }
             self.mount.leave(client.id().as_str());
         }
         self.tasks.wait().await;

@@ -245,6 +245,23 @@ async fn calls_in_flight_finish_after_the_end_of_stdin() {
 }
 
 #[tokio::test]
+async fn calls_in_flight_finish_after_a_signal() {
+    let site = Site::start().await;
+    let mut bridge = Bridge::to(&format!("{}/mcp", site.address));
+    bridge.open().await;
+    site.next(Trick::Wait);
+    let params = json!({ "name": "count", "arguments": {} });
+    bridge.say(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }));
+    eventually("it is under way", async || (site.calls() == 1).then_some(())).await;
+    support::process::signal(bridge.child.id(), rustix::process::Signal::TERM);
+    site.go_on();
+    let answer = bridge.hear().await;
+    assert_eq!((&answer["id"], text(&answer)), (&json!(1), "1"));
+    eventually("it ends", async || bridge.child.try_wait().expect("it is our child")).await;
+    assert_eq!(site.sessions(), 0);
+}
+
+#[tokio::test]
 async fn large_messages_pass_both_ways() {
     let router = Router::start(
         json!({ "mcpServers": { "demo": support::router::demo() }, "limits": { "body": 20_000_000 } }),

@@ -94,7 +94,7 @@ impl Session {
         match &state.link {
             Link::Opening(_) => self.home.not_opened(),
             Link::Replaying(peer) if self.settings.patient => {
-                peer.kill();
+                peer.stop();
                 // What it still says is not heard.
                 state.generation += 1;
                 return self.go_down(state, &Exit { cause: Cause::Lost, asked: false }, now);

@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::open::is_for_now;
 use super::outbox::Load;
+use super::post::RETRIES;
 use super::{Connection, Fault, Way, standalone};
 use crate::peer::Cause;
 use crate::wire::meta::find;
@@ -69,7 +71,8 @@ pub(super) async fn carry(connection: Arc<Connection>) {
     }
     connection.over.cancel();
     connection.end(lost).await;
-    if !lost {
+    // One that the server has forgotten needs no farewell.
+    if !lost || connection.talk().session.is_some() {
         tokio::select! {
             () = killed.cancelled() => {}
             _ = timeout(FAREWELL, connection.farewell()) => {}
@@ -194,17 +197,26 @@ impl Connection {
         }
     }
 
-    /// Posts a notification, or an answer to a question of the server.
+    /// Posts a notification, or an answer to a question of the server; again, if the server says that it cannot take it now.
     async fn notify(&self, message: &Message) {
-        match self.post(message).await {
-            Ok(response) if response.status().is_success() => {}
-            Ok(response) => {
-                let status = response.status();
-                tracing::debug!(server = %self.site.name, %status, method = message.method(), "a notification was not taken");
-            }
-            Err(Fault::NoSession) => self.lose("the server has forgotten the session", None),
-            Err(fault) => {
-                tracing::debug!(server = %self.site.name, method = message.method(), "a notification was not sent: {}", fault.to_error());
+        let mut retries = RETRIES.iter();
+        loop {
+            let fault = match self.post(message).await {
+                Ok(response) if response.status().is_success() => return,
+                Ok(response) => self.refused(response, None).await.fault(),
+                Err(fault) => fault,
+            };
+            match (&fault, retries.next()) {
+                (Fault::NoSession, _) => return self.forgotten(None),
+                (Fault::Status(status, _), Some(pause))
+                    if is_for_now(*status) || status.is_server_error() =>
+                {
+                    tokio::time::sleep(*pause).await;
+                }
+                _ => {
+                    tracing::debug!(server = %self.site.name, method = message.method(), "a notification was not taken: {}", fault.to_error());
+                    return;
+                }
             }
         }
     }

@@ -39,7 +39,7 @@ pub(super) async fn listen(connection: &Arc<Connection>, answered: CancellationT
                 };
                 while let Ok(Some(event)) = events.next().await {
                     if let Some(line) = body::message(event) {
-                        connection.deliver(line);
+                        connection.hand_on(line);
                     }
                 }
             }
@@ -54,7 +54,7 @@ pub(super) async fn listen(connection: &Arc<Connection>, answered: CancellationT
             }
             // One that never had such a stream may not know GET at all, and answer so: it says nothing about the session.
             Err(Fault::NoSession) if !offered => return,
-            Err(Fault::NoSession) => return connection.lose("the server has forgotten the session", None),
+            Err(Fault::NoSession) => return connection.forgotten(None),
             Err(Fault::Unreachable(_) | Fault::Broken(_)) => {}
             Err(Fault::Status(status, _)) if status.is_server_error() || is_for_now(status) => {}
             // Whoever makes the next request logs in.
