@@ -34,6 +34,9 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 /// Requests wait so long for the stream of what the server says unasked.
 const EAR_WITHIN: Duration = Duration::from_secs(1);
 
+/// Requests wait so long for the answer that the level of log lines has been set.
+const SET_WITHIN: Duration = Duration::from_secs(1);
+
 /// Notifications and answers on their way; the outbox lets through fewer.
 const MOST_NOTICES: usize = 2048;
 
@@ -108,13 +111,22 @@ impl Connection {
                 let id: Box<str> = message.id().unwrap_or_default().into();
                 let token = self.over.child_token();
                 let number = self.enter(&id, token.clone());
-                self.readers.spawn(async move {
+                // Our own bridge sets it for the request that follows, and does not wait in between.
+                let is_for_the_next = message.method() == "logging/setLevel";
+                let call = self.readers.spawn(async move {
                     tokio::select! {
                         () = token.cancelled() => {}
                         () = connection.call(message, load) => {}
                     }
                     connection.leave(&id, number);
                 });
+                if is_for_the_next {
+                    tokio::select! {
+                        () = self.life.stop.cancelled() => {}
+                        () = self.lost.cancelled() => {}
+                        _ = timeout(SET_WITHIN, call) => {}
+                    }
+                }
             }
             // Nothing else may be heard before this is.
             (Kind::Notification, "notifications/initialized") => {
