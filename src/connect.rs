@@ -6,7 +6,7 @@
 
 use crate::mount::{Mount, Seat, Unserved};
 use crate::protocol::Principal;
-use crate::session::{Client, Form, Posted, SessionId, StreamReader};
+use crate::session::{Client, EventStream, Form, Posted, SessionId, StreamReader};
 use crate::wire::line::{Line, LineSplitter};
 use crate::wire::meta::find;
 use crate::wire::{Claim, Code, Kind, Malformed, Message, Payload, RpcError, claim};
@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,7 +24,14 @@ use tokio_util::task::TaskTracker;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Messages between the pipes and us.
-const QUEUE: usize = 64;
+const QUEUE: usize = 8;
+
+/// What waits for a server that is away is counted in units of so many bytes, and there may be so many of them.
+const UNIT: usize = 64 << 10;
+const MOST_WAITING: u32 = 256;
+
+/// While the program has so many bytes to read, nothing more is taken from it.
+const MOST_UNREAD: usize = 8 << 20;
 
 /// Bytes read at once: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
@@ -64,30 +71,39 @@ pub async fn connect(
         tasks: TaskTracker::new(),
         listening: TaskTracker::new(),
         over: CancellationToken::new(),
+        lost: CancellationToken::new(),
+        room: Arc::new(Semaphore::new(MOST_WAITING as usize)),
+        behind: Mutex::default(),
     });
-    let mut finish = false;
     loop {
+        let next = async {
+            desk.catch_up().await;
+            lines.recv().await
+        };
         let line = tokio::select! {
             biased;
             () = stop.cancelled() => break,
+            () = desk.lost.cancelled() => break,
             () = out.closed() => break,
-            line = lines.recv() => line,
+            line = next => line,
         };
-        let Some(line) = line else {
-            finish = true;
-            break;
-        };
+        let Some(line) = line else { break };
         tokio::select! {
             () = stop.cancelled() => break,
             () = desk.take(line) => {}
         }
     }
+    let nobody_reads = out.is_closed();
     drop(out);
-    desk.leave(finish, &stop).await;
+    let lost = desk.lost.is_cancelled();
+    desk.leave(!lost && !nobody_reads).await;
     drop(desk);
     // It ends once everything is written, or nobody reads; a reader that stands still is not waited for.
     let written = tokio::task::spawn_blocking(move || writer.join());
     let _ = tokio::time::timeout(GRACE, written).await;
+    if lost {
+        return Err(io::Error::other("the session with the server has ended: start this program again"));
+    }
     Ok(())
 }
 
@@ -105,6 +121,12 @@ struct Desk {
     /// What never ends by itself.
     listening: TaskTracker,
     over: CancellationToken,
+    /// The session has ended by itself.
+    lost: CancellationToken,
+    /// What may wait for a server that is away.
+    room: Arc<Semaphore>,
+    /// What the program is still to read.
+    behind: Mutex<Option<Arc<EventStream>>>,
 }
 
 impl Desk {
@@ -169,11 +191,18 @@ impl Desk {
         match client.post(payload.clone(), Form::Either).now_or_never() {
             Some(Ok(_)) => {}
             Some(Err(refused)) => self.refuse(&payload, &Unserved::from(refused).into_error()).await,
-            None => self.wait(client, payload),
+            None => self.wait(client, payload).await,
         }
     }
 
-    fn wait(self: &Arc<Self>, client: Arc<Client>, payload: Payload) {
+    /// Posts what cannot be taken now in a task of its own; when much waits already, this waits, too.
+    async fn wait(self: &Arc<Self>, client: Arc<Client>, payload: Payload) {
+        let bytes = match &payload {
+            Payload::One(message) => message.raw().len(),
+            Payload::Batch(messages) => messages.iter().map(|message| message.raw().len()).sum(),
+        };
+        let weight = u32::try_from(1 + bytes / UNIT).unwrap_or(MOST_WAITING).min(MOST_WAITING);
+        let Ok(room) = self.room.clone().acquire_many_owned(weight).await else { return };
         let token = self.over.child_token();
         let id = match &payload {
             Payload::One(message) if message.kind() == Kind::Request => message.id().map(Box::<str>::from),
@@ -191,6 +220,7 @@ impl Desk {
             if let Some(id) = id {
                 desk.calls().remove(&id);
             }
+            drop(room);
             if let Some(Err(refused)) = posted {
                 desk.refuse(&payload, &Unserved::from(refused).into_error()).await;
             }
@@ -207,7 +237,8 @@ impl Desk {
         match self.sit_down(initialize).await {
             Ok((client, reader)) => {
                 *self.session() = Some(client.clone());
-                self.listening.spawn(self.clone().pump(reader));
+                *self.behind() = Some(reader.stream());
+                self.listening.spawn(self.clone().attend(client.clone(), reader));
                 if let Err(refused) = client.post(payload.clone(), Form::Either).await {
                     self.refuse(&payload, &Unserved::from(refused).into_error()).await;
                 }
@@ -217,7 +248,7 @@ impl Desk {
     }
 
     async fn sit_down(&self, initialize: &Message) -> Result<(Arc<Client>, StreamReader), Unserved> {
-        let (id, reader): (SessionId, _) = self.mount.open_sse().await?;
+        let (id, reader): (SessionId, _) = self.mount.open_on(EventStream::patient()).await?;
         match self.mount.client(id.as_str()) {
             Some(Seat::Taken(client)) => Ok((client, reader)),
             Some(Seat::Standing(id, stream)) => {
@@ -260,6 +291,24 @@ impl Desk {
         };
         if let Err(error) = outcome.await {
             self.say(error.to_line(message.id())).await;
+        }
+    }
+
+    /// Writes what comes on the session's stream. A session that was open and has ended by itself cannot be had back: the
+    /// program is told by the end of everything.
+    async fn attend(self: Arc<Self>, client: Arc<Client>, reader: StreamReader) {
+        self.clone().pump(reader).await;
+        let current = self.session().as_ref().is_some_and(|session| Arc::ptr_eq(session, &client));
+        if current && client.revision().is_some() {
+            self.lost.cancel();
+        }
+    }
+
+    /// Waits while much is still to be read by the program: it gets no more to read by asking.
+    async fn catch_up(&self) {
+        let behind = || self.behind().as_ref().is_some_and(|stream| stream.unsent() > MOST_UNREAD);
+        while behind() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -308,7 +357,7 @@ impl Desk {
     }
 
     /// The program says no more: what is in flight may finish, then its session ends.
-    async fn leave(&self, finish: bool, stop: &CancellationToken) {
+    async fn leave(&self, finish: bool) {
         self.tasks.close();
         self.listening.close();
         if finish {
@@ -318,14 +367,15 @@ impl Desk {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                _ = tokio::time::timeout(GRACE, idle) => {}
-            }
+            let _ = tokio::time::timeout(GRACE, idle).await;
         }
         self.over.cancel();
         let session = self.session().take();
         if let Some(client) = session {
+            if self.mount.in_flight() > 0 {
+                // What is still in flight is told that its fate is not known.
+                client.session().shut_down();
+            }
             self.mount.leave(client.id().as_str());
         }
         self.tasks.wait().await;
@@ -338,6 +388,10 @@ impl Desk {
 
     fn cancelled(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
         self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Option<Arc<EventStream>>> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn calls(&self) -> MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {

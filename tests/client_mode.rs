@@ -197,6 +197,22 @@ async fn a_server_that_is_down_is_an_error_and_the_next_request_tries_again() {
 }
 
 #[tokio::test]
+async fn what_is_sent_behind_initialize_is_not_lost_where_the_server_speaks_the_other_era() {
+    let site = Site::modern().await;
+    let mut bridge = Bridge::to(&format!("{}/mcp", site.address));
+    let info = json!({ "name": "desk", "version": "1" });
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info });
+    let call = json!({ "name": "where", "arguments": { "region": "north" } });
+    bridge.say(&json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello }));
+    bridge.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+    bridge.say(&json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call }));
+    let (one, two) = (bridge.hear().await, bridge.hear().await);
+    let (opened, called) = if one["id"] == 1 { (one, two) } else { (two, one) };
+    assert_eq!(opened["result"]["serverInfo"]["name"], "site", "{opened}");
+    assert_eq!(called["id"], 2, "an answer in any case: {called}");
+}
+
+#[tokio::test]
 async fn requests_do_not_wait_one_after_the_other_for_a_server_that_is_away() {
     let site = Site::start().await;
     let mut bridge = Bridge::to(&format!("{}/mcp", site.address));
@@ -229,6 +245,23 @@ async fn calls_in_flight_finish_after_the_end_of_stdin() {
 }
 
 #[tokio::test]
+async fn calls_in_flight_finish_after_a_signal() {
+    let site = Site::start().await;
+    let mut bridge = Bridge::to(&format!("{}/mcp", site.address));
+    bridge.open().await;
+    site.next(Trick::Wait);
+    let params = json!({ "name": "count", "arguments": {} });
+    bridge.say(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }));
+    eventually("it is under way", async || (site.calls() == 1).then_some(())).await;
+    support::process::signal(bridge.child.id(), rustix::process::Signal::TERM);
+    site.go_on();
+    let answer = bridge.hear().await;
+    assert_eq!((&answer["id"], text(&answer)), (&json!(1), "1"));
+    eventually("it ends", async || bridge.child.try_wait().expect("it is our child")).await;
+    assert_eq!(site.sessions(), 0);
+}
+
+#[tokio::test]
 async fn large_messages_pass_both_ways() {
     let router = Router::start(
         json!({ "mcpServers": { "demo": support::router::demo() }, "limits": { "body": 20_000_000 } }),
@@ -240,6 +273,45 @@ async fn large_messages_pass_both_ways() {
     let long = "x".repeat(10 << 20);
     let answer = bridge.call(1, "echo", json!({ "text": long })).await;
     assert_eq!(text(&answer).len(), long.len());
+}
+
+#[tokio::test]
+async fn a_client_that_reads_late_loses_nothing() {
+    const CALLS: usize = 60;
+    let site = Site::start().await;
+    let mut child = Command::new(BINARY)
+        .arg(format!("{}/mcp", site.address))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "x", "version": "1" } });
+    let mut lines = vec![json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello })];
+    lines.push(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+    for id in 1..=CALLS {
+        site.next(Trick::Long(1 << 20));
+        let params = json!({ "name": "count", "arguments": {} });
+        lines.push(json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }));
+    }
+    std::thread::spawn(move || {
+        for line in lines {
+            stdin.write_all(format!("{line}\n").as_bytes()).expect("it reads at last");
+        }
+    });
+    // More than any queue on the way holds is waiting by now.
+    eventually("many calls are answered", async || (site.calls() >= 9).then_some(())).await;
+    let stdout = child.stdout.take().expect("it is piped");
+    let read = tokio::task::spawn_blocking(move || {
+        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let messages = lines.map(|line| serde_json::from_str::<Value>(&line).expect("a message"));
+        messages
+            .filter_map(|message| message["result"]["content"].is_array().then(|| message["id"].clone()))
+            .count()
+    });
+    assert_eq!(within("everything is read", read).await.expect("no panic"), CALLS);
+    assert!(child.wait().expect("it is our child").success());
 }
 
 #[tokio::test]

@@ -96,6 +96,16 @@ async fn no_call_is_made_before_there_is_an_ear_for_what_it_may_cause() {
 }
 
 #[tokio::test]
+async fn no_call_is_made_before_the_level_of_its_log_lines_is_set() {
+    let site = Site::hesitant().await;
+    let router = Router::mounting(json!({ "site": site.entry() })).await;
+    let client = Modern::at(router.mcp("site"));
+    assert_eq!(client.clone().logging("warning").ask("count", json!({})).await, "1");
+    assert_eq!(client.logging("debug").ask("count", json!({})).await, "2");
+    assert_eq!(site.early_calls(), 0);
+}
+
+#[tokio::test]
 async fn a_session_that_the_server_has_forgotten_is_opened_again_and_the_request_sent_once() {
     let site = Site::start().await;
     let (_router, client) = before(&site).await;

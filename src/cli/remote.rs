@@ -68,8 +68,11 @@ pub(super) fn settle(target: &mut Target, arguments: &Arguments, interactive: bo
     remote.allow_plain |= arguments.allow_http;
     remote.allow_link_local |= arguments.allow_link_local;
     remote.verify = verify(arguments);
-    if remote.login.is_none() && !remote.has_header("Authorization") {
-        remote.login = Some(Box::default());
+    if remote.has_header("Authorization") {
+        // Whoever says who asks needs no login.
+        remote.login = None;
+    } else {
+        remote.login.get_or_insert_default();
     }
     if let Some(login) = &mut remote.login {
         login.interactive = interactive;

@@ -52,8 +52,12 @@ impl Mount {
 
     /// Opens a session for an HTTP+SSE client, and the stream that is its life.
     pub async fn open_sse(&self) -> Result<(SessionId, StreamReader), Unserved> {
+        self.open_on(EventStream::standalone()).await
+    }
+
+    /// Opens a session for a client that is to get everything on this stream.
+    pub async fn open_on(&self, stream: Arc<EventStream>) -> Result<(SessionId, StreamReader), Unserved> {
         let id = new_id()?;
-        let stream = EventStream::standalone();
         let reader = stream.read();
         match self.spec.pool.mode {
             PoolMode::Session => drop(self.open_dedicated(id.clone(), Transport::Sse(stream)).await?),

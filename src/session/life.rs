@@ -91,8 +91,15 @@ impl Session {
             "the server did not answer `initialize` within {seconds} s: raise `startTimeout`, or mend it"
         );
         tracing::warn!(server = %self.settings.name, "{reason}");
-        if matches!(state.link, Link::Opening(_)) {
-            self.home.not_opened();
+        match &state.link {
+            Link::Opening(_) => self.home.not_opened(),
+            Link::Replaying(peer) if self.settings.patient => {
+                peer.stop();
+                // What it still says is not heard.
+                state.generation += 1;
+                return self.go_down(state, &Exit { cause: Cause::Lost, asked: false }, now);
+            }
+            _ => {}
         }
         self.end(state, Some(unavailable(reason)), now);
     }
@@ -124,28 +131,36 @@ impl Session {
                 self.end(&mut state, Some(error), now);
             }
             Link::Up(peer) | Link::Replaying(peer) => {
-                self.home.crashed(exit);
                 let why = if exit.cause == Cause::Lost { peer.last_words() } else { Box::default() };
                 tracing::warn!(server = %self.settings.name, in_flight = state.bridge.in_flight(), %why, "the server {exit}");
-                state.link = Link::Down;
-                state.opening_until = None;
-                self.handle(&mut state, Input::Exited(server_exited(exit)), now);
-                state.forget_questions();
-                state.deaths.retain(|death| now < *death + DEATHS_WITHIN);
-                state.deaths.push(now);
-                let deaths = u32::try_from(state.deaths.len()).unwrap_or(u32::MAX);
-                state.failures = state.failures.saturating_add(1);
-                // A remote server comes back when it does, and costs nothing while it is away.
-                let deaths = if self.settings.patient { state.failures } else { deaths };
-                if !self.settings.restart || (!self.settings.patient && deaths >= self.settings.attempts) {
-                    return self.end(&mut state, None, now);
-                }
-                drop(state);
-                self.changed.notify_waiters();
-                if let Some(session) = self.me.upgrade() {
-                    self.tracker.spawn(session.restart(deaths));
-                }
+                self.go_down(&mut state, exit, now);
             }
+        }
+    }
+
+    /// The session has no server any more, and gets another or ends.
+    fn go_down(&self, state: &mut Conversation, exit: &Exit, now: Instant) {
+        self.home.crashed(exit);
+        state.link = Link::Down;
+        state.opening_until = None;
+        self.handle(state, Input::Exited(server_exited(exit)), now);
+        state.forget_questions();
+        state.deaths.retain(|death| now < *death + DEATHS_WITHIN);
+        state.deaths.push(now);
+        let deaths = u32::try_from(state.deaths.len()).unwrap_or(u32::MAX);
+        // One that lasted was a good one.
+        if state.resumed_at.take().is_some_and(|at| now >= at + DEATHS_WITHIN) {
+            state.failures = 0;
+        }
+        state.failures = state.failures.saturating_add(1);
+        // A remote server comes back when it does, and costs nothing while it is away.
+        let deaths = if self.settings.patient { state.failures } else { deaths };
+        if !self.settings.restart || (!self.settings.patient && deaths >= self.settings.attempts) {
+            return self.end(state, None, now);
+        }
+        self.changed.notify_waiters();
+        if let Some(session) = self.me.upgrade() {
+            self.tracker.spawn(session.restart(deaths));
         }
     }
 

@@ -115,8 +115,10 @@ struct Conversation {
     opening_until: Option<Instant>,
     last_active: Instant,
     deaths: Vec<Instant>,
-    /// Peers that were lost since the session last went on.
+    /// Peers that were lost, one soon after the other.
     failures: u32,
+    /// When the session last began, or went on, with a peer.
+    resumed_at: Option<Instant>,
     /// Its one client makes the handshake; it ends with that client.
     dedicated: bool,
     /// It serves one request, and ends.
@@ -271,6 +273,7 @@ impl Session {
             last_active: now,
             deaths: Vec::new(),
             failures: 0,
+            resumed_at: None,
             dedicated,
             once: false,
             generation: 0,

@@ -68,6 +68,7 @@ impl Session {
                     if let Link::Opening(peer) = &state.link {
                         state.link = Link::Up(peer.clone());
                         state.opening_until = None;
+                        state.resumed_at = Some(now);
                         opened_now = true;
                         self.changed.notify_waiters();
                     }
@@ -76,7 +77,7 @@ impl Session {
                     if let Link::Replaying(peer) = &state.link {
                         state.link = Link::Up(peer.clone());
                         state.opening_until = None;
-                        state.failures = 0;
+                        state.resumed_at = Some(now);
                         self.tally.restarts.add_one();
                         self.changed.notify_waiters();
                         tracing::info!(server = %self.settings.name, "the session goes on with a new process");

@@ -84,6 +84,8 @@ struct Ring {
     /// It is sent as events, so its client may resume it.
     begun: bool,
     ended: bool,
+    /// Its reader is waited for.
+    patient: bool,
     generation: u64,
     attached: bool,
     waker: Option<Waker>,
@@ -93,6 +95,19 @@ impl EventStream {
     /// The one stream of an HTTP+SSE client. It carries no ids, and cannot be resumed.
     pub fn standalone() -> Arc<Self> {
         Self::new(0, false, 0)
+    }
+
+    /// The one stream of a client that is not ended for being slow: it would not know. What is no answer and no question may
+    /// be lost instead; whoever takes its requests takes no more of them while [`unsent`](Self::unsent) is much.
+    pub fn patient() -> Arc<Self> {
+        let stream = Self::new(0, false, 0);
+        stream.lock().patient = true;
+        stream
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn unsent(&self) -> usize {
+        self.lock().unsent_bytes
     }
 
     /// Becomes its reader.
@@ -117,6 +132,7 @@ impl EventStream {
             only_answers: true,
             begun: false,
             ended: false,
+            patient: false,
             generation: 0,
             attached: false,
             waker: None,
@@ -128,11 +144,13 @@ impl EventStream {
     pub(super) fn push(&self, message: Bytes, class: Class) -> Pushed {
         let mut ring = self.lock();
         if ring.is_full(message.len()) {
-            if class == Class::Passing {
+            if class == Class::Passing || (ring.patient && class == Class::Notice) {
                 return Pushed::Dropped;
             }
-            ring.end_reader();
-            return Pushed::Overflowed;
+            if !ring.patient {
+                ring.end_reader();
+                return Pushed::Overflowed;
+            }
         }
         ring.only_answers = false;
         ring.queue(message);
@@ -158,7 +176,7 @@ impl EventStream {
     /// Queues a message of a stream that outlives its responses.
     pub(super) fn push_answer(&self, message: Bytes) -> Pushed {
         let mut ring = self.lock();
-        if ring.is_full(message.len()) && ring.unsent_bytes > 0 {
+        if ring.is_full(message.len()) && ring.unsent_bytes > 0 && !ring.patient {
             ring.end_reader();
             return Pushed::Overflowed;
         }
@@ -238,6 +256,11 @@ impl StreamReader {
         }
         ring.park(cx);
         Poll::Pending
+    }
+
+    /// What it reads.
+    pub fn stream(&self) -> Arc<EventStream> {
+        self.stream.clone()
     }
 
     /// It is decided: whatever comes is sent as events.

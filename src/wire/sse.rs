@@ -77,12 +77,22 @@ pub struct Event {
     pub data: String,
     /// The last id that the stream has given, if any.
     pub id: Option<String>,
+    /// Its length in bytes, if it was too long to keep: its data is only the beginning of what it was.
+    pub too_long: Option<usize>,
 }
 
+/// How much is kept of the data of an event that is too long.
+const KEPT: usize = 4 << 10;
+
 /// Reads a stream of events, however it is cut.
-#[derive(Debug, Default)]
+///
+/// Of an event that is longer than the limit only the beginning is kept, so that what is held is bounded.
+#[derive(Debug)]
 pub struct Decoder {
+    limit: usize,
     line: Vec<u8>,
+    /// Bytes of the event so far.
+    length: usize,
     event: Event,
     has_data: bool,
     after_cr: bool,
@@ -92,10 +102,26 @@ pub struct Decoder {
     last_id: Option<String>,
 }
 
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(usize::MAX)
+    }
+}
+
 impl Decoder {
-    /// Bytes held of an event whose end has not come.
-    pub fn pending(&self) -> usize {
-        self.line.len() + self.event.data.len()
+    /// A decoder for events of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            line: Vec::new(),
+            length: 0,
+            event: Event::default(),
+            has_data: false,
+            after_cr: false,
+            begun: false,
+            retry: None,
+            last_id: None,
+        }
     }
 
     /// The id of the last whole event, or the one that held for it, if any.
@@ -112,7 +138,7 @@ impl Decoder {
     pub fn restart(&mut self) {
         let last_id = self.last_id.take();
         let event = Event { id: last_id.clone(), ..Event::default() };
-        *self = Self { retry: self.retry, event, last_id, ..Self::default() };
+        *self = Self { retry: self.retry, event, last_id, ..Self::new(self.limit) };
     }
 
     /// Takes the next bytes of the stream, and gives every event that they complete to `found`.
@@ -123,10 +149,10 @@ impl Decoder {
                 continue;
             }
             let Some(end) = memchr2(b'\n', b'\r', bytes) else {
-                self.line.extend_from_slice(bytes);
+                self.keep(bytes);
                 return;
             };
-            self.line.extend_from_slice(&bytes[..end]);
+            self.keep(&bytes[..end]);
             self.after_cr = bytes[end] == b'\r';
             bytes = &bytes[end + 1..];
             let line = std::mem::take(&mut self.line);
@@ -136,18 +162,35 @@ impl Decoder {
         }
     }
 
+    /// Adds to the line that has begun.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.length += bytes.len();
+        if self.length <= self.limit {
+            return self.line.extend_from_slice(bytes);
+        }
+        if self.event.too_long.replace(self.length).is_none() {
+            self.event.data = self.event.data.chars().take(KEPT).collect();
+            self.line.truncate(KEPT);
+            self.line.shrink_to_fit();
+        }
+        let room = KEPT.saturating_sub(self.line.len()).min(bytes.len());
+        self.line.extend_from_slice(&bytes[..room]);
+    }
+
     fn line(&mut self, line: &str) -> Option<Event> {
         let line = if self.begun { line } else { line.strip_prefix('\u{feff}').unwrap_or(line) };
         self.begun = true;
         if line.is_empty() {
             let id = self.event.id.clone();
             self.last_id.clone_from(&id);
+            self.length = 0;
             let event = std::mem::replace(&mut self.event, Event { id, ..Event::default() });
             return std::mem::take(&mut self.has_data).then_some(event);
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
+            "data" if self.event.too_long.is_some() && self.event.data.len() >= KEPT => {}
             "data" => {
                 if std::mem::replace(&mut self.has_data, true) {
                     self.event.data.push('\n');
@@ -179,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn of_an_event_that_is_too_long_the_beginning_is_kept_and_the_next_one_whole() {
+        let mut decoder = Decoder::new(10_000);
+        let long = format!("id: 2\ndata: {{\"id\":7{}\n\nid: 3\ndata: b\n\n", " ".repeat(1_000_000));
+        let mut found = Vec::new();
+        for piece in long.as_bytes().chunks(3000) {
+            decoder.feed(piece, |event| found.push(event));
+            assert!(decoder.line.len() + decoder.event.data.len() <= 20_000);
+        }
+        assert!(
+            found[0].too_long.is_some_and(|length| length > 1_000_000)
+                && found[0].data.starts_with("{\"id\":7")
+        );
+        assert_eq!((found[1].data.as_str(), found[1].too_long, decoder.last_id()), ("b", None, Some("3")));
+    }
+
+    #[test]
     fn a_stream_is_resumed_after_its_last_whole_event() {
         let mut decoder = Decoder::default();
         decoder.feed(b"id: 1\nretry: 20\ndata: a\n\nid: 2\ndata: ", |_| ());
@@ -198,8 +257,8 @@ mod tests {
         assert_eq!(
             events,
             [
-                Event { name: String::new(), data: "a".into(), id: id.clone() },
-                Event { name: "x".into(), data: "\n b".into(), id },
+                Event { data: "a".into(), id: id.clone(), ..Event::default() },
+                Event { name: "x".into(), data: "\n b".into(), id, ..Event::default() },
             ]
         );
     }

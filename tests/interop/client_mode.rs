@@ -91,7 +91,12 @@ async fn everything_over_sse_is_called_by_its_url() {
 #[tokio::test]
 async fn a_server_on_fastmcp_is_called_by_its_url() {
     // FastMCP sends `list_changed` without having announced it, which nobody can ask to hear in the modern era.
-    is_called_by_its_url(Far::PythonV1, &[SCRIPTED, &["log_lines", "list_changed"]].concat(), SCRIPTED).await;
+    is_called_by_its_url(
+        Far::PythonV1,
+        &[SCRIPTED, &["log_lines", "list_changed"]].concat(),
+        &[SCRIPTED, &["log_lines"]].concat(),
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ struct Inner {
     modern: bool,
     /// It answers every GET 404.
     without_get: bool,
-    /// It takes its time to say whether it has a stream of what is unasked for.
+    /// It takes its time to say whether it has a stream of what is unasked for, and to set the level of log lines.
     hesitant: bool,
     /// Sessions that have been told so.
     told: Mutex<HashSet<String>>,
@@ -73,7 +73,8 @@ impl Site {
         Self::of(Inner::default()).await
     }
 
-    /// A server of the legacy era that takes its time to say whether it has a stream of what is unasked for.
+    /// A server of the legacy era that takes its time to say whether it has a stream of what is unasked for, and to set the
+    /// level of log lines.
     pub(crate) async fn hesitant() -> Self {
         Self::of(Inner { hesitant: true, ..Inner::default() }).await
     }
@@ -113,7 +114,7 @@ impl Site {
         self.inner.calls.load(Ordering::SeqCst)
     }
 
-    /// Calls that came before it had said whether it has a stream of what is unasked for.
+    /// Calls that came before it had done so.
     pub(crate) fn early_calls(&self) -> usize {
         self.inner.early.load(Ordering::SeqCst)
     }
@@ -201,7 +202,7 @@ async fn handle(State(site): State<Arc<Inner>>, request: Request) -> Response {
             &id,
             json!({
                 "protocolVersion": "2025-11-25",
-                "capabilities": { "tools": {} },
+                "capabilities": if site.hesitant { json!({ "tools": {}, "logging": {} }) } else { json!({ "tools": {} }) },
                 "serverInfo": { "name": "site", "version": "1" },
             }),
         );
@@ -211,9 +212,19 @@ async fn handle(State(site): State<Arc<Inner>>, request: Request) -> Response {
     let Some(session) = session.filter(known) else { return status(404, "no such session") };
     match method {
         "tools/call" => {
+            if site.hesitant {
+                // What was sent beside it may come after it.
+                tokio::time::sleep(HESITATION / 4).await;
+            }
             let early = site.hesitant && !site.told.lock().expect("no panic").contains(&session);
             site.early.fetch_add(usize::from(early), Ordering::SeqCst);
             call(&site, &id).await
+        }
+        "logging/setLevel" if site.hesitant => {
+            site.told.lock().expect("no panic").remove(&session);
+            tokio::time::sleep(HESITATION).await;
+            site.told.lock().expect("no panic").insert(session);
+            result(&id, json!({}))
         }
         "tools/list" => result(&id, json!({ "tools": [] })),
         _ => status(202, ""),

@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use reqwest::Response;
 
 use super::fault::Fault;
+use crate::wire::line::{Line, Skipped};
 use crate::wire::sse::{Decoder, Event};
 
 /// Bytes read of an answer that is only shown.
@@ -18,7 +19,7 @@ const SHOWN: usize = 64 << 10;
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// The pauses that a server may ask for before a stream is asked for again.
-const PAUSES: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_mins(1);
 
 /// Reads a body of at most `limit` bytes.
 pub(super) async fn whole(response: Response, limit: usize) -> Result<Bytes, Fault> {
@@ -55,18 +56,12 @@ pub(super) async fn told(response: Response) -> Bytes {
 pub(super) struct Events {
     chunks: BoxStream<'static, reqwest::Result<Bytes>>,
     decoder: Decoder,
-    limit: usize,
     ready: std::collections::VecDeque<Event>,
 }
 
 impl Events {
     pub(super) fn new(response: Response, limit: usize) -> Self {
-        Self {
-            chunks: response.bytes_stream().boxed(),
-            decoder: Decoder::default(),
-            limit,
-            ready: <_>::default(),
-        }
+        Self { chunks: response.bytes_stream().boxed(), decoder: Decoder::new(limit), ready: <_>::default() }
     }
 
     /// Goes on with the events of another connection.
@@ -85,9 +80,6 @@ impl Events {
             let chunk = chunk.map_err(Fault::of_reading)?;
             let ready = &mut self.ready;
             self.decoder.feed(&chunk, |event| ready.push_back(event));
-            if self.decoder.pending() > self.limit {
-                return Err(Fault::TooLarge(self.limit));
-            }
         }
     }
 
@@ -104,8 +96,14 @@ impl Events {
 }
 
 /// The message in an event, as one line; nothing if it holds none.
-pub(super) fn message(event: Event) -> Option<Bytes> {
+pub(super) fn message(event: Event) -> Option<Line> {
     let is_message = event.name.is_empty() || event.name == "message";
-    let data = Bytes::from(event.data);
-    (is_message && !data.trim_ascii().is_empty()).then_some(data)
+    if !is_message || event.data.trim_ascii().is_empty() {
+        return None;
+    }
+    Some(match event.too_long {
+        None => Line::Whole(event.data.into()),
+        // Its end is not known, which tells nothing of the id either.
+        Some(length) => Line::TooLong(Skipped { head: event.data.into(), tail: b" ".to_vec(), length }),
+    })
 }

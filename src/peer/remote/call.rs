@@ -11,6 +11,7 @@ use super::headers;
 use super::outbox::Load;
 use super::post::Refusal;
 use super::{Connection, Fault, Way};
+use crate::wire::line::Line;
 use crate::wire::meta::find;
 use crate::wire::{Code, Kind, Message, Payload};
 
@@ -32,7 +33,7 @@ impl Connection {
         match outcome {
             Ok(()) => {}
             Err(Fault::NoSession) => {
-                self.lose("the server has forgotten the session", Some(request.raw().clone()));
+                self.forgotten(Some(request.raw().clone()));
             }
             Err(fault) => self.answer(&request, &fault),
         }
@@ -74,7 +75,7 @@ impl Connection {
         match headers::is_events(response.headers()) {
             Some(false) => {
                 let body = body::whole(response, self.site.line_limit).await?;
-                match self.as_answer(&body, request, true)? {
+                match self.as_answer(&body, request, true, sink)? {
                     Some(line) => {
                         sink(line);
                         Ok(())
@@ -98,9 +99,19 @@ impl Connection {
         loop {
             let ended = match events.next().await {
                 Ok(Some(event)) => {
-                    attempts = 0;
                     let Some(line) = body::message(event) else { continue };
-                    match self.as_answer(&line, request, false) {
+                    attempts = 0;
+                    let line = match line {
+                        Line::Whole(line) => line,
+                        Line::TooLong(skipped) if skipped.answered_id().is_some() => {
+                            return Err(Fault::TooLarge(self.site.line_limit));
+                        }
+                        too_long @ Line::TooLong(_) => {
+                            self.hand_on(too_long);
+                            continue;
+                        }
+                    };
+                    match self.as_answer(&line, request, false, sink) {
                         Ok(Some(answer)) => {
                             sink(answer);
                             return Ok(());
@@ -138,16 +149,26 @@ impl Connection {
 
     /// The answer to a request, if that is what a text holds, with the id that the request has. `only`: nothing else can
     /// be answered by it, so that an answer with another id is this one's all the same.
-    fn as_answer(&self, text: &Bytes, request: &Message, only: bool) -> Result<Option<Bytes>, Fault> {
+    fn as_answer(
+        &self,
+        text: &Bytes,
+        request: &Message,
+        only: bool,
+        sink: &mut (dyn FnMut(Bytes) + Send),
+    ) -> Result<Option<Bytes>, Fault> {
         let malformed = |error: crate::wire::Malformed| Fault::NotAnAnswer(error.to_string());
         let id = request.id().unwrap_or_default();
         let mut answer = match Payload::parse(text, self.site.depth).map_err(malformed)? {
             Payload::One(message) if message.is_answer() => message,
             Payload::One(_) => return Ok(None),
             Payload::Batch(messages) => {
-                // The whole of it: what stands beside the answer is said, too.
                 let is_it = |message: &Message| message.is_answer() && message.id() == Some(id);
-                return Ok(messages.iter().any(is_it).then(|| text.clone()));
+                let Some(at) = messages.iter().position(is_it) else { return Ok(None) };
+                // What stands beside the answer is said, too, and before it: afterwards nobody listens.
+                for (_, beside) in messages.iter().enumerate().filter(|(place, _)| *place != at) {
+                    sink(beside.raw().clone());
+                }
+                return Ok(Some(messages[at].raw().clone()));
             }
         };
         let names_none = answer.id().is_none_or(|id| id == "null");

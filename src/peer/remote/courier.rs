@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::open::is_for_now;
 use super::outbox::Load;
+use super::post::RETRIES;
 use super::{Connection, Fault, Way, standalone};
 use crate::peer::Cause;
 use crate::wire::meta::find;
@@ -31,6 +33,9 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Requests wait so long for the stream of what the server says unasked.
 const EAR_WITHIN: Duration = Duration::from_secs(1);
+
+/// Requests wait so long for the answer that the level of log lines has been set.
+const SET_WITHIN: Duration = Duration::from_secs(1);
 
 /// Notifications and answers on their way; the outbox lets through fewer.
 const MOST_NOTICES: usize = 2048;
@@ -69,7 +74,8 @@ pub(super) async fn carry(connection: Arc<Connection>) {
     }
     connection.over.cancel();
     connection.end(lost).await;
-    if !lost {
+    // One that the server has forgotten needs no farewell.
+    if !lost || connection.talk().session.is_some() {
         tokio::select! {
             () = killed.cancelled() => {}
             _ = timeout(FAREWELL, connection.farewell()) => {}
@@ -105,13 +111,22 @@ impl Connection {
                 let id: Box<str> = message.id().unwrap_or_default().into();
                 let token = self.over.child_token();
                 let number = self.enter(&id, token.clone());
-                self.readers.spawn(async move {
+                // Our own bridge sets it for the request that follows, and does not wait in between.
+                let is_for_the_next = message.method() == "logging/setLevel";
+                let call = self.readers.spawn(async move {
                     tokio::select! {
                         () = token.cancelled() => {}
                         () = connection.call(message, load) => {}
                     }
                     connection.leave(&id, number);
                 });
+                if is_for_the_next {
+                    tokio::select! {
+                        () = self.life.stop.cancelled() => {}
+                        () = self.lost.cancelled() => {}
+                        _ = timeout(SET_WITHIN, call) => {}
+                    }
+                }
             }
             // Nothing else may be heard before this is.
             (Kind::Notification, "notifications/initialized") => {
@@ -133,7 +148,11 @@ impl Connection {
     /// A request is under way; what it is counted as.
     fn enter(&self, id: &str, token: CancellationToken) -> u64 {
         let number = self.counted.fetch_add(1, Ordering::Relaxed);
-        self.calls().insert(id.into(), (number, token));
+        let before = self.calls().insert(id.into(), (number, token));
+        if let Some((_, before)) = before {
+            // Its client has given it up; a late answer would be taken for the new one's.
+            before.cancel();
+        }
         number
     }
 
@@ -190,17 +209,26 @@ impl Connection {
         }
     }
 
-    /// Posts a notification, or an answer to a question of the server.
+    /// Posts a notification, or an answer to a question of the server; again, if the server says that it cannot take it now.
     async fn notify(&self, message: &Message) {
-        match self.post(message).await {
-            Ok(response) if response.status().is_success() => {}
-            Ok(response) => {
-                let status = response.status();
-                tracing::debug!(server = %self.site.name, %status, method = message.method(), "a notification was not taken");
-            }
-            Err(Fault::NoSession) => self.lose("the server has forgotten the session", None),
-            Err(fault) => {
-                tracing::debug!(server = %self.site.name, method = message.method(), "a notification was not sent: {}", fault.to_error());
+        let mut retries = RETRIES.iter();
+        loop {
+            let fault = match self.post(message).await {
+                Ok(response) if response.status().is_success() => return,
+                Ok(response) => self.refused(response, None).await.fault(),
+                Err(fault) => fault,
+            };
+            match (&fault, retries.next()) {
+                (Fault::NoSession, _) => return self.forgotten(None),
+                (Fault::Status(status, _), Some(pause))
+                    if is_for_now(*status) || status.is_server_error() =>
+                {
+                    tokio::time::sleep(*pause).await;
+                }
+                _ => {
+                    tracing::debug!(server = %self.site.name, method = message.method(), "a notification was not taken: {}", fault.to_error());
+                    return;
+                }
             }
         }
     }

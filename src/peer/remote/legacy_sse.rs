@@ -54,7 +54,7 @@ impl Connection {
             match events.next().await {
                 Ok(Some(event)) => {
                     if let Some(line) = body::message(event) {
-                        self.deliver(line);
+                        self.hand_on(line);
                     }
                 }
                 Ok(None) => break "the server has ended its event stream".to_owned(),

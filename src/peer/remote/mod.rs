@@ -167,8 +167,13 @@ impl Connection {
 
     /// Gives a message of the server to whoever listens.
     fn deliver(&self, line: Bytes) {
+        self.hand_on(Line::Whole(line));
+    }
+
+    /// The same for one that may be too long.
+    fn hand_on(&self, line: Line) {
         if let Some(ear) = self.ear.get().filter(|_| !self.over.is_cancelled()) {
-            ear.line(Line::Whole(line));
+            ear.line(line);
         }
     }
 
@@ -177,6 +182,12 @@ impl Connection {
         let mut error = fault.to_error();
         error.message = self.site.mask.apply(&error.message).into_owned().into();
         self.deliver(error.to_line(request.id()));
+    }
+
+    /// The server does not know the session any more; `unheard`: a message that it therefore never heard.
+    fn forgotten(&self, unheard: Option<Bytes>) {
+        self.talk().session = None;
+        self.lose("the server has forgotten the session", unheard);
     }
 
     /// The session cannot go on, and why; `unheard`: a message that the server never heard.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::post::Refusal;
+use super::post::{Refusal, unauthorized};
 use super::site::Transport;
 use super::{Connection, Fault, Way, headers};
 use crate::wire::meta::{find, find_string};
@@ -35,7 +35,11 @@ impl Connection {
             match tried {
                 Ok(()) => return self.site.found(transport),
                 Err(Failed::Finally(fault)) => return self.lose(fault.to_error().message, None),
-                Err(Failed::Elsewhere(fault)) => reasons.push((transport, fault)),
+                Err(Failed::Elsewhere(fault)) => {
+                    // What it may have given belongs to this way.
+                    self.talk().session = None;
+                    reasons.push((transport, fault));
+                }
             }
         }
         self.lose(told(&reasons), None);
@@ -82,6 +86,13 @@ impl Connection {
                 // A server that cannot answer now has not answered. 405 says nothing but that nobody is to post here.
                 Refusal::Answer(line) if status.is_server_error() || is_for_now(status) => {
                     return Err(Failed::Finally(Fault::Status(status, self.site.shown(&said(&line)))));
+                }
+                // Who asks is no question of what is asked.
+                Refusal::Answer(line)
+                    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) =>
+                {
+                    let said = self.site.shown(&said(&line));
+                    return Err(Failed::Finally(Fault::Unauthorized(status, unauthorized(&said))));
                 }
                 Refusal::Answer(line) if status != StatusCode::METHOD_NOT_ALLOWED => {
                     self.deliver(line);
@@ -149,7 +160,7 @@ fn is_supported_after_all(refusal: &Bytes, message: &Message) -> bool {
 }
 
 /// Whether a refusal may be another one in a moment.
-fn is_for_now(status: StatusCode) -> bool {
+pub(super) fn is_for_now(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 

@@ -15,7 +15,7 @@ use crate::wire::meta::find;
 use crate::wire::{Code, Kind, Message};
 
 /// The pauses before a message is sent again that no connection could be had for.
-const RETRIES: [Duration; 3] =
+pub(super) const RETRIES: [Duration; 3] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
 
 /// Times that a request is made again because a token was wanted, or a newer one, or one for more.
@@ -202,7 +202,7 @@ impl Refusal {
     }
 }
 
-fn unauthorized(said: &str) -> String {
+pub(super) fn unauthorized(said: &str) -> String {
     let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
     format!(
         "{said}: it wants a token: by a login in a terminal, by `headers` in the file, by `-H Authorization 'Bearer …'`, or by API_ACCESS_TOKEN"

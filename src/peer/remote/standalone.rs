@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::body::{self, Events};
+use super::open::is_for_now;
 use super::{Connection, Fault};
 
 /// The pause before the stream is asked for again, doubled while it does not last.
@@ -38,7 +39,7 @@ pub(super) async fn listen(connection: &Arc<Connection>, answered: CancellationT
                 };
                 while let Ok(Some(event)) = events.next().await {
                     if let Some(line) = body::message(event) {
-                        connection.deliver(line);
+                        connection.hand_on(line);
                     }
                 }
             }
@@ -53,9 +54,11 @@ pub(super) async fn listen(connection: &Arc<Connection>, answered: CancellationT
             }
             // One that never had such a stream may not know GET at all, and answer so: it says nothing about the session.
             Err(Fault::NoSession) if !offered => return,
-            Err(Fault::NoSession) => return connection.lose("the server has forgotten the session", None),
+            Err(Fault::NoSession) => return connection.forgotten(None),
             Err(Fault::Unreachable(_) | Fault::Broken(_)) => {}
-            Err(Fault::Status(status, _)) if status.is_server_error() => {}
+            Err(Fault::Status(status, _)) if status.is_server_error() || is_for_now(status) => {}
+            // Whoever makes the next request logs in.
+            Err(Fault::Unauthorized(..)) if offered => {}
             // 2025-11-25, basic/transports: "or else return HTTP 405 Method Not Allowed, indicating that the server does
             // not offer an SSE stream at this endpoint".
             Err(_) => return,
