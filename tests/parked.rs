@@ -138,6 +138,11 @@ async fn a_client_that_can_be_asked_nothing_gets_the_servers_own_way_out() {
 async fn hanging_up_cancels_a_call_and_a_parked_one_outlives_the_connection() {
     let router = Router::of_demo().await;
     let modern = Modern::asked(router.mcp("demo"));
+    let ask = question("name?");
+    let parked = modern.parked(2, ask.0, ask.1.clone()).await;
+    let other = Modern::asked(router.mcp("demo"));
+    let outcome = other.come_back(3, ask, &parked, ACCEPT("Ada")).await.json().await;
+    assert_eq!(outcome["result"]["resultType"], "complete", "{outcome}");
     let params = json!({ "name": "count", "arguments": { "to": 1000, "intervalMs": 50 }, "_meta": { "progressToken": 1 } });
     let counting = modern.request(1, "tools/call", params).await;
     let mut events = counting.events();
@@ -145,11 +150,6 @@ async fn hanging_up_cancels_a_call_and_a_parked_one_outlives_the_connection() {
     router.until("demo", "busy", |mount| mount["in_flight"] == 1).await;
     drop(events);
     router.until("demo", "at rest", |mount| mount["in_flight"] == 0).await;
-    let ask = question("name?");
-    let parked = modern.parked(2, ask.0, ask.1.clone()).await;
-    let other = Modern::asked(router.mcp("demo"));
-    let outcome = other.come_back(3, ask, &parked, ACCEPT("Ada")).await.json().await;
-    assert_eq!(outcome["result"]["resultType"], "complete", "{outcome}");
 }
 
 #[tokio::test]
@@ -192,8 +192,7 @@ async fn a_call_that_shares_its_process_with_nobody_waits_for_its_client_too() {
 
 #[tokio::test]
 async fn a_call_that_is_broken_off_does_not_take_the_process_along_that_never_asks() {
-    let entry = with(demo(), &json!({ "pool": { "warm": 0, "max": 1 } }));
-    let router = Router::mounting(json!({ "demo": entry })).await;
+    let router = Router::of_demo().await;
     let modern = Modern::asked(router.mcp("demo"));
     assert_eq!(modern.ask("bump", json!({})).await, "1");
     tokio::select! {
@@ -202,4 +201,21 @@ async fn a_call_that_is_broken_off_does_not_take_the_process_along_that_never_as
     }
     router.until("demo", "at rest", |mount| mount["in_flight"] == 0).await;
     assert_eq!(modern.ask("bump", json!({})).await, "2", "what the process knows is not lost");
+}
+
+#[tokio::test]
+async fn what_is_asked_behind_a_call_that_was_broken_off_is_refused_once_and_never_misdirected() {
+    let router = Router::of_demo().await;
+    let modern = Modern::asked(router.mcp("demo"));
+    tokio::select! {
+        _ = modern.call(1, "sleep", json!({ "ms": 20_000 })) => panic!("it takes longer"),
+        _ = router.until("demo", "busy", |mount| mount["in_flight"] == 1) => {}
+    }
+    router.until("demo", "at rest", |mount| mount["in_flight"] == 0).await;
+    // For all that can be told, the question is that of the first call.
+    let (tool, arguments) = question("name?");
+    let outcome = modern.call(2, tool, arguments.clone()).await.outcome().await;
+    assert_eq!(outcome["result"]["isError"], true, "{outcome}");
+    // In the next process nothing was broken off.
+    modern.parked(3, tool, arguments).await;
 }

@@ -124,6 +124,12 @@ impl Mount {
         }
     }
 
+    /// Whether it speaks the modern era, now that it has refused `initialize`: what was only guessed before is refuted by that.
+    pub(super) async fn is_modern_after_all(&self) -> Result<bool, Unserved> {
+        *self.eras.lock() = None;
+        Ok(self.era_for(Era::Modern).await? == Era::Modern)
+    }
+
     /// The era in which a process is opened for a client of `wanted`: its own, unless the server only speaks the other.
     pub(super) async fn era_for(&self, wanted: Era) -> Result<Era, Unserved> {
         let spoken = self.spoken();
@@ -240,8 +246,7 @@ impl Mount {
             // That of the process that has refused will do.
             pool.room().await;
         }
-        let era = self.era_for(Era::Modern).await.ok()?;
-        if era == Era::Legacy {
+        if !self.is_modern_after_all().await.ok()? {
             return None;
         }
         if !certain {

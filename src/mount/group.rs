@@ -65,6 +65,8 @@ pub(super) enum Free {
     Found(Arc<Session>, Interaction),
     /// There are some, and each is in the middle of such a call.
     Taken,
+    /// The same, but one of them has only to settle after a call that was given up.
+    Calming,
     /// There is none.
     None,
 }
@@ -205,7 +207,13 @@ impl Mount {
                 return Free::Found(session.clone(), interaction);
             }
         }
-        if sessions.is_empty() { Free::None } else { Free::Taken }
+        if sessions.is_empty() {
+            Free::None
+        } else if sessions.iter().any(|session| session.is_calming()) {
+            Free::Calming
+        } else {
+            Free::Taken
+        }
     }
 
     /// Opens a session of a kind beside those there are.
@@ -244,10 +252,7 @@ impl Mount {
     /// A process for a client: a mount that is full gives up the one that nobody has used for longest.
     pub(super) async fn take(&self, pool: &Arc<Pool>) -> Result<(Peer, Option<Pass>), PoolError> {
         match pool.take().await {
-            Err(PoolError::Full | PoolError::HouseFull) if self.end_unused() => {
-                pool.room().await;
-                pool.take().await
-            }
+            Err(PoolError::Full | PoolError::HouseFull) if self.end_unused() => pool.take_next().await,
             taken => taken,
         }
     }
@@ -277,6 +282,10 @@ impl Mount {
                 Era::Modern => self.doubt_era(),
             }
             return Unserved::OtherEra(error);
+        }
+        if error.code == Code::RequestCancelled {
+            // It did open, and was over before anybody could use it.
+            return self.of_no_use();
         }
         // What a client asked for may be at fault, so the keeper's own handshake decides. A singleton has no keeper's, and
         // asks for nothing.

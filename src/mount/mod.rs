@@ -10,6 +10,7 @@ mod group;
 mod health;
 mod house;
 mod keeper;
+mod place;
 mod pool;
 mod seat;
 mod source;

@@ -3,6 +3,7 @@
 use super::era::Verdicts;
 use super::gate::{Pass, Urgency};
 use super::house::House;
+use super::place::{Place, Places};
 use super::source::Source;
 use crate::config::{ServerName, Target};
 use crate::peer::{Launch, Peer, SpawnError, Witness};
@@ -10,7 +11,7 @@ use crate::session::SessionId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// After so many spares that exited unasked, the mount runs without spares.
@@ -19,9 +20,6 @@ const SPARE_DEATHS: u32 = 3;
 /// The pause before a spare that exited is replaced, doubled for each further one.
 const SPARE_PAUSE: Duration = Duration::from_millis(500);
 
-/// A session whose process died waits this long for a place in a full pool: the dead one's is freed in a moment.
-const REPLACE_WITHIN: Duration = Duration::from_secs(10);
-
 /// The processes of one mount.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -29,7 +27,7 @@ pub(super) struct Pool {
     source: Source,
     house: House,
     warm: usize,
-    slots: Arc<Semaphore>,
+    places: Places,
     stock: Mutex<Stock>,
     /// Spares may be wanting: one was taken, or died, or there is room for one again.
     wanting: Notify,
@@ -65,13 +63,16 @@ pub(super) enum PoolError {
 
 impl Pool {
     pub(super) fn new(name: ServerName, source: Source, warm: usize, max: usize, house: House) -> Arc<Self> {
+        // A connection needs no place among the processes of this machine.
+        let processes = source.site().is_none().then(|| house.processes.clone());
+        let places = Places::new(max, processes);
         Arc::new(Self {
             name,
             // A connection that nobody has spoken over is no further than none. A spare must leave room for a client.
             warm: if source.site().is_some() { 0 } else { warm.min(max) },
             source,
+            places,
             house,
-            slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
             stock: Mutex::default(),
             wanting: Notify::new(),
             stop: CancellationToken::new(),
@@ -83,18 +84,22 @@ impl Pool {
         if let Some(spare) = self.take_spare() {
             return Ok((spare, None));
         }
-        let slot = self.slots.clone().try_acquire_owned().map_err(|_| self.full(PoolError::Full))?;
-        self.start(slot, self.turn(Urgency::Client)).await
+        let place = self.places.free()?;
+        self.start(place, self.turn(Urgency::Client)).await
+    }
+
+    /// The same in a full pool in which something ends: its place is free in a moment.
+    pub(super) async fn take_next(self: &Arc<Self>) -> Result<(Peer, Option<Pass>), PoolError> {
+        if let Some(spare) = self.take_spare() {
+            return Ok((spare, None));
+        }
+        let place = self.next_place().await?;
+        self.start(place, self.turn(Urgency::Client)).await
     }
 
     /// A process in place of one that died.
     pub(super) async fn replace(self: &Arc<Self>) -> Result<Peer, PoolError> {
-        if let Some(spare) = self.take_spare() {
-            return Ok(spare);
-        }
-        let slot = tokio::time::timeout(REPLACE_WITHIN, self.slots.clone().acquire_owned()).await;
-        let slot = slot.map_err(|_| PoolError::Full)?.map_err(|_| PoolError::Closed)?;
-        self.start(slot, self.turn(Urgency::Client)).await.map(|(peer, _)| peer)
+        self.take_next().await.map(|(peer, _)| peer)
     }
 
     /// A process to be thrown away, started in this turn. Gives up a spare if there is no room otherwise.
@@ -102,9 +107,9 @@ impl Pool {
         self: &Arc<Self>,
         turn: impl Future<Output = Pass> + Send,
     ) -> Result<(Peer, Option<Pass>), PoolError> {
-        let started = match self.slots.clone().try_acquire_owned() {
-            Ok(slot) => self.start(slot, turn).await,
-            Err(_) => Err(PoolError::Full),
+        let started = match self.places.free() {
+            Ok(place) => self.start(place, turn).await,
+            Err(full) => Err(full),
         };
         match started {
             Err(full @ (PoolError::Full | PoolError::HouseFull)) => {
@@ -142,14 +147,8 @@ impl Pool {
     /// Waits until there is a place for a process, or one stands ready: that of one which was thrown away is free when
     /// nothing of it runs any more.
     pub(super) async fn room(&self) {
-        let place = async {
-            let _slot = self.slots.acquire().await;
-            if !self.is_remote() {
-                let _place = self.house.processes.acquire().await;
-            }
-        };
         if !self.has_spare() {
-            let _ = tokio::time::timeout(REPLACE_WITHIN, place).await;
+            drop(self.next_place().await);
         }
     }
 
@@ -159,8 +158,8 @@ impl Pool {
             // The keeper sees to it.
             return;
         }
-        let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
-        if let Ok((peer, _pass)) = self.start(slot, self.turn(Urgency::Client)).await {
+        let Ok(place) = self.places.free() else { return };
+        if let Ok((peer, _pass)) = self.start(place, self.turn(Urgency::Client)).await {
             self.keep(peer);
         }
     }
@@ -183,7 +182,7 @@ impl Pool {
     /// Starts nothing more, and stops the spares.
     pub(super) fn close(&self) {
         self.stop.cancel();
-        self.slots.close();
+        self.places.close();
         let spares = std::mem::take(&mut self.lock().spares);
         for spare in spares {
             spare.stop();
@@ -249,8 +248,8 @@ impl Pool {
                 tokio::time::sleep(SPARE_PAUSE * 2u32.pow(deaths - 1)).await;
             }
             // A full mount has no spares; the next process that ends makes room for one.
-            let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
-            match self.start(slot, self.turn(Urgency::Spare)).await {
+            let Ok(place) = self.places.free() else { return };
+            match self.start(place, self.turn(Urgency::Spare)).await {
                 Ok((peer, _pass)) => self.keep(peer),
                 Err(PoolError::Full | PoolError::HouseFull | PoolError::Closed) => return,
                 Err(error @ PoolError::Spawn(_)) => {
@@ -268,15 +267,23 @@ impl Pool {
         }
     }
 
+    /// The place that is free next.
+    async fn next_place(&self) -> Result<Place, PoolError> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(PoolError::Closed),
+            place = self.places.next() => place,
+        }
+    }
+
     async fn start(
         self: &Arc<Self>,
-        slot: OwnedSemaphorePermit,
+        place: Place,
         turn: impl Future<Output = Pass> + Send,
     ) -> Result<(Peer, Option<Pass>), PoolError> {
         let command = match (self.source.site(), self.source.target()) {
             (Some(site), _) => {
                 let peer = Peer::connect(site);
-                self.watch(&peer, slot, None);
+                self.watch(&peer, place);
                 return Ok((peer, None));
             }
             (None, Target::Stdio(command)) => command.clone(),
@@ -285,8 +292,6 @@ impl Pool {
                 return Err(PoolError::Closed);
             }
         };
-        let place = self.house.processes.clone().try_acquire_owned();
-        let place = place.map_err(|_| self.full(PoolError::HouseFull))?;
         let pass = turn.await;
         if self.stop.is_cancelled() {
             return Err(PoolError::Closed);
@@ -306,7 +311,7 @@ impl Pool {
             };
             let peer = Peer::spawn(launch).await?;
             tracing::debug!(server = %pool.name, pid = peer.pid(), "started a process");
-            pool.watch(&peer, slot, Some(place));
+            pool.watch(&peer, place);
             Ok::<_, PoolError>(peer)
         });
         let peer = started.await.map_err(|_| PoolError::Closed)??;
@@ -314,7 +319,7 @@ impl Pool {
     }
 
     /// The place of a process is free when nothing of it runs any more.
-    fn watch(self: &Arc<Self>, peer: &Peer, slot: OwnedSemaphorePermit, place: Option<OwnedSemaphorePermit>) {
+    fn watch(self: &Arc<Self>, peer: &Peer, place: Place) {
         let (pool, peer) = (self.clone(), peer.witness());
         let number = {
             let mut stock = self.lock();
@@ -328,7 +333,7 @@ impl Pool {
             pool.mourn();
             peer.gone().await;
             pool.lock().processes.remove(&number);
-            drop((slot, place));
+            drop(place);
             pool.wanting.notify_one();
         });
     }
@@ -338,10 +343,6 @@ impl Pool {
         if self.lock().bury(&self.name) {
             self.wanting.notify_one();
         }
-    }
-
-    fn full(&self, error: PoolError) -> PoolError {
-        if self.stop.is_cancelled() { PoolError::Closed } else { error }
     }
 
     fn lock(&self) -> MutexGuard<'_, Stock> {

@@ -25,6 +25,9 @@ const LISTEN: &str = "subscriptions/listen";
 /// Where no other may be started, it looks so often whether one may be now.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Such a call waits so long for a process in which another was given up just before.
+const WAIT_CALM: Duration = Duration::from_secs(2);
+
 /// Such a call waits so long where no other may be started.
 const WAIT_LONGEST: Duration = Duration::from_secs(10);
 
@@ -179,7 +182,7 @@ impl Mount {
             Err(Unserved::Unavailable { error, retry_after }) if error.code == Code::ProtocolError => {
                 // It has refused `initialize`; some servers of the modern era do not say why.
                 let unknown = self.spoken().modern.is_none() && !self.spec.pool.is_singleton();
-                if unknown && self.era_for(Era::Modern).await? == Era::Modern {
+                if unknown && self.is_modern_after_all().await? {
                     return self.shared_session(&Kind::Modern).await;
                 }
                 Err(Unserved::Unavailable { error, retry_after })
@@ -192,18 +195,24 @@ impl Mount {
     /// name its call.
     async fn session_to_interact(&self, kind: &Kind) -> Result<(Arc<Session>, Interaction), Unserved> {
         let until = Instant::now() + WAIT_LONGEST;
-        let mut patient = true;
+        // Until then it waits for one of those there are: each that is freed wakes all who wait.
+        let mut opens_at = Instant::now() + WAIT_FIRST;
+        let calm_at = Instant::now() + WAIT_CALM;
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
             freed.as_mut().enable();
             match self.free_session(kind) {
                 Free::Found(session, interaction) => return Ok((session, interaction)),
-                Free::Taken if patient => {
-                    patient = false;
-                    let _ = tokio::time::timeout(WAIT_FIRST, freed).await;
+                Free::Taken if Instant::now() < opens_at => {
+                    let _ = tokio::time::timeout_at(opens_at, freed).await;
                     continue;
                 }
-                Free::Taken | Free::None => {}
+                // It knows what its clients have done so far, which another would not.
+                Free::Calming if Instant::now() < calm_at => {
+                    let _ = tokio::time::timeout_at(calm_at, freed).await;
+                    continue;
+                }
+                Free::Taken | Free::Calming | Free::None => {}
             }
             let opened = if self.is_full_of_parked() {
                 Err(Unserved::Unavailable { error: busy(), retry_after: RETRY_FULL })
@@ -222,8 +231,8 @@ impl Mount {
                         return Err(Unserved::Unavailable { error: busy(), retry_after });
                     }
                     // A process may be freed, or a place for one.
-                    let next = (Instant::now() + LOOK_AGAIN).min(until);
-                    let _ = tokio::time::timeout_at(next, freed).await;
+                    opens_at = (Instant::now() + LOOK_AGAIN).min(until);
+                    let _ = tokio::time::timeout_at(opens_at, freed).await;
                 }
                 Err(other) => return Err(other),
             }

@@ -98,6 +98,11 @@ impl LegacyLane {
         self.visitors.is_interacting()
     }
 
+    /// Whether all that keeps such a call out is one that was given up a moment ago.
+    pub fn is_calming(&self) -> bool {
+        self.visitors.is_calming()
+    }
+
     /// Whether a call waits for its client to come back with an answer.
     pub fn is_parked(&self) -> bool {
         self.visitors.is_parked()

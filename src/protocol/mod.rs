@@ -310,6 +310,14 @@ impl Bridge {
         }
     }
 
+    /// Whether all that keeps such a call out is one that was given up a moment ago.
+    pub fn is_calming(&self) -> bool {
+        match self {
+            Self::Straight(_) | Self::Modern(_) => false,
+            Self::Legacy(lane) => lane.is_calming(),
+        }
+    }
+
     /// Whether a call waits for its client to come back with an answer.
     pub fn is_parked(&self) -> bool {
         match self {

@@ -28,6 +28,11 @@ impl Session {
         self.lock().bridge.is_spoiled()
     }
 
+    /// Whether it can take a call to which the server may ask questions in a moment: one was given up, and has to settle.
+    pub fn is_calming(&self) -> bool {
+        self.lock().bridge.is_calming()
+    }
+
     /// Whether a call waits in it for its client to come back with an answer.
     pub fn is_parked(&self) -> bool {
         self.lock().bridge.is_parked()

@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-/// Progress and log lines that wait for the client of a parked call.
+/// Progress and log lines that wait for the client of a parked call: so many, of so many bytes together.
 const KEPT_NOTES: usize = 64;
+const KEPT_BYTES: usize = 1 << 20;
 
 /// A request under way.
 #[derive(Debug)]
@@ -185,7 +186,9 @@ impl ModernToLegacy {
             _ => {}
         }
         let Some(waiter) = &call.waiter else {
-            if call.notes.len() < KEPT_NOTES && !call.given_up {
+            let bytes: usize = call.notes.iter().map(|(line, _)| line.len()).sum();
+            let room = call.notes.len() < KEPT_NOTES && bytes + message.raw().len() <= KEPT_BYTES;
+            if room && !call.given_up {
                 call.notes.push_back((message.raw().clone(), class));
             }
             return;

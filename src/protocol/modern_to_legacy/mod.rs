@@ -29,7 +29,7 @@ use parks::Parks;
 use question::Question;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use discover::offered;
 pub use origin::{Principal, Secrets, state as request_state};
@@ -51,18 +51,23 @@ pub struct ModernToLegacy {
     capabilities: Map<String, Value>,
     /// The process was opened with capabilities by which it may ask.
     asks: bool,
-    /// It may still work on a call that was given up, and ask for it: no other call must get that question.
-    spoiled: bool,
-    /// The process has asked something.
-    has_asked: bool,
-    /// Until then no call is made to which the process may ask something.
-    quiet_until: Option<Instant>,
+    past: Past,
     secrets: Secrets,
     minted: u32,
 }
 
-/// What a process that has never asked anything still says of a call that was given up, it says within this time.
-const QUIET: Duration = Duration::from_secs(2);
+/// What the process has done that says how its next question is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    /// It has asked nothing.
+    Silent,
+    /// It has asked something.
+    Asked,
+    /// It may still work on a call that was given up, and had asked nothing until then: what it asks is refused.
+    Muted,
+    /// It may still ask for a call that was given up: it gets no other, and is replaced.
+    Spoiled,
+}
 
 /// What a modern client asks.
 pub(super) struct Request {
@@ -93,9 +98,7 @@ impl ModernToLegacy {
             level: None,
             capabilities: capabilities.clone(),
             asks,
-            spoiled: false,
-            has_asked: false,
-            quiet_until: None,
+            past: Past::Silent,
             secrets,
             minted: 0,
         }
@@ -113,8 +116,17 @@ impl ModernToLegacy {
 
     /// Whether a call is under way to which the server may ask something, or the process can take no other.
     pub(super) fn is_interacting(&self) -> bool {
-        let taken = self.spoiled || self.quiet_until.is_some() || self.parks.are_to_call();
-        self.asks && (taken || self.calls.values().any(Call::interacts))
+        self.asks
+            && (self.past == Past::Spoiled
+                || self.parks.are_to_call()
+                || self.calls.values().any(Call::interacts))
+    }
+
+    /// Whether all that keeps such a call out is one that was given up a moment ago.
+    pub(super) fn is_calming(&self) -> bool {
+        let kept = matches!(self.past, Past::Asked | Past::Spoiled) || self.parks.are_to_call();
+        let mut calls = self.calls.values().filter(|call| call.interacts()).peekable();
+        !kept && calls.peek().is_some() && calls.all(|call| call.given_up)
     }
 
     /// Whether a call waits for its client.
@@ -124,7 +136,7 @@ impl ModernToLegacy {
 
     /// Whether the process can take no call any more to which it may ask something.
     pub(super) fn is_spoiled(&self) -> bool {
-        self.spoiled
+        self.past == Past::Spoiled
     }
 
     /// Whether somebody may come back for the answer to a call.
@@ -204,18 +216,23 @@ impl ModernToLegacy {
         match up {
             Up::Answer { exchange, message } if self.calls.contains_key(&exchange) => {
                 if is_time_out(&message) && self.calls[&exchange].may_be_asked {
-                    self.leave_behind(now);
+                    self.leave_behind();
                 }
                 self.answered(exchange, &message, opened, now, out);
             }
             Up::Answer { exchange, message } => self.subscribed(exchange, &message, out),
             Up::Silence(exchange) => {
                 if self.calls.remove(&exchange).is_some_and(|call| call.may_be_asked) {
-                    self.leave_behind(now);
+                    self.leave_behind();
                 }
             }
+            Up::Said { message, class: Class::Question, .. }
+                if matches!(self.past, Past::Muted | Past::Spoiled) =>
+            {
+                self.hush(&message, down);
+            }
             Up::Said { to: Addressee::Exchange(exchange), message, class: Class::Question } => {
-                self.has_asked = true;
+                self.past = Past::Asked;
                 self.asked(exchange, &message, now, out, down);
             }
             Up::Said { to: Addressee::Exchange(exchange), message, class } => {
@@ -223,7 +240,7 @@ impl ModernToLegacy {
             }
             Up::Said { to: Addressee::Announcement, message, .. } => self.announced(&message, out),
             Up::Said { to: Addressee::Anyone, message, class: Class::Question } => {
-                self.has_asked = true;
+                self.past = Past::Asked;
                 self.held.push(Question::read(&message));
             }
             Up::Said { message, .. } if message.method() == "notifications/cancelled" => {
@@ -234,32 +251,41 @@ impl ModernToLegacy {
     }
 
     /// The process was told that nobody wants a call any more, and may work on it all the same. What it asks then would be
-    /// taken for a question of the next call. One that never asks anything is given the benefit of the doubt after a while:
-    /// to replace it would lose what it keeps for its clients with every call that one of them breaks off.
-    fn leave_behind(&mut self, now: Instant) {
-        if self.has_asked {
-            self.spoiled = true;
-        } else {
-            self.quiet_until = Some(now + QUIET);
-        }
+    /// taken for a question of the next call. One that never asks is kept for all that: to replace it would lose what it
+    /// knows of its clients with every call that one of them breaks off.
+    fn leave_behind(&mut self) {
+        self.past = match self.past {
+            Past::Silent | Past::Muted => Past::Muted,
+            Past::Asked | Past::Spoiled => Past::Spoiled,
+        };
+    }
+
+    /// It asks something after all. Nobody can tell for which call: it is refused, and replaced when it is idle.
+    fn hush(&mut self, message: &Message, down: &mut Vec<Down>) {
+        self.past = Past::Spoiled;
+        let error = RpcError::new(
+            Code::MethodNotFound,
+            "this may belong to a call that was given up: its client cannot be asked",
+        );
+        down.push(Down::Notice(error.to_line(message.id())));
     }
 
     /// The process is gone, and with it what it wanted to know.
     pub(super) fn exited(&mut self) {
-        self.has_asked = false;
-        self.quiet_until = None;
+        if self.past != Past::Spoiled {
+            self.past = Past::Silent;
+        }
         self.held.clear();
         self.parks.forget_questions();
     }
 
     /// Another process is open in its place.
     pub(super) fn renewed(&mut self) {
-        self.spoiled = false;
+        self.past = Past::Silent;
     }
 
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<Output>, down: &mut Vec<Down>) {
-        self.quiet_until = self.quiet_until.filter(|until| now < *until);
         self.tick_parks(now, out, down);
     }
 

@@ -304,20 +304,30 @@ fn a_call_given_up_and_unanswered_for_a_second_spoils_a_process_that_asks() {
 }
 
 #[test]
-fn a_process_that_never_asks_anything_is_kept_and_gets_no_such_call_for_a_while() {
+fn a_process_that_never_asks_is_kept_and_what_it_asks_after_all_is_refused() {
     let mut story = Story::legacy_within(ALL, Some(Duration::from_secs(5)));
     call(&mut story, "1");
     story.gone();
+    assert!(story.bridge.is_calming());
     story.later(CANCELLED_GRACE);
-    assert!(story.bridge.is_interacting() && !story.bridge.is_spoiled());
-    story.millis(1900);
-    assert!(story.bridge.is_interacting(), "what it asks now is nobody's");
-    story.millis(100);
     assert!(!story.bridge.is_interacting() && !story.bridge.is_spoiled());
     // The same for one that took too long.
     call(&mut story, "2");
+    assert!(!story.bridge.is_calming());
     story.millis(5000);
-    assert!(story.bridge.is_interacting() && !story.bridge.is_spoiled());
+    story.later(CANCELLED_GRACE);
+    assert!(!story.bridge.is_interacting() && !story.bridge.is_spoiled());
+    let id = call(&mut story, "3");
+    for method in ["sampling/createMessage", "roots/list"] {
+        let said = story.server(&request("7", method, "{}"));
+        assert_eq!((said.len(), &said.sent()["error"]["code"]), (1, &json!(-32601)), "whose is it?");
+    }
+    assert!(story.server(&result(&id, "{}")).told()["result"].is_object());
+    assert!(story.bridge.is_spoiled(), "from now on it could be any call's");
+    story.restarted(LEGACY);
+    call(&mut story, "4");
+    story.server(&request("7", "roots/list", "{}"));
+    assert_eq!(story.millis(30).told()["result"]["resultType"], "input_required");
 }
 
 #[test]

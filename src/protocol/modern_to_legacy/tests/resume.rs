@@ -239,6 +239,20 @@ fn progress_and_log_lines_come_as_the_retry_wants_them() {
 }
 
 #[test]
+fn what_is_kept_for_who_comes_back_is_bounded_in_bytes_too() {
+    let mut story = Story::legacy(ALL);
+    story.visit("1", "tools/call", r#""name":"t""#, &wants_logs("debug"));
+    story.server(&request("7", "roots/list", "{}"));
+    story.millis(30);
+    let data = "x".repeat(600 << 10);
+    for _ in 0..3 {
+        story.server(&notification("message", &format!(r#"{{"level":"error","data":"{data}"}}"#)));
+    }
+    let said = story.visit("2", "tools/call", &back("s1", &[ROOTS]), &wants_logs("debug"));
+    assert_eq!(said.iter().filter(|line| line.starts_with(&story.here())).count(), 1);
+}
+
+#[test]
 fn who_comes_back_without_a_token_gets_no_progress() {
     let mut story = Story::legacy(ALL);
     let said = story.visit("1", "tools/call", r#""name":"t""#, r#""progressToken":1"#);
