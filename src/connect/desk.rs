@@ -1,30 +1,20 @@
-//! Client mode: a mount served on two pipes, as a stdio server is.
-//!
-//! To the mount the program on the other end is a client like any other: a legacy one has a session with one stream for
-//! everything, and each request of a modern one stands alone. Both may come over the same pipes. Nothing but messages is
-//! ever written; two threads read and write, so that the pipes may be of any kind.
+//! The program on the other end, as the mount's client: its session, its modern requests, and what waits for either.
 
+use super::{GRACE, LineLimits};
 use crate::mount::{Mount, Seat, Unserved};
 use crate::protocol::Principal;
 use crate::session::{Client, EventStream, Form, Posted, SessionId, StreamReader};
-use crate::wire::line::{Line, LineSplitter};
+use crate::wire::line::Line;
 use crate::wire::meta::find;
 use crate::wire::{Claim, Code, Kind, Malformed, Message, Payload, RpcError, claim};
 use bytes::Bytes;
 use futures::FutureExt;
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Calls in flight when the input ends have this long to finish.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// Messages between the pipes and us.
-const QUEUE: usize = 8;
 
 /// What waits for a server that is away is counted in units of so many bytes, and there may be so many of them.
 const UNIT: usize = 64 << 10;
@@ -33,82 +23,11 @@ const MOST_WAITING: u32 = 256;
 /// While the program has so many bytes to read, nothing more is taken from it.
 const MOST_UNREAD: usize = 8 << 20;
 
-/// Bytes read at once: as much as a pipe holds.
-const CHUNK: usize = 64 << 10;
-
 /// Cancelled requests that are remembered, most of which nobody answers.
 const MOST_CANCELLED: usize = 1024;
 
-/// What a line may be.
-#[derive(Clone, Copy, Debug)]
-pub struct LineLimits {
-    /// Bytes.
-    pub length: usize,
-    /// Deepest nesting.
-    pub depth: usize,
-}
-
-/// Serves `mount` to the program behind `input` and `output`, until the input ends, nobody reads the output any more, or
-/// `stop`; calls in flight at the end of the input may finish. The mount goes on.
-pub async fn connect(
-    mount: Arc<Mount>,
-    input: impl Read + Send + 'static,
-    output: impl Write + Send + 'static,
-    limits: LineLimits,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let (found, mut lines) = mpsc::channel(QUEUE);
-    let (out, waiting) = mpsc::channel(QUEUE);
-    std::thread::Builder::new().name("stdin".into()).spawn(move || read(input, limits.length, &found))?;
-    let writer = std::thread::Builder::new().name("stdout".into()).spawn(move || write(output, waiting))?;
-    let desk = Arc::new(Desk {
-        mount,
-        limits,
-        out: out.clone(),
-        session: Mutex::default(),
-        calls: Mutex::default(),
-        cancelled: Mutex::default(),
-        tasks: TaskTracker::new(),
-        listening: TaskTracker::new(),
-        over: CancellationToken::new(),
-        lost: CancellationToken::new(),
-        room: Arc::new(Semaphore::new(MOST_WAITING as usize)),
-        behind: Mutex::default(),
-    });
-    loop {
-        let next = async {
-            desk.catch_up().await;
-            lines.recv().await
-        };
-        let line = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            () = desk.lost.cancelled() => break,
-            () = out.closed() => break,
-            line = next => line,
-        };
-        let Some(line) = line else { break };
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = desk.take(line) => {}
-        }
-    }
-    let nobody_reads = out.is_closed();
-    drop(out);
-    let lost = desk.lost.is_cancelled();
-    desk.leave(!lost && !nobody_reads).await;
-    drop(desk);
-    // It ends once everything is written, or nobody reads; a reader that stands still is not waited for.
-    let written = tokio::task::spawn_blocking(move || writer.join());
-    let _ = tokio::time::timeout(GRACE, written).await;
-    if lost {
-        return Err(io::Error::other("the session with the server has ended: start this program again"));
-    }
-    Ok(())
-}
-
 /// One program, and what it has under way.
-struct Desk {
+pub(super) struct Desk {
     mount: Arc<Mount>,
     limits: LineLimits,
     out: mpsc::Sender<Bytes>,
@@ -122,7 +41,7 @@ struct Desk {
     listening: TaskTracker,
     over: CancellationToken,
     /// The session has ended by itself.
-    lost: CancellationToken,
+    pub(super) lost: CancellationToken,
     /// What may wait for a server that is away.
     room: Arc<Semaphore>,
     /// What the program is still to read.
@@ -130,7 +49,25 @@ struct Desk {
 }
 
 impl Desk {
-    async fn take(self: &Arc<Self>, line: Line) {
+    pub(super) fn new(mount: Arc<Mount>, limits: LineLimits, out: mpsc::Sender<Bytes>) -> Arc<Self> {
+        Arc::new(Self {
+            mount,
+            limits,
+            out,
+            session: Mutex::default(),
+            calls: Mutex::default(),
+            cancelled: Mutex::default(),
+            tasks: TaskTracker::new(),
+            listening: TaskTracker::new(),
+            over: CancellationToken::new(),
+            lost: CancellationToken::new(),
+            room: Arc::new(Semaphore::new(MOST_WAITING as usize)),
+            behind: Mutex::default(),
+        })
+    }
+
+    /// Takes a line of the program.
+    pub(super) async fn take(self: &Arc<Self>, line: Line) {
         let line = match line {
             Line::Whole(line) => line,
             Line::TooLong(skipped) => {
@@ -305,7 +242,7 @@ impl Desk {
     }
 
     /// Waits while much is still to be read by the program: it gets no more to read by asking.
-    async fn catch_up(&self) {
+    pub(super) async fn catch_up(&self) {
         let behind = || self.behind().as_ref().is_some_and(|stream| stream.unsent() > MOST_UNREAD);
         while behind() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -357,7 +294,7 @@ impl Desk {
     }
 
     /// The program says no more: what is in flight may finish, then its session ends.
-    async fn leave(&self, finish: bool) {
+    pub(super) async fn leave(&self, finish: bool) {
         self.tasks.close();
         self.listening.close();
         if finish {
@@ -401,43 +338,4 @@ impl Desk {
 
 fn no_session() -> RpcError {
     RpcError::new(Code::InvalidRequest, "there is no session: send `initialize` first")
-}
-
-fn read(mut input: impl Read, limit: usize, found: &mpsc::Sender<Line>) {
-    let mut splitter = LineSplitter::new(limit);
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let count = match input.read(&mut buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => 0,
-        };
-        let mut lines = Vec::new();
-        splitter.feed(&buffer[..count], |line| lines.push(line));
-        if count == 0 {
-            lines.extend(splitter.finish());
-        }
-        for line in lines {
-            if found.blocking_send(line).is_err() {
-                return;
-            }
-        }
-        if count == 0 {
-            return;
-        }
-    }
-}
-
-fn write(output: impl Write, mut waiting: mpsc::Receiver<Bytes>) -> io::Result<()> {
-    let mut output = io::BufWriter::with_capacity(CHUNK, output);
-    while let Some(first) = waiting.blocking_recv() {
-        let mut next = Some(first);
-        while let Some(line) = next {
-            output.write_all(&line)?;
-            output.write_all(b"\n")?;
-            next = waiting.try_recv().ok();
-        }
-        output.flush()?;
-    }
-    Ok(())
 }
