@@ -205,8 +205,7 @@ impl Inflight {
             })
         };
         let key = self.flights.keys().find(|key| same(key))?.clone();
-        let flight = self.flights.remove(&key)?;
-        Some(self.forget(&key, flight))
+        self.remove(&key)
     }
 
     /// The flight whose progress the server tells under `token`.
@@ -362,9 +361,13 @@ impl Inflight {
     pub(super) fn exited(&mut self, error: &RpcError, out: &mut Vec<Output>) {
         let kept = std::mem::take(&mut self.unheard);
         let (late, mut kept): (Vec<_>, Vec<_>) = kept.into_iter().partition(|unheard| unheard.waits);
-        let late: Vec<_> = late.into_iter().filter_map(|unheard| self.take(&unheard.id)).collect();
-        for (_, flight) in self.drain_but(|id| kept.iter().any(|unheard| *unheard.id == *id)) {
-            answer(&flight, error, out);
+        let late: Vec<_> = late.into_iter().filter_map(|unheard| self.remove(&unheard.id)).collect();
+        let is_kept = |id: &str| kept.iter().any(|unheard| *unheard.id == *id);
+        let heard: Vec<_> = self.flights.keys().filter(|id| !is_kept(id)).cloned().collect();
+        for id in heard {
+            if let Some(flight) = self.remove(&id) {
+                answer(&flight, error, out);
+            }
         }
         let error = RpcError::new(
             Code::ServerUnavailable,
@@ -387,11 +390,6 @@ impl Inflight {
                 out.push(Output::Request { exchange: flight.exchange, line });
             }
         }
-    }
-
-    fn drain_but(&mut self, kept: impl Fn(&str) -> bool) -> Vec<(Box<str>, Flight)> {
-        let ids: Vec<_> = self.flights.keys().filter(|id| !kept(id)).cloned().collect();
-        ids.into_iter().filter_map(|id| self.take(&id).map(|flight| (id, flight))).collect()
     }
 
     /// The server said something unreadable that answers one flight, or, if that cannot be told, any of them.
@@ -418,26 +416,20 @@ impl Inflight {
         };
         let due: Vec<_> =
             self.flights.iter().filter_map(|(id, flight)| Some((id.clone(), why(flight)?))).collect();
-        due.into_iter()
-            .filter_map(|(id, why)| {
-                let flight = self.flights.remove(&id)?;
-                let flight = self.forget(&id, flight);
-                Some((id, flight, why))
-            })
-            .collect()
+        due.into_iter().filter_map(|(id, why)| self.remove(&id).map(|flight| (id, flight, why))).collect()
     }
 
     /// Ends every flight of which `which` is true.
     pub(super) fn drain(&mut self, which: impl Fn(&Flight) -> bool) -> Vec<(Box<str>, Flight)> {
         let ids: Vec<_> =
             self.flights.iter().filter(|(_, flight)| which(flight)).map(|(id, _)| id.clone()).collect();
-        ids.into_iter()
-            .filter_map(|id| {
-                let flight = self.flights.remove(&id)?;
-                let flight = self.forget(&id, flight);
-                Some((id, flight))
-            })
-            .collect()
+        ids.into_iter().filter_map(|id| self.remove(&id).map(|flight| (id, flight))).collect()
+    }
+
+    /// Removes a flight. Unlike [`take`](Self::take), it learns nothing from that about how the server works.
+    fn remove(&mut self, id: &str) -> Option<Flight> {
+        let flight = self.flights.remove(id)?;
+        Some(self.forget(id, flight))
     }
 
     /// Books the end of the flight that the server knew by `id`.

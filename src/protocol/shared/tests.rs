@@ -334,6 +334,21 @@ fn a_new_process_is_told_what_all_clients_wish_and_they_hear_of_it() {
 }
 
 #[test]
+fn a_server_that_dies_has_not_answered_one_request_before_another() {
+    let mut story = Story::open();
+    for id in 1..=20 {
+        story.call(A, &id.to_string());
+    }
+    story.step(Input::Exited(RpcError::new(Code::ServerExited, "gone")));
+    let mut out = Vec::new();
+    story.bridge.open(&mut out);
+    story.server(&result(&sent_id(&show(&out[0])), RESULT));
+    story.call(A, "21");
+    let later = Instant::now() + std::time::Duration::from_secs(1);
+    assert!(story.bridge.load(later).stuck, "it may still do one thing at a time");
+}
+
+#[test]
 fn what_a_lost_server_never_heard_is_said_to_the_next_one() {
     let mut story = Story::open();
     let sent = story.ask(A, "1", "tools/call", "{}");
