@@ -134,10 +134,7 @@ impl Desk {
 
     /// Posts what cannot be taken now in a task of its own; when much waits already, this waits, too.
     async fn wait(self: &Arc<Self>, client: Arc<Client>, payload: Payload) {
-        let bytes = match &payload {
-            Payload::One(message) => message.raw().len(),
-            Payload::Batch(messages) => messages.iter().map(|message| message.raw().len()).sum(),
-        };
+        let bytes: usize = payload.messages().iter().map(|message| message.raw().len()).sum();
         let weight = u32::try_from(1 + bytes / UNIT).unwrap_or(MOST_WAITING).min(MOST_WAITING);
         let Ok(room) = self.room.clone().acquire_many_owned(weight).await else { return };
         let token = self.over.child_token();
@@ -279,11 +276,7 @@ impl Desk {
     }
 
     async fn refuse(&self, payload: &Payload, error: &RpcError) {
-        let messages = match payload {
-            Payload::One(message) => std::slice::from_ref(message),
-            Payload::Batch(messages) => messages,
-        };
-        for message in messages.iter().filter(|message| message.kind() == Kind::Request) {
+        for message in payload.messages().iter().filter(|message| message.kind() == Kind::Request) {
             self.say(error.to_line(message.id())).await;
         }
     }

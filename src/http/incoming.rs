@@ -95,14 +95,6 @@ pub(super) fn as_initialize(payload: &Payload) -> Option<&Message> {
     }
 }
 
-/// The messages of a payload.
-pub(super) fn messages(payload: &Payload) -> &[Message] {
-    match payload {
-        Payload::One(message) => std::slice::from_ref(message),
-        Payload::Batch(messages) => messages,
-    }
-}
-
 /// The id to refuse a payload with.
 pub(super) fn id_of(payload: &Payload) -> Option<Box<str>> {
     match payload {
@@ -113,12 +105,12 @@ pub(super) fn id_of(payload: &Payload) -> Option<Box<str>> {
 
 /// What in it wants an answer.
 pub(super) fn requests(payload: &Payload) -> impl Iterator<Item = &Message> {
-    messages(payload).iter().filter(|message| is_request(message))
+    payload.messages().iter().filter(|message| is_request(message))
 }
 
 /// Whether something in it wants an answer.
 pub(super) fn has_request(payload: &Payload) -> bool {
-    messages(payload).iter().any(is_request)
+    payload.messages().iter().any(is_request)
 }
 
 fn is_request(message: &Message) -> bool {

@@ -133,8 +133,7 @@ fn status(body: &[u8]) -> StatusCode {
     if memmem::find(body, b"\"error\"").is_none() {
         return StatusCode::OK;
     }
-    let message = Message::own(body.to_vec()).ok().filter(|message| message.kind() == Kind::Error);
-    let code = message.and_then(|message| find(message.body(), &["code"])?.parse::<i64>().ok());
+    let code = Message::own(body.to_vec()).ok().and_then(|message| message.error_code());
     let is = |known: Code| code == Some(known.number());
     if is(Code::MethodNotFound) {
         StatusCode::NOT_FOUND

@@ -1,7 +1,7 @@
 //! POSTs that stand alone: no session before them, and none after.
 
 use super::accept::Accepted;
-use super::incoming::{as_initialize, has_request, id_of, messages, modern, refuse_batch};
+use super::incoming::{as_initialize, has_request, id_of, modern, refuse_batch};
 use super::refusal::Refusal;
 use super::reply::{self, Held, Manner, respond};
 use super::unserved::unserved;
@@ -36,7 +36,7 @@ pub(super) async fn post(
 /// basic/transports, "Backwards Compatibility").
 pub(super) async fn one_shot(mount: &Mount, payload: Payload) -> Result<Response, Refusal> {
     let opens = as_initialize(&payload).is_some()
-        || messages(&payload).iter().any(|message| modern(message).is_some());
+        || payload.messages().iter().any(|message| modern(message).is_some());
     if opens {
         return Err(Refusal::StreamFirst);
     }

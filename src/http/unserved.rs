@@ -1,6 +1,6 @@
 //! Requests that a mount does not serve, as what their clients are told.
 
-use super::incoming::{id_of, messages, names_modern};
+use super::incoming::{id_of, names_modern};
 use super::refusal::Refusal;
 use crate::mount::Unserved;
 use crate::protocol::lost;
@@ -13,7 +13,7 @@ pub(super) fn not_found(id: Option<Box<str>>) -> Refusal {
 
 /// There is no such server, in the words of the client's era.
 pub(super) fn no_server(payload: &Payload) -> Refusal {
-    let era = if messages(payload).iter().any(names_modern) { Era::Modern } else { Era::Legacy };
+    let era = if payload.messages().iter().any(names_modern) { Era::Modern } else { Era::Legacy };
     Refusal::NotFound { id: id_of(payload), era }
 }
 

@@ -107,9 +107,8 @@ impl Mount {
             let answer = answer.map_err(|refused| self.turned_away(refused))?;
             let Some(answer) = answer else { return Ok(None) };
             if answer.kind() != Kind::Result {
-                let code = find(answer.body(), &["code"]).and_then(|code| code.parse().ok());
                 // A server without tools.
-                if code == Some(Code::MethodNotFound.number()) {
+                if answer.error_code() == Some(Code::MethodNotFound.number()) {
                     return Ok(Some(tools));
                 }
                 return Err(unlisted(&find_string(answer.body(), &["message"]).unwrap_or_default()));

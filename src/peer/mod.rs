@@ -24,6 +24,7 @@ pub mod orphans;
 mod process;
 mod program;
 pub mod remote;
+mod room;
 mod stderr;
 mod stdin;
 mod stdout;

@@ -89,16 +89,7 @@ impl Stdin {
 
     /// Waits until a message of this length fits, or the queue is closed.
     pub(super) async fn room(&self, bytes: usize) {
-        let mut changed = std::pin::pin!(self.room.notified());
-        loop {
-            // Listening begins before looking: what changes in between is not missed.
-            changed.as_mut().enable();
-            if self.has_room(bytes) {
-                return;
-            }
-            changed.as_mut().await;
-            changed.set(self.room.notified());
-        }
+        super::room::until(&self.room, || self.has_room(bytes)).await;
     }
 
     /// Accepts nothing more, and closes the pipe when everything that waits has been written.

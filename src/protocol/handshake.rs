@@ -84,8 +84,7 @@ pub fn every_version() -> String {
 /// 2026-07-28, basic/versioning: "the server rejects `initialize` with a JSON-RPC error; the exact code is
 /// implementation-defined (`initialize` is an unknown method and the request also lacks the required `_meta` fields)".
 pub fn turned_down(answer: &Message) -> Option<bool> {
-    let code: i64 = find(answer.body(), &["code"]).filter(|_| answer.kind() == Kind::Error)?.parse().ok()?;
-    match code {
+    match answer.error_code()? {
         code if code == Code::UnsupportedVersion.number() => Some(true),
         code if code == Code::MethodNotFound.number() => Some(false),
         code if code == Code::InvalidParams.number() || code == Code::InvalidRequest.number() => Some(false),

@@ -70,6 +70,14 @@ enum Method {
 }
 
 impl Payload {
+    /// Its messages, in order.
+    pub fn messages(&self) -> &[Message] {
+        match self {
+            Self::One(message) => std::slice::from_ref(message),
+            Self::Batch(messages) => messages,
+        }
+    }
+
     /// Reads the body of a POST, or a line. Containers may be nested `depth_limit` deep.
     pub fn parse(raw: &Bytes, depth_limit: usize) -> Result<Self, Malformed> {
         let mut scanner = Scanner::new(raw, depth_limit);
@@ -137,6 +145,11 @@ impl Message {
     /// The raw params of a request or notification, the raw result or error of an answer; empty if none.
     pub fn body(&self) -> &str {
         self.slice(&self.body)
+    }
+
+    /// The code of an error; none if it is no error, or has no code that can be read.
+    pub fn error_code(&self) -> Option<i64> {
+        super::meta::find(self.body(), &["code"]).filter(|_| self.kind == Kind::Error)?.parse().ok()
     }
 
     /// Whether it is an answer, of either kind.

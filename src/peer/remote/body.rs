@@ -29,7 +29,7 @@ pub(super) async fn whole(response: Response, limit: usize) -> Result<Bytes, Fau
     let mut chunks = response.bytes_stream();
     let Some(first) = chunks.next().await else { return Ok(Bytes::new()) };
     let first = first.map_err(Fault::of_reading)?;
-    let Some(second) = chunks.next().await else { return Ok(first).and_then(|first| within(first, limit)) };
+    let Some(second) = chunks.next().await else { return within(first, limit) };
     let mut all = BytesMut::from(first);
     let mut next = Some(second);
     while let Some(chunk) = next {

@@ -32,37 +32,36 @@ impl Connection {
             if by_sse { self.call_by_sse(&request).await } else { self.converse(&request, load).await };
         match outcome {
             Ok(()) => {}
-            Err(Fault::NoSession) => {
-                self.forgotten(Some(request.raw().clone()));
-            }
+            Err(Fault::NoSession) => self.forgotten(Some(request.raw().clone())),
             Err(fault) => self.answer(&request, &fault),
         }
     }
 
     async fn converse(&self, request: &Message, load: Load) -> Result<(), Fault> {
-        let mut response = self.post(request).await?;
-        drop(load);
-        if !response.status().is_success() {
-            let refusal = match self.refused(response, Some(request)).await {
-                Refusal::Answer(line) if is_mismatch(&line) && self.list_tools(request).await => {
-                    // Refused for its headers, it was not carried out; now they are known.
-                    response = self.post(request).await?;
-                    if response.status().is_success() {
-                        return self.hear(response, request, &mut |line| self.deliver(line)).await;
-                    }
-                    self.refused(response, Some(request)).await
-                }
-                refusal => refusal,
-            };
-            return match refusal {
-                Refusal::Answer(line) => {
-                    self.deliver(line);
-                    Ok(())
-                }
-                Refusal::Fault(fault) => Err(fault),
-            };
+        let mut load = Some(load);
+        loop {
+            let response = self.post(request).await?;
+            let first = load.take().is_some();
+            if response.status().is_success() {
+                return self.hear(response, request, &mut |line| self.deliver(line)).await;
+            }
+            match self.refused(response, Some(request)).await {
+                // Refused for its headers, it was not carried out; now they are known.
+                Refusal::Answer(line) if first && is_mismatch(&line) && self.list_tools(request).await => {}
+                refusal => return self.pass_on(refusal),
+            }
         }
-        self.hear(response, request, &mut |line| self.deliver(line)).await
+    }
+
+    /// A refusal that is an answer reaches the listener.
+    pub(super) fn pass_on(&self, refusal: Refusal) -> Result<(), Fault> {
+        match refusal {
+            Refusal::Answer(line) => {
+                self.deliver(line);
+                Ok(())
+            }
+            Refusal::Fault(fault) => Err(fault),
+        }
     }
 
     /// Reads what is said to a request until it is answered, and gives each message to `sink`.
@@ -225,7 +224,6 @@ impl Connection {
 }
 
 fn is_mismatch(line: &Bytes) -> bool {
-    let Ok(error) = Message::own(line.clone()) else { return false };
-    let code = find(error.body(), &["code"]).and_then(|code| code.parse::<i64>().ok());
-    code == Some(Code::HeaderMismatch.number())
+    let error = Message::own(line.clone()).ok();
+    error.and_then(|error| error.error_code()) == Some(Code::HeaderMismatch.number())
 }

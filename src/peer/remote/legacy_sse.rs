@@ -40,13 +40,7 @@ impl Connection {
         if response.status().is_success() {
             return Ok(());
         }
-        match self.refused(response, Some(request)).await {
-            super::post::Refusal::Answer(line) => {
-                self.deliver(line);
-                Ok(())
-            }
-            super::post::Refusal::Fault(fault) => Err(fault),
-        }
+        self.pass_on(self.refused(response, Some(request)).await)
     }
 
     async fn read(&self, mut events: Events) {

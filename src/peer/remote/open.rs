@@ -29,7 +29,7 @@ impl Connection {
         let mut reasons = Vec::new();
         for transport in self.site.transports() {
             let tried = match transport {
-                Transport::Streamable => self.open_streamable(message).await,
+                Transport::Streamable => self.open_by_post(message).await,
                 Transport::Sse => self.open_sse(message).await,
             };
             match tried {
@@ -67,10 +67,6 @@ impl Connection {
                 self.deliver(error.to_line(message.id()));
             }
         }
-    }
-
-    async fn open_streamable(&self, message: &Message) -> Result<(), Failed> {
-        self.open_by_post(message).await
     }
 
     async fn open_by_post(&self, message: &Message) -> Result<(), Failed> {
@@ -151,11 +147,10 @@ fn sorted(fault: Fault) -> Failed {
 /// than falling back."
 fn is_supported_after_all(refusal: &Bytes, message: &Message) -> bool {
     let Ok(error) = Message::own(refusal.clone()) else { return false };
-    let code = find(error.body(), &["code"]).and_then(|code| code.parse::<i64>().ok());
     let supported = find(error.body(), &["data", "supported"]);
     let supported =
         supported.and_then(|list| serde_json::from_str::<Vec<String>>(list).ok()).unwrap_or_default();
-    code == Some(Code::UnsupportedVersion.number())
+    error.error_code() == Some(Code::UnsupportedVersion.number())
         && claim::claimed(message.body()).is_some_and(|claimed| supported.contains(&claimed))
 }
 

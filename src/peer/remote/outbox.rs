@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::peer::SendError;
+use crate::peer::{SendError, room};
 
 /// Messages on their way to a remote server.
 const MAX_MESSAGES: usize = 1024;
@@ -89,16 +89,7 @@ impl Outbox {
 
     /// Waits until a message of this length fits, or the queue is closed.
     pub(super) async fn room(&self, bytes: usize) {
-        let mut changed = std::pin::pin!(self.room.notified());
-        loop {
-            // Listening begins before looking: what changes in between is not missed.
-            changed.as_mut().enable();
-            if self.has_room(bytes) {
-                return;
-            }
-            changed.as_mut().await;
-            changed.set(self.room.notified());
-        }
+        room::until(&self.room, || self.has_room(bytes)).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

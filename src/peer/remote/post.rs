@@ -9,9 +9,8 @@ use reqwest::{RequestBuilder, Response};
 use super::body;
 use super::fault::reasons;
 use super::headers::{self, EITHER, EVENTS, LAST_EVENT_ID, SESSION, VERSION};
-use super::{Connection, Fault, Way};
+use super::{Connection, Fault, Talk, Way};
 use crate::oauth::LoginError;
-use crate::wire::meta::find;
 use crate::wire::{Code, Kind, Message};
 
 /// The pauses before a message is sent again that no connection could be had for.
@@ -43,8 +42,7 @@ impl Connection {
         if headers::is_modern(message) {
             own.extend(headers::of_modern(message, &self.site.catalog));
         } else if matches!(talk.way, Way::Streamable) {
-            own.extend(talk.session.map(|session| (SESSION, session)));
-            own.extend(talk.version.map(|version| (VERSION, version)));
+            own.extend(talk.headers());
         }
         let request = || {
             let post = self.site.client.post(url.clone()).body(message.raw().clone());
@@ -60,8 +58,7 @@ impl Connection {
         let talk = self.talk().clone();
         let mut own = HeaderMap::new();
         own.insert(header::ACCEPT, HeaderValue::from_static(EVENTS));
-        own.extend(talk.session.map(|session| (SESSION, session)));
-        own.extend(talk.version.map(|version| (VERSION, version)));
+        own.extend(talk.headers());
         let after = after.map(HeaderValue::from_str).and_then(Result::ok);
         own.extend(after.map(|id| (LAST_EVENT_ID, id)));
         let request = || {
@@ -84,10 +81,10 @@ impl Connection {
     /// the MCP endpoint with the `Mcp-Session-Id` header, to explicitly terminate the session."
     pub(super) async fn farewell(&self) {
         let talk = self.talk().clone();
-        let (Way::Streamable | Way::Unknown, Some(session)) = (talk.way, talk.session) else { return };
-        let mut own = HeaderMap::new();
-        own.insert(SESSION, session);
-        own.extend(talk.version.map(|version| (VERSION, version)));
+        if !matches!(talk.way, Way::Streamable | Way::Unknown) || talk.session.is_none() {
+            return;
+        }
+        let mut own = talk.headers();
         if let Some(login) = &self.site.login {
             // A farewell is worth no login.
             own.extend(login.authorization().await.map(|token| (header::AUTHORIZATION, token)));
@@ -158,16 +155,15 @@ impl Connection {
                 Way::Unknown | Way::Modern => false,
             }
         };
-        // 2025-11-25, basic/transports: "When a client receives HTTP 404 in response to a request containing an
-        // `Mcp-Session-Id`, it MUST start a new session".
         let body = body::told(response).await;
         let error = Message::parse(&body, self.site.depth).ok().filter(|said| said.kind() == Kind::Error);
         let of_the_request = error.as_ref().is_some_and(|error| {
             // A later revision's way to say that it has no such method.
-            let code = find(error.body(), &["code"]).and_then(|code| code.parse().ok());
             error.id().is_some_and(|id| id != "null" && Some(id) == request.and_then(Message::id))
-                && code == Some(Code::MethodNotFound.number())
+                && error.error_code() == Some(Code::MethodNotFound.number())
         });
+        // 2025-11-25, basic/transports: "When a client receives HTTP 404 in response to a request containing an
+        // `Mcp-Session-Id`, it MUST start a new session".
         if is_session && status == StatusCode::NOT_FOUND && !of_the_request {
             return Refusal::Fault(Fault::NoSession);
         }
@@ -189,6 +185,16 @@ impl Connection {
         let kind = headers.get(header::CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
         let kind = kind.map_or_else(|| "nothing".to_owned(), |kind| self.site.shown(&kind));
         Fault::NotAnAnswer(format!("its body is {kind}, where JSON or an event stream is wanted"))
+    }
+}
+
+impl Talk {
+    /// What each message of the session carries.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.extend(self.session.clone().map(|session| (SESSION, session)));
+        headers.extend(self.version.clone().map(|version| (VERSION, version)));
+        headers
     }
 }
 

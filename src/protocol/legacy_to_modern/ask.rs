@@ -224,7 +224,6 @@ impl<'a> Question<'a> {
 
 /// What the server is told when an elicitation was answered by an error.
 fn declined(message: &Message) -> Box<str> {
-    let code = find(message.body(), &["code"]).and_then(|code| code.parse::<i64>().ok());
-    let unable = code == Some(Code::MethodNotFound.number());
+    let unable = message.error_code() == Some(Code::MethodNotFound.number());
     if unable { r#"{"action":"decline"}"# } else { r#"{"action":"cancel"}"# }.into()
 }

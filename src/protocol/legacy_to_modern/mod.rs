@@ -203,7 +203,7 @@ impl LegacyToModern {
     }
 
     fn call_failed(&mut self, exchange: ExchangeKey, message: &Message, out: &mut Vec<Output>) {
-        let code = find(message.body(), &["code"]).and_then(|code| code.parse::<i64>().ok());
+        let code = message.error_code();
         let said = find_string(message.body(), &["message"]).unwrap_or_default();
         if code == Some(Code::MissingCapability.number()) {
             let wanted = find(message.body(), &["data", "requiredCapabilities"]).unwrap_or("{}");

@@ -19,8 +19,7 @@ mod translate;
 use super::level::Level;
 use super::stage::{Down, Up, own_exchange, request};
 use super::{Addressee, Class, ClientKey, Dropped, ExchangeKey, Opened, Output, may_ask};
-use crate::wire::meta::find;
-use crate::wire::{Claim, Code, Kind, Message, RpcError};
+use crate::wire::{Claim, Code, Message, RpcError};
 use bytes::Bytes;
 use call::{Call, Waiter};
 use listen::Listens;
@@ -386,8 +385,7 @@ fn is_gone(method: &str) -> bool {
 
 /// Whether a request was answered because the server did not: it may still work on it.
 fn is_time_out(message: &Message) -> bool {
-    let code = find(message.body(), &["code"]).filter(|_| message.kind() == Kind::Error);
-    code.and_then(|code| code.parse().ok()) == Some(Code::RequestTimeout.number())
+    message.error_code() == Some(Code::RequestTimeout.number())
 }
 
 /// A notification of the server that goes to a request's stream.
