@@ -1,6 +1,7 @@
 //! mcp-switchboard connects any MCP client to any MCP server.
 #![forbid(unsafe_code)]
 
+pub mod aggregate;
 pub mod cli;
 pub mod config;
 pub mod connect;

@@ -1,6 +1,7 @@
 //! The router: from a configuration to mounts and a listener; reload; the order of shutting down.
 
-use crate::config::{Config, ServerSpec};
+use crate::aggregate::{Aggregate, Catalog};
+use crate::config::{AggregateSpec, Config, EraSetting, Gateway, PoolSpec, ServerName, ServerSpec, Target};
 use crate::http::serve::{Stop, serve};
 use crate::http::{self, Front};
 use crate::mount::{House, Mount, State, Table};
@@ -31,6 +32,8 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 pub struct Router {
     front: Arc<Front>,
     house: House,
+    /// What the servers offer, for those that serve several of them together.
+    catalog: Arc<Catalog>,
     config: Mutex<Config>,
     /// Tasks of mounts, sessions and processes.
     tracker: TaskTracker,
@@ -119,13 +122,14 @@ impl Router {
         self.address
     }
 
-    /// How each mount stands, the default server first.
+    /// How each mount stands: the default server or all servers together first, views last.
     pub fn mount_lines(&self) -> Vec<MountLine> {
         let table = self.front.table.load();
         let [mcp, _] = self.front.default_paths();
-        let default = table.default_mount().map(|mount| self.line(mount, mcp));
+        let default = table.root().map(|mount| self.line(mount, mcp));
+        let views = table.views().map(|view| self.line(view, &format!("/views/{}/mcp", view.name())));
         let named = table.named().map(|mount| self.line(mount, &format!("/servers/{}/mcp", mount.name())));
-        default.into_iter().chain(named).collect()
+        default.into_iter().chain(named).chain(views).collect()
     }
 
     /// Serves `config` from now on. Mounts that are the same keep their sessions; a changed or removed one finishes what
@@ -153,10 +157,19 @@ impl Router {
             config.servers.iter().map(|spec| keep(spec, table.find_any(spec.name.as_str()))).collect();
         let default = config.default_server.as_ref().map(|spec| keep(spec, table.default_mount()));
         let next = Table::new(named, default);
+        let next = with_aggregates(next, &config, &self.house, &self.catalog, |spec| {
+            let view = if spec.name.as_str() == Gateway::ROOT {
+                table.aggregate()
+            } else {
+                table.view(spec.name.as_str())
+            };
+            view.filter(|mount| alike && mount.spec() == spec).cloned()
+        });
         let old: Vec<_> =
-            table.all().filter(|old| !next.all().any(|new| Arc::ptr_eq(old, new))).cloned().collect();
+            table.served().filter(|old| !next.served().any(|new| Arc::ptr_eq(old, new))).cloned().collect();
         let finishing = table.retired().iter().filter(|mount| !mount.is_closed()).cloned();
         let next = next.retiring(finishing.chain(old.iter().cloned()).collect());
+        self.catalog.serve(next.named().cloned());
         self.front.table.store(Arc::new(next));
         self.tell_changes(&table, &config, &current);
         for mount in old {
@@ -234,10 +247,14 @@ impl Router {
         let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
         let table =
             Table::new(config.servers.iter().map(mount).collect(), config.default_server.as_ref().map(mount));
+        let catalog = Catalog::new(tracker.clone());
+        let table = with_aggregates(table, &config, &house, &catalog, |_| None);
+        catalog.serve(table.named().cloned());
         let front = Front::new(&config, table, on_loopback);
         Self {
             front,
             house,
+            catalog,
             config: Mutex::new(config),
             tracker,
             connections: TaskTracker::new(),
@@ -274,6 +291,32 @@ impl Router {
         let url = self.address.map_or_else(|| path.to_owned(), |address| format!("http://{address}{path}"));
         MountLine { name: mount.name().to_string(), state: state.as_str(), detail, url }
     }
+}
+
+/// The table with what serves several of its mounts together: what `kept` has already, else anew.
+fn with_aggregates(
+    table: Table,
+    config: &Config,
+    house: &House,
+    catalog: &Arc<Catalog>,
+    kept: impl Fn(&ServerSpec) -> Option<Arc<Mount>>,
+) -> Table {
+    let mount = |name: ServerName, aggregate: &AggregateSpec| {
+        let mut spec = ServerSpec::new(name, Target::Aggregate(Box::new(aggregate.clone())));
+        // It speaks to clients of the other era through the bridge, as any server of one era does.
+        spec.era = EraSetting::Modern;
+        spec.pool.max = PoolSpec::MOST_CONNECTIONS;
+        kept(&spec).unwrap_or_else(|| {
+            let service = Aggregate::new(aggregate.clone(), catalog.clone());
+            Mount::of_service(spec, Arc::new(service), config, house.clone())
+        })
+    };
+    // The paths of the root are the default server's, if there is one.
+    let is_free = config.default_server.is_none() && !config.servers.is_empty();
+    let root = config.gateway.root.as_ref().filter(|_| is_free);
+    let root = root.map(|aggregate| mount(ServerName::derive(Gateway::ROOT), aggregate));
+    let views = config.gateway.views.iter().map(|(name, view)| mount(name.clone(), view)).collect();
+    table.aggregated(root, views)
 }
 
 /// Lets a mount finish that is no longer in the table.

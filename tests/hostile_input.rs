@@ -209,8 +209,9 @@ async fn paths_that_look_like_others_are_404() {
         "/servers/demo/mcp/extra",
         "/servers/demo/mcp//",
         "/servers/",
-        "/mcp",
-        "/sse",
+        "/views/demo/mcp",
+        "/views//mcp",
+        "/views/../mcp",
         "/",
     ] {
         let request =

@@ -64,12 +64,14 @@ async fn the_shape_is_the_same_in_every_state_and_what_is_not_known_is_null() {
     }
     let status = router.status().await;
     let top = [
+        "aggregate",
         "active_sse_connections",
         "api_last_activity",
         "server_instances",
         "servers",
         "uptime_seconds",
         "version",
+        "views",
     ];
     assert_eq!(keys(&status), top.into());
     let instances: BTreeSet<&str> = every.into();

@@ -38,6 +38,7 @@ fn describe(server: &ServerSpec) -> (&'static str, String) {
     match &server.target {
         Target::Stdio(command) => ("stdio", command.to_string()),
         Target::Remote(remote) => ("remote", remote.to_string()),
+        Target::Aggregate(_) => ("aggregate", String::new()),
         Target::Disabled => ("disabled", String::new()),
         Target::Broken(reason) => ("broken", reason.clone()),
     }

@@ -92,6 +92,7 @@ pub fn config(
         base_path: arguments.base_path.clone().or(file.base_path).unwrap_or_default(),
         trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
         aliases: arguments.habits.aliases.clone(),
+        gateway: file.gateway,
         limits: file.limits,
         warnings,
     })

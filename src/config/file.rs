@@ -10,7 +10,7 @@ use super::error::{ConfigError, Problem};
 use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::{Limits, ServerName, ServerSpec, base_path, dotenv, entry, limits, origin};
+use super::{Gateway, Limits, ServerName, ServerSpec, aggregate, base_path, dotenv, entry, limits, origin};
 
 /// Keys of the top level that protect something and that this version does not have.
 const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader"];
@@ -20,6 +20,8 @@ const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader"
 pub struct FileConfig {
     /// The servers, in the order in which they are written; at least one.
     pub servers: Vec<ServerSpec>,
+    /// What is served of all of them together.
+    pub gateway: Gateway,
     /// The name or address to listen on.
     pub host: Option<String>,
     /// The port to listen on; 0 takes a free one.
@@ -89,13 +91,9 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     if let Some(node) = members.get("limits") {
         config.limits = limits::read(&node)?;
     }
-    if let Some(node) = members.get("aggregate")
-        && *node.json != Json::Bool(false)
-    {
-        if let Json::Object(_) = node.json {
-            node.members("an object")?.refuse(&["views"])?;
-        }
-        config.warnings.push(format!("{}: this version has no aggregate of all servers; ignored", node.path));
+    if let Some(node) = members.get("aggregate") {
+        let names: Vec<ServerName> = config.servers.iter().map(|server| server.name.clone()).collect();
+        config.gateway = aggregate::read(&node, &names, &mut config.warnings)?;
     }
     config.warnings.extend(members.unknown());
     Ok(config)

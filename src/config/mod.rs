@@ -2,6 +2,7 @@
 //!
 //! [`Config`] comes from the command line and, where one is named, from a [`file`](mod@file).
 
+mod aggregate;
 mod aliases;
 mod base_path;
 mod dotenv;
@@ -24,6 +25,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use aggregate::{AggregateSpec, Gateway, Prefix, Rules};
 pub use aliases::Aliases;
 pub use base_path::{InvalidBasePath, base_path};
 pub use error::{ConfigError, Problem};
@@ -41,6 +43,8 @@ pub struct Config {
     pub servers: Vec<ServerSpec>,
     /// The server behind `/mcp`, `/sse` and `/messages`, if the command line gave one.
     pub default_server: Option<ServerSpec>,
+    /// What is served of all of them together.
+    pub gateway: Gateway,
     /// Children inherit the router's whole environment, not only the safe part of it.
     pub pass_environment: bool,
     /// Streamable HTTP needs no session: each request stands alone.
@@ -91,6 +95,8 @@ pub enum Target {
     Stdio(CommandSpec),
     /// A URL that speaks MCP over HTTP.
     Remote(RemoteSpec),
+    /// Other mounts of this router, behind one endpoint.
+    Aggregate(Box<AggregateSpec>),
     /// Switched off in the file: its paths answer 404.
     Disabled,
     /// The entry cannot work, for the reason given: its paths answer 503. The reason holds no secret.
@@ -254,6 +260,7 @@ impl Default for Config {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             servers: Vec::new(),
             default_server: None,
+            gateway: Gateway::default(),
             pass_environment: false,
             stateless: false,
             idle_timeout: Some(Duration::from_mins(5)),

@@ -18,7 +18,10 @@ pub(super) fn status(front: &Front) -> Response {
     let table = front.table.load();
     let mut instances = Map::new();
     let mut servers = Map::new();
-    let mut sse = 0;
+    let mut sse: usize =
+        table.aggregate().into_iter().chain(table.views()).map(|mount| mount.clients().1).sum();
+    let views: Map<String, Value> =
+        table.views().map(|view| (view.name().to_string(), value(&view.status(urls(front, view))))).collect();
     for mount in table.all() {
         let name = mount.name().to_string();
         sse += mount.clients().1;
@@ -34,6 +37,8 @@ pub(super) fn status(front: &Front) -> Response {
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": front.started.elapsed().as_secs(),
             "servers": servers,
+            "aggregate": table.aggregate().map(|mount| value(&mount.status(urls(front, mount)))),
+            "views": views,
         }),
     )
 }
@@ -41,7 +46,7 @@ pub(super) fn status(front: &Front) -> Response {
 /// `/health`: the process lives, in the shape that older tools document.
 pub(super) fn health(front: &Front) -> Response {
     let table = front.table.load();
-    let sessions: usize = table.all().map(|mount| mount.clients().0).sum();
+    let sessions: usize = table.served().map(|mount| mount.clients().0).sum();
     let command = table.default_mount().or(table.all().next()).map(|mount| mount.command());
     let (status, word) = if front.is_closing() {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down")
@@ -100,12 +105,13 @@ pub(super) fn mount_health(front: &Front, name: &str) -> Result<Response, Refusa
 /// The paths at which a mount is served.
 pub(super) fn urls(front: &Front, mount: &Mount) -> Vec<String> {
     let table = front.table.load();
-    let is_default = table.default_mount().is_some_and(|default| std::ptr::eq(&raw const **default, mount));
+    let is_root = table.root().is_some_and(|root| std::ptr::eq(&raw const **root, mount));
     let base = &front.base_path;
-    if is_default {
+    if is_root {
         return front.default_paths().map(|path| format!("{base}{path}")).into();
     }
-    ["mcp", "sse"].map(|last| format!("{base}/servers/{}/{last}", mount.name())).into()
+    let folder = if mount.is_aggregate() { "views" } else { "servers" };
+    ["mcp", "sse"].map(|last| format!("{base}/{folder}/{}/{last}", mount.name())).into()
 }
 
 fn value(part: &impl Serialize) -> Value {

@@ -25,12 +25,14 @@ pub enum Endpoint<'a> {
     Alive,
 }
 
-/// Whose paths: of a named mount, or of the default server.
+/// Whose paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place<'a> {
-    /// `/mcp` and the like.
+    /// `/mcp` and the like: of the default server, or of all servers together.
     Root,
-    /// `/servers/<name>/mcp` and the like.
+    /// `/views/<name>/mcp` and the like: of some servers together.
+    View(&'a str),
+    /// `/servers/<name>/mcp` and the like: of a named mount.
     Named(&'a str),
 }
 
@@ -47,7 +49,13 @@ impl<'a> Endpoint<'a> {
                 }
                 (Place::Named(name), last)
             }
-            None => (Place::Root, path),
+            None => match path.strip_prefix("views/") {
+                Some(rest) => {
+                    let (name, last) = rest.split_once('/')?;
+                    (Place::View(name), last)
+                }
+                None => (Place::Root, path),
+            },
         };
         match (place, last) {
             (place, "mcp") => Some(Self::Mcp(place)),
@@ -102,6 +110,10 @@ mod tests {
             ("servers/a/mcp", Some(Endpoint::Mcp(Place::Named("a")))),
             ("servers/a/sse", Some(Endpoint::Sse(Place::Named("a")))),
             ("servers/a/messages", Some(Endpoint::Messages(Place::Named("a")))),
+            ("views/a/mcp", Some(Endpoint::Mcp(Place::View("a")))),
+            ("views/a/messages", Some(Endpoint::Messages(Place::View("a")))),
+            ("views/a/health", None),
+            ("views/a", None),
             ("servers/a/health", Some(Endpoint::MountHealth("a"))),
             ("status", Some(Endpoint::Status)),
             ("healthz", Some(Endpoint::Healthz)),

@@ -61,7 +61,7 @@ impl Front {
         Endpoint::aliased(path, &self.aliases).or_else(|| Endpoint::parse(path))
     }
 
-    /// Where the default server is served: the path of Streamable HTTP, and that of HTTP+SSE.
+    /// Where the default server, or all servers together, are served: the path of Streamable HTTP, and that of HTTP+SSE.
     pub fn default_paths(&self) -> [&str; 2] {
         let Aliases { mcp, sse, .. } = &self.aliases;
         [(mcp, "/mcp"), (sse, "/sse")].map(|(alias, own)| match alias.as_deref() {
@@ -84,12 +84,14 @@ impl Front {
         {
             let is_there = match place {
                 Place::Root => true,
-                Place::Named(name) => retired.name().as_str() == name,
+                Place::Named(name) => retired.name().as_str() == name && !retired.is_aggregate(),
+                Place::View(name) => retired.name().as_str() == name && retired.is_aggregate(),
             };
             return is_there.then(|| retired.clone());
         }
         match place {
-            Place::Root => table.default_mount().cloned(),
+            Place::Root => table.root().cloned(),
+            Place::View(name) => table.view(name).cloned(),
             Place::Named(name) => table.find(name).cloned(),
         }
     }

@@ -105,6 +105,9 @@ fn endpoint_event(aliases: &Aliases, prefix: &str, place: Place<'_>, id: &Sessio
             format!("event: endpoint\ndata: {prefix}{path}?sessionId={id}\n\n")
         }
         (Place::Root, None) => format!("event: endpoint\ndata: {prefix}/messages/?session_id={id}\n\n"),
+        (Place::View(name), _) => {
+            format!("event: endpoint\ndata: {prefix}/views/{name}/messages/?session_id={id}\n\n")
+        }
         (Place::Named(name), _) => {
             format!("event: endpoint\ndata: {prefix}/servers/{name}/messages/?session_id={id}\n\n")
         }

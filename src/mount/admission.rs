@@ -18,7 +18,7 @@ impl Mount {
         let Some(pool) = &self.pool else {
             let reason = match &self.spec.target {
                 Target::Broken(reason) => reason.clone(),
-                Target::Disabled | Target::Stdio(_) | Target::Remote(_) => {
+                Target::Disabled | Target::Stdio(_) | Target::Remote(_) | Target::Aggregate(_) => {
                     "the server is disabled".to_owned()
                 }
             };

@@ -3,15 +3,14 @@
 //! Whoever reads a request's body must check those headers, and which they are stands in the tool's schema. So the tools
 //! are listed once, and again when the list may have changed.
 
+use super::inquiry::{answered, question};
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
 use crate::protocol::Principal;
-use crate::session::{First, Form, Posted, Refused, Visit, first};
-use crate::wire::claim::{CLIENT_CAPABILITIES, PROTOCOL_VERSION};
 use crate::wire::headers::Annotations;
 use crate::wire::meta::{find, find_string};
 use crate::wire::object::items;
-use crate::wire::{Claim, Code, Kind, Message, Object, Payload, Revision};
+use crate::wire::{Claim, Code, Kind, Object};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -93,10 +92,14 @@ impl Mount {
     /// All tools, in the name of the client that calls one; nothing if the server does not answer.
     async fn list(&self, claim: &Claim, principal: &Principal) -> Result<Option<Tools>, Unserved> {
         let mut tools = Tools::new();
-        let mut cursor = None;
+        let mut cursor: Option<String> = None;
         let mut left = PATIENCE;
         for _ in 0..MOST_PAGES {
-            let request = page(claim, cursor.as_deref());
+            let mut params = Object::default();
+            if let Some(cursor) = &cursor {
+                params.set("cursor", cursor.as_str());
+            }
+            let request = question("tools/list", &claim.capabilities_raw, params);
             // A process may have to be started first, which takes as long as it takes.
             let visit = self.receive(&request, claim, principal.clone()).await?;
             let begun = Instant::now();
@@ -158,35 +161,8 @@ impl Known {
     }
 }
 
-/// The answer to a request; nothing if none came, or no message.
-async fn answered(visit: &Visit, request: Message) -> Result<Option<Message>, Refused> {
-    let Posted::Response(mut reader) = visit.post(Payload::One(request), Form::Json).await? else {
-        return Ok(None);
-    };
-    let First::Answers(mut answers) = first(&mut reader).await else { return Ok(None) };
-    Ok(answers.pop().and_then(|line| Message::own(line).ok()))
-}
-
 fn unlisted(why: &str) -> Unserved {
     let reason =
         format!("the headers of a call cannot be checked, as the server does not list its tools: {why}");
     Unserved::unavailable(reason, RETRY_FULL)
-}
-
-/// A request for a page of the tools, in the name of the client that calls one.
-fn page(claim: &Claim, cursor: Option<&str>) -> Message {
-    let mut meta = Object::default();
-    meta.set(PROTOCOL_VERSION, format!("\"{}\"", Revision::V2026_07_28));
-    meta.set(CLIENT_CAPABILITIES, &*claim.capabilities_raw);
-    let mut params = Object::default();
-    params.set("_meta", meta.to_json());
-    if let Some(cursor) = cursor {
-        params.set("cursor", cursor);
-    }
-    let params = params.to_json();
-    let line = format!(
-        r#"{{"jsonrpc":"2.0","id":"{}/tools","method":"tools/list","params":{params}}}"#,
-        env!("CARGO_PKG_NAME")
-    );
-    Message::own(line).expect("it is made of valid JSON")
 }

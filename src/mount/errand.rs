@@ -7,18 +7,18 @@ use tokio_util::task::TaskTracker;
 
 /// Something that is done once for all who want it while it is done. Who gives up waiting does not stop it.
 #[derive(Debug)]
-pub(super) struct Errand<T>(Mutex<Option<Underway<T>>>);
+pub(crate) struct Errand<T>(Mutex<Option<Underway<T>>>);
 
 /// An errand that somebody is on.
 #[derive(Clone, Debug)]
-pub(super) struct Underway<T> {
+pub(crate) struct Underway<T> {
     begun: Instant,
     outcome: watch::Receiver<Option<T>>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Errand<T> {
     /// The errand that is under way; else `work` is, from now on.
-    pub(super) fn run<F>(&self, tracker: &TaskTracker, work: F) -> Underway<T>
+    pub(crate) fn run<F>(&self, tracker: &TaskTracker, work: F) -> Underway<T>
     where
         F: Future<Output = T> + Send + 'static,
     {
@@ -37,14 +37,22 @@ impl<T: Clone + Send + Sync + 'static> Errand<T> {
     }
 }
 
+impl<T: Clone> Errand<T> {
+    /// The errand that somebody is on, if there is one.
+    pub(crate) fn underway(&self) -> Option<Underway<T>> {
+        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.as_ref().filter(|underway| underway.is_so()).cloned()
+    }
+}
+
 impl<T: Clone> Underway<T> {
     /// Since when.
-    pub(super) fn begun(&self) -> Instant {
+    pub(crate) fn begun(&self) -> Instant {
         self.begun
     }
 
     /// Waits for what comes of it; nothing if it was left undone.
-    pub(super) async fn outcome(mut self) -> Option<T> {
+    pub(crate) async fn outcome(mut self) -> Option<T> {
         self.outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone())
     }
 }

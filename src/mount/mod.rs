@@ -4,11 +4,12 @@ mod admission;
 mod catalog;
 mod door;
 mod era;
-mod errand;
+pub(crate) mod errand;
 mod gate;
 mod group;
 mod health;
 mod house;
+mod inquiry;
 mod keeper;
 mod place;
 mod pool;
@@ -21,6 +22,7 @@ mod visit;
 
 use crate::config::{Config, OnCrash, ServerName, ServerSpec, Target};
 use crate::peer::Mask;
+use crate::peer::in_process::Service;
 use crate::protocol::Opened;
 use crate::session::{Parts, Session, SessionId, Settings, Tally};
 use catalog::Catalog;
@@ -40,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use house::House;
+pub use inquiry::question;
 pub use seat::Seat;
 pub use status::{MountStatus, State};
 pub use table::Table;
@@ -88,7 +91,26 @@ struct Facts {
 
 impl Mount {
     /// Mounts a server; nothing is started before [`start`](Self::start).
-    pub fn new(mut spec: ServerSpec, config: &Config, house: House) -> Arc<Self> {
+    pub fn new(spec: ServerSpec, config: &Config, house: House) -> Arc<Self> {
+        Self::make(spec, config, house, None)
+    }
+
+    /// Mounts a server that is a part of this program.
+    pub fn of_service(
+        spec: ServerSpec,
+        service: Arc<dyn Service>,
+        config: &Config,
+        house: House,
+    ) -> Arc<Self> {
+        Self::make(spec, config, house, Some(service))
+    }
+
+    fn make(
+        mut spec: ServerSpec,
+        config: &Config,
+        house: House,
+        service: Option<Arc<dyn Service>>,
+    ) -> Arc<Self> {
         let singleton = spec.pool.is_singleton();
         let warm = if singleton { 0 } else { spec.pool.warm };
         let tracker = house.tracker.clone();
@@ -96,11 +118,11 @@ impl Mount {
         let mask = match &spec.target {
             Target::Stdio(command) => Mask::new(command),
             Target::Remote(remote) => Mask::remote(remote),
-            Target::Disabled | Target::Broken(_) => Mask::default(),
+            Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => Mask::default(),
         };
         let stop = CancellationToken::new();
-        let source =
-            Source::new(&spec.target, &spec.name, &config.limits, &house, &stop).unwrap_or_else(|error| {
+        let source = Source::new(&spec.target, &spec.name, &config.limits, &house, &stop, service)
+            .unwrap_or_else(|error| {
                 spec.target = Target::Broken(error.to_string());
                 None
             });
@@ -156,7 +178,7 @@ impl Mount {
         match &self.spec.target {
             Target::Stdio(command) => Some(self.settings.mask.apply(&command.to_string()).into_owned()),
             Target::Remote(remote) => Some(self.settings.mask.apply(&remote.to_string()).into_owned()),
-            Target::Disabled | Target::Broken(_) => None,
+            Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => None,
         }
     }
 
@@ -168,6 +190,11 @@ impl Mount {
     /// Whether it is switched off, so that its paths are not there.
     pub fn is_disabled(&self) -> bool {
         matches!(self.spec.target, Target::Disabled)
+    }
+
+    /// Whether it stands for several other mounts.
+    pub fn is_aggregate(&self) -> bool {
+        matches!(self.spec.target, Target::Aggregate(_))
     }
 
     /// Whether requests stand alone on its Streamable HTTP path.

@@ -64,12 +64,12 @@ pub(super) enum PoolError {
 impl Pool {
     pub(super) fn new(name: ServerName, source: Source, warm: usize, max: usize, house: House) -> Arc<Self> {
         // A connection needs no place among the processes of this machine.
-        let processes = source.site().is_none().then(|| house.processes.clone());
+        let processes = (!source.starts_nothing()).then(|| house.processes.clone());
         let places = Places::new(max, processes);
         Arc::new(Self {
             name,
             // A connection that nobody has spoken over is no further than none. A spare must leave room for a client.
-            warm: if source.site().is_some() { 0 } else { warm.min(max) },
+            warm: if source.starts_nothing() { 0 } else { warm.min(max) },
             source,
             places,
             house,
@@ -134,9 +134,9 @@ impl Pool {
         self.source.target()
     }
 
-    /// Whether it leads to another machine, so that there is nothing to start and nothing to keep ready.
+    /// Whether there is nothing to start and nothing to keep ready: it leads to another machine, or to a part of this program.
     pub(super) fn is_remote(&self) -> bool {
-        self.source.site().is_some()
+        self.source.starts_nothing()
     }
 
     /// Whether a process stands ready.
@@ -280,6 +280,11 @@ impl Pool {
         place: Place,
         turn: impl Future<Output = Pass> + Send,
     ) -> Result<(Peer, Option<Pass>), PoolError> {
+        if let Some(service) = self.source.service() {
+            let peer = Peer::in_process(&**service, self.house.tracker.clone());
+            self.watch(&peer, place);
+            return Ok((peer, None));
+        }
         let command = match (self.source.site(), self.source.target()) {
             (Some(site), _) => {
                 let peer = Peer::connect(site);
@@ -288,7 +293,7 @@ impl Pool {
             }
             (None, Target::Stdio(command)) => command.clone(),
             // Neither has a pool.
-            (None, Target::Remote(_) | Target::Disabled | Target::Broken(_)) => {
+            (None, Target::Remote(_) | Target::Aggregate(_) | Target::Disabled | Target::Broken(_)) => {
                 return Err(PoolError::Closed);
             }
         };

@@ -2,6 +2,7 @@
 
 use super::House;
 use crate::config::{Limits, ServerName, Target};
+use crate::peer::in_process::Service;
 use crate::peer::remote::{Site, SiteError};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,8 @@ pub(super) struct Source {
     target: Target,
     /// Nothing: it is a command.
     site: Option<Arc<Site>>,
+    /// Something: it is a part of this program.
+    service: Option<Arc<dyn Service>>,
 }
 
 impl Source {
@@ -22,21 +25,33 @@ impl Source {
         limits: &Limits,
         house: &House,
         stop: &CancellationToken,
+        service: Option<Arc<dyn Service>>,
     ) -> Result<Option<Self>, SiteError> {
         let site = match target {
             Target::Stdio(_) => None,
+            Target::Aggregate(_) if service.is_some() => None,
             Target::Remote(remote) => {
                 let tracker = house.tracker.clone();
                 Some(Site::new(remote.clone(), name.clone(), limits.line, limits.depth, tracker, stop)?)
             }
-            Target::Disabled | Target::Broken(_) => return Ok(None),
+            Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => return Ok(None),
         };
-        Ok(Some(Self { target: target.clone(), site }))
+        Ok(Some(Self { target: target.clone(), site, service }))
     }
 
     /// As it is configured.
     pub(super) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The server to talk to, if it is a part of this program.
+    pub(super) fn service(&self) -> Option<&Arc<dyn Service>> {
+        self.service.as_ref()
+    }
+
+    /// Whether there is nothing to start: it is called, or runs in this process.
+    pub(super) fn starts_nothing(&self) -> bool {
+        self.site.is_some() || self.service.is_some()
     }
 
     /// The server to call, if it is a remote one.

@@ -77,7 +77,9 @@ impl Mount {
     pub fn state(&self) -> State {
         let pool = match (&self.spec.target, &self.pool) {
             (Target::Disabled, _) => return State::Disabled,
-            (Target::Broken(_), _) | (Target::Stdio(_) | Target::Remote(_), None) => return State::Failed,
+            // It runs as long as the router does.
+            (Target::Aggregate(_), Some(_)) => return State::Ready,
+            (Target::Broken(_), _) | (_, None) => return State::Failed,
             (Target::Stdio(_) | Target::Remote(_), Some(pool)) => pool,
         };
         let facts = self.facts();
@@ -121,6 +123,11 @@ impl Mount {
         let opened = facts.opened.as_ref()?;
         let said = |key| crate::wire::meta::find_string(opened.server_info()?, &[key]);
         Some(format!("{} {}, {}", said("name")?, said("version").unwrap_or_default(), opened.version()))
+    }
+
+    /// What the server said of itself when it was last opened.
+    pub fn opened(&self) -> Option<Opened> {
+        self.facts().opened.clone()
     }
 
     /// Clients with a session, and those of them that speak HTTP+SSE.

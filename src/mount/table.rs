@@ -10,6 +10,10 @@ pub struct Table {
     mounts: Vec<Arc<Mount>>,
     by_name: HashMap<Box<str>, usize>,
     default: Option<Arc<Mount>>,
+    /// All servers together, where no default server is.
+    aggregate: Option<Arc<Mount>>,
+    /// Some of them together.
+    views: Vec<Arc<Mount>>,
     /// Replaced or removed by a reload, and still finishing what is in flight.
     retired: Vec<Arc<Mount>>,
 }
@@ -19,7 +23,33 @@ impl Table {
     pub fn new(mounts: Vec<Arc<Mount>>, default: Option<Arc<Mount>>) -> Self {
         let by_name =
             mounts.iter().enumerate().map(|(at, mount)| (mount.name().as_str().into(), at)).collect();
-        Self { mounts, by_name, default, retired: Vec::new() }
+        Self { mounts, by_name, default, ..Self::default() }
+    }
+
+    /// The same table with what serves several of its mounts together.
+    #[must_use]
+    pub fn aggregated(self, aggregate: Option<Arc<Mount>>, views: Vec<Arc<Mount>>) -> Self {
+        Self { aggregate, views, ..self }
+    }
+
+    /// The mount behind `/mcp`, `/sse` and `/messages`: the default server, else all servers together.
+    pub fn root(&self) -> Option<&Arc<Mount>> {
+        self.default.as_ref().or(self.aggregate.as_ref())
+    }
+
+    /// All servers together, where they are served.
+    pub fn aggregate(&self) -> Option<&Arc<Mount>> {
+        self.aggregate.as_ref()
+    }
+
+    /// Some servers together, under names of their own.
+    pub fn views(&self) -> impl Iterator<Item = &Arc<Mount>> {
+        self.views.iter()
+    }
+
+    /// The view of this name.
+    pub fn view(&self, name: &str) -> Option<&Arc<Mount>> {
+        self.views.iter().find(|view| view.name().as_str() == name)
     }
 
     /// The same table with mounts beside it that are found by the sessions they still have.
@@ -38,9 +68,15 @@ impl Table {
         self.retired.iter().find(|mount| mount.client(session).is_some())
     }
 
+    /// Every mount, also what serves several together, without the retired ones.
+    pub fn served(&self) -> impl Iterator<Item = &Arc<Mount>> {
+        // What serves others goes first: it is to end before them.
+        self.aggregate.iter().chain(&self.views).chain(self.all())
+    }
+
     /// Every mount, retired ones too.
     pub fn all_and_retired(&self) -> impl Iterator<Item = &Arc<Mount>> {
-        self.all().chain(&self.retired)
+        self.served().chain(&self.retired)
     }
 
     /// The mount of this name, unless it is disabled.
@@ -58,12 +94,12 @@ impl Table {
         self.mounts.iter()
     }
 
-    /// The mount behind `/mcp`, `/sse` and `/messages`.
+    /// The default server.
     pub fn default_mount(&self) -> Option<&Arc<Mount>> {
         self.default.as_ref()
     }
 
-    /// Every mount, the default one first.
+    /// Every server, the default one first.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Mount>> {
         self.default.iter().chain(&self.mounts)
     }

@@ -1,7 +1,7 @@
 //! One running server: a queue in, lines out, an exit.
 //!
-//! A peer is a process of ours ([`Peer::spawn`]) or a connection to a remote server ([`Peer::connect`]); who uses one does
-//! not see the difference.
+//! A peer is a process of ours ([`Peer::spawn`]), a connection to a remote server ([`Peer::connect`]) or a server that is a
+//! part of this program ([`Peer::in_process`]); who uses one does not see the difference.
 //!
 //! A process is in a group of its own. Its stderr is drained into the log from its start on; its
 //! stdout is read once somebody listens ([`Peer::attach`]). [`Peer::stop`], the last handle's drop, the leader's exit
@@ -16,6 +16,7 @@
 mod environment;
 mod exit;
 mod group;
+pub mod in_process;
 mod ladder;
 mod launch;
 mod life;
@@ -42,9 +43,11 @@ pub use stdin::{MAX_BYTES, MAX_MESSAGES, SendError};
 pub use transcript::STDERR;
 
 use crate::wire::line::Line;
+use in_process::{InProcess, Service};
 use life::Life;
 use process::Process;
 use remote::{Remote, Site};
+use tokio_util::task::TaskTracker;
 
 /// The name of the environment variable by which a process is known to be one of ours.
 pub const MARKER: &str = "MCP_SWITCHBOARD_SESSION";
@@ -57,6 +60,7 @@ pub struct Peer(Kind);
 enum Kind {
     Process(Process),
     Remote(Remote),
+    InProcess(InProcess),
 }
 
 /// Who hears what a server says. It is called on the task that reads, and must not block.
@@ -89,12 +93,18 @@ impl Peer {
         Self(Kind::Remote(Remote::new(site.clone())))
     }
 
+    /// A conversation with a server that is a part of this program. Nothing of it runs before somebody listens.
+    pub fn in_process(service: &dyn Service, tracker: TaskTracker) -> Self {
+        Self(Kind::InProcess(InProcess::new(service, tracker)))
+    }
+
     /// Gives what the server says to `listener`, beginning with the first line that a process ever wrote. Only the first
     /// call counts. It may come when the process has ended already: the listener then hears what was left.
     pub fn attach(&self, listener: Arc<dyn Listener>) {
         match &self.0 {
             Kind::Process(process) => process.attach(listener),
             Kind::Remote(remote) => remote.attach(listener),
+            Kind::InProcess(here) => here.attach(listener),
         }
     }
 
@@ -108,6 +118,7 @@ impl Peer {
         match &self.0 {
             Kind::Process(process) => process.send(line),
             Kind::Remote(remote) => remote.send(line),
+            Kind::InProcess(here) => here.send(line),
         }
     }
 
@@ -116,6 +127,8 @@ impl Peer {
         match &self.0 {
             Kind::Process(process) => process.room(bytes).await,
             Kind::Remote(remote) => remote.room(bytes).await,
+            // It takes what it is sent: how much is in flight is bounded by whoever sends.
+            Kind::InProcess(_) => {}
         }
     }
 
@@ -124,6 +137,7 @@ impl Peer {
         match &self.0 {
             Kind::Process(process) => process.has_room(bytes),
             Kind::Remote(remote) => remote.has_room(bytes),
+            Kind::InProcess(_) => true,
         }
     }
 
@@ -136,7 +150,7 @@ impl Peer {
     pub fn pid(&self) -> Option<u32> {
         match &self.0 {
             Kind::Process(process) => Some(process.pid()),
-            Kind::Remote(_) => None,
+            Kind::Remote(_) | Kind::InProcess(_) => None,
         }
     }
 
@@ -151,6 +165,7 @@ impl Peer {
         match &self.0 {
             Kind::Process(process) => process.stop(),
             Kind::Remote(remote) => remote.stop(),
+            Kind::InProcess(here) => here.stop(),
         }
     }
 
@@ -174,6 +189,7 @@ impl Peer {
         match &self.0 {
             Kind::Process(process) => process.last_words(),
             Kind::Remote(remote) => remote.last_words(),
+            Kind::InProcess(_) => Box::default(),
         }
     }
 
@@ -186,6 +202,7 @@ impl Peer {
         match &self.0 {
             Kind::Process(process) => process.life(),
             Kind::Remote(remote) => remote.life(),
+            Kind::InProcess(here) => here.life(),
         }
     }
 }

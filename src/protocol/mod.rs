@@ -22,6 +22,7 @@ mod replay;
 mod shared;
 mod stage;
 mod straight;
+pub mod subscription;
 #[cfg(test)]
 mod tests;
 

@@ -20,6 +20,8 @@ pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilitie
 pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 /// The key of the subscription that a notification belongs to.
 pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+/// The key of the request that a notification of a server in this program belongs to; it never leaves the program.
+pub const RELATED_REQUEST: &str = "mcp-switchboard/relatedRequest";
 /// The key of who the server is.
 pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 

@@ -251,10 +251,7 @@ fn an_unknown_key_is_a_warning_that_names_it() {
     );
     let config =
         read(r#"{"inputs": [], "servers": {"a": {"command": "x"}}, "aggregate": {"x": 1}}"#).unwrap();
-    assert_eq!(
-        config.warnings,
-        ["aggregate: this version has no aggregate of all servers; ignored", "inputs: unknown key, ignored",]
-    );
+    assert_eq!(config.warnings, ["aggregate.x: unknown key, ignored", "inputs: unknown key, ignored"]);
 }
 
 #[test]
@@ -267,8 +264,8 @@ fn what_protects_refuses_the_file() {
         assert_eq!(refusal(&inside), format!("mcpServers.a.{key}: {message}"));
     }
     assert_eq!(
-        refusal(r#"{"mcpServers": {"a": {"command": "x"}}, "aggregate": {"views": {}}}"#),
-        "aggregate.views: `views` is not supported by this version"
+        refusal(r#"{"mcpServers": {"a": {"command": "x"}}, "aggregate": {"views": {"v": {"tool": {}}}}}"#),
+        "aggregate.views.v.tool: `tool` is not supported by this version"
     );
     assert_eq!(
         refusal(r#"{"mcpServers": {"a": {"command": "x"}}, "limits": {"bodyy": 1}}"#),

@@ -10,14 +10,13 @@ mod tests;
 use super::handshake::{Opened, discover};
 use super::inflight::{Effect, Flight, Inflight, Listening, answer, cancelled, id_in_use, may_ask};
 use super::level::Level;
+use super::subscription::ended;
 use super::{ClientKey, ExchangeKey, Input, Load, Output, Rules};
-use crate::wire::claim::{LOG_LEVEL, SUBSCRIPTION_ID};
+use crate::wire::claim::LOG_LEVEL;
 use crate::wire::meta::{find, progress_token};
 use crate::wire::{Code, Message, RpcError};
 use bytes::Bytes;
 use std::time::Instant;
-
-pub(super) use server::list_changed;
 
 /// The bridge of a process that was opened in the modern era.
 #[derive(Debug)]
@@ -188,18 +187,7 @@ fn notice(message: &Message, out: &mut Vec<Output>) {
 }
 
 /// The answer that ends a subscription.
-///
-/// 2026-07-28, basic/patterns/subscriptions: "it SHOULD respond to the original `subscriptions/listen` request with a
-/// completion result before closing the stream".
 fn subscription_ended(flight: &Flight) -> Output {
     let (client, exchange) = (flight.client, flight.exchange);
-    Output::Answer { client, exchange, message: ended_line(&flight.id), failed: false }
-}
-
-/// The same as text, for a subscription whose client knows it by `id`.
-pub(super) fn ended_line(id: &str) -> Bytes {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_ID}":{id}}}}}}}"#
-    )
-    .into()
+    Output::Answer { client, exchange, message: ended(&flight.id), failed: false }
 }

@@ -4,13 +4,13 @@ use super::super::handshake::Opened;
 use super::super::handshake::every_version;
 use super::super::inflight::{Effect, Flight, Listening, answered_id};
 use super::super::level::Level;
-use super::super::stage::response;
+use super::super::stage::{notification, response};
+use super::super::subscription::{LISTS, list_changed};
 use super::super::{Addressee, Class, Dropped, Output};
 use super::{Modern, subscription_ended};
-use crate::wire::claim::SUBSCRIPTION_ID;
+use crate::wire::claim::{RELATED_REQUEST, SUBSCRIPTION_ID};
 use crate::wire::meta::find;
 use crate::wire::{Code, Kind, Message, Object, RpcError};
-use bytes::Bytes;
 use std::time::Instant;
 
 impl Modern {
@@ -83,7 +83,7 @@ impl Modern {
             let (client, to, id) = (flight.client, Addressee::Exchange(flight.exchange), flight.id.clone());
             let line = self.take_off(flight, &request, now);
             out.push(Output::ToServer(line));
-            for kind in ["tools", "prompts", "resources"].into_iter().filter(|_| acknowledged) {
+            for kind in LISTS.into_iter().filter(|_| acknowledged) {
                 let wanted = find(request.body(), &["notifications", &format!("{kind}ListChanged")]);
                 if wanted == Some("true") {
                     let message = list_changed(kind, &id);
@@ -97,6 +97,9 @@ impl Modern {
         let params = message.body();
         if let Some(subscription) = find(params, &["_meta", SUBSCRIPTION_ID]) {
             return self.of_a_subscription(subscription, message, out);
+        }
+        if let Some(request) = find(params, &["_meta", RELATED_REQUEST]) {
+            return self.of_a_request(request, message, out);
         }
         match message.method() {
             "notifications/progress" => out.push(self.inflight.progress(message, self.rules, now)),
@@ -121,6 +124,21 @@ impl Modern {
             to: Addressee::Exchange(flight.exchange),
             message: message.spliced("", Some((subscription, &flight.id))),
             class: Class::Notice,
+        });
+    }
+
+    /// A notification that names its request, by the id that the server knows it by: a part of this program says so.
+    fn of_a_request(&self, request: &str, message: &Message, out: &mut Vec<Output>) {
+        let Some(flight) = self.inflight.get(request) else {
+            return out.push(Output::Dropped(Dropped::Unattributable));
+        };
+        let mut params = Object::read(message.body()).unwrap_or_default();
+        params.change("_meta", |meta| drop(meta.remove(RELATED_REQUEST)));
+        out.push(Output::ToClient {
+            client: flight.client,
+            to: Addressee::Exchange(flight.exchange),
+            message: notification(message.method(), &params.to_json()),
+            class: Class::Passing,
         });
     }
 
@@ -183,14 +201,6 @@ fn with_every_version(result: &str) -> String {
     let Some(mut object) = Object::read(result) else { return result.to_owned() };
     object.set("supportedVersions", every_version());
     object.to_json()
-}
-
-/// A change of a list, for the subscription that its client knows by `id`.
-pub(in crate::protocol) fn list_changed(kind: &str, id: &str) -> Bytes {
-    format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/{kind}/list_changed","params":{{"_meta":{{"{SUBSCRIPTION_ID}":{id}}}}}}}"#
-    )
-    .into()
 }
 
 /// Some servers name a subscription by a string although its id is a number.

@@ -1,18 +1,13 @@
 //! `subscriptions/listen` before a legacy server: its `list_changed`, and subscriptions to resources that many share.
 
-use super::super::modern::{ended_line, list_changed};
 use super::super::stage::{Down, request};
+use super::super::subscription::{Filter, ended, list_changed, stamped};
 use super::super::{Class, ClientKey, ExchangeKey, Opened, Output};
 use super::call::Waiter;
 use super::{ModernToLegacy, to_exchange};
-use crate::wire::claim::SUBSCRIPTION_ID;
-use crate::wire::meta::{LONGEST_URI, find, uri};
-use crate::wire::object::array;
-use crate::wire::{Code, Kind, Message, Object, RpcError};
+use crate::wire::meta::uri;
+use crate::wire::{Kind, Message};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// URIs of one subscription.
-const MOST_URIS: usize = 1000;
 
 /// Every open subscription, and what the server was asked for because of them.
 #[derive(Debug, Default)]
@@ -59,7 +54,7 @@ impl ModernToLegacy {
         let announced = |kind: &&str| opened.is_some_and(|opened| opened.announces(kind));
         let lists = filter.lists.into_iter().filter(announced).collect();
         let subscribes = opened.and_then(|opened| opened.capabilities.get("resources")?.get("subscribe"));
-        let wanted = filter.uris.filter(|_| subscribes.is_some_and(|flag| flag == true)).unwrap_or_default();
+        let wanted = if subscribes.is_some_and(|flag| flag == true) { filter.uris } else { BTreeSet::new() };
         let key = waiter.exchange;
         let mut listen =
             Listen { waiter, lists, wanted: BTreeSet::new(), accepted: BTreeSet::new(), acknowledged: false };
@@ -150,77 +145,20 @@ impl ModernToLegacy {
     /// Ends every subscription in peace.
     pub(super) fn end_listens(&mut self, out: &mut Vec<Output>) {
         for listen in std::mem::take(&mut self.listens).open.into_values() {
-            listen.waiter.answer(ended_line(&listen.waiter.id), false, out);
+            listen.waiter.answer(ended(&listen.waiter.id), false, out);
         }
     }
 }
 
 impl Listen {
     /// Tells the client what it is subscribed to, once that is known.
-    ///
-    /// 2026-07-28, basic/patterns/subscriptions: "The server MUST send `notifications/subscriptions/acknowledged` as the first
-    /// message", with "the subset the server agreed to honor".
     fn acknowledge(&mut self, out: &mut Vec<Output>) {
         if self.acknowledged || !self.wanted.is_empty() {
             return;
         }
         self.acknowledged = true;
-        let mut honoured = Object::default();
-        for kind in &self.lists {
-            honoured.set(&format!("{kind}ListChanged"), "true");
-        }
-        if !self.accepted.is_empty() {
-            honoured.set("resourceSubscriptions", array(&self.accepted));
-        }
-        let (id, honoured) = (&self.waiter.id, honoured.to_json());
-        let line = format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"{SUBSCRIPTION_ID}":{id}}},"notifications":{honoured}}}}}"#
-        );
-        out.push(to_exchange(self.waiter.client, self.waiter.exchange, line.into(), Class::Notice));
+        let honoured = Filter { lists: self.lists.clone(), uris: self.accepted.clone() };
+        let line = honoured.acknowledged(&self.waiter.id);
+        out.push(to_exchange(self.waiter.client, self.waiter.exchange, line, Class::Notice));
     }
-}
-
-/// What a client wants to be told of.
-struct Filter {
-    lists: Vec<&'static str>,
-    uris: Option<BTreeSet<Box<str>>>,
-}
-
-impl Filter {
-    fn read(params: &str) -> Result<Self, RpcError> {
-        let wrong = |what: &'static str| RpcError::new(Code::InvalidParams, what);
-        let filter = find(params, &["notifications"]).and_then(Object::read);
-        let filter =
-            filter.ok_or_else(|| wrong("\"notifications\" must be an object: what to be told of"))?;
-        let mut lists = Vec::new();
-        for kind in ["tools", "prompts", "resources"] {
-            match filter.get(&format!("{kind}ListChanged")) {
-                Some("true") => lists.push(kind),
-                None | Some("false" | "null") => {}
-                Some(_) => return Err(wrong("what ends in ListChanged must be true or false")),
-            }
-        }
-        let uris = match filter.get("resourceSubscriptions").filter(|raw| *raw != "null") {
-            None => None,
-            Some(raw) => {
-                let uris: Vec<String> = serde_json::from_str(raw)
-                    .map_err(|_| wrong("\"resourceSubscriptions\" must be an array of strings"))?;
-                if uris.iter().any(|uri| uri.len() > LONGEST_URI) {
-                    return Err(wrong("a URI of \"resourceSubscriptions\" is longer than 8 KiB"));
-                }
-                if uris.len() > MOST_URIS {
-                    return Err(wrong("\"resourceSubscriptions\" has more than 1000 URIs"));
-                }
-                Some(uris.into_iter().map(|uri| serde_json::Value::from(uri).to_string().into()).collect())
-            }
-        };
-        Ok(Self { lists, uris })
-    }
-}
-
-/// A notification with the subscription that it belongs to.
-fn stamped(message: &Message, id: &str) -> bytes::Bytes {
-    let mut params = Object::read(message.body()).unwrap_or_default();
-    params.change("_meta", |meta| meta.set(SUBSCRIPTION_ID, id.to_owned()));
-    super::super::stage::notification(message.method(), &params.to_json())
 }

@@ -1,0 +1,322 @@
+//! What the servers offer, for all endpoints that serve several of them.
+
+use super::lists::{Lists, is_lazy};
+use super::part::{Changes, Known, PATIENCE, Part};
+use crate::mount::{Mount, State};
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Kinds of clients whose lists are kept for each server.
+const MOST_KINDS: usize = 16;
+
+/// A server has so long to give its lists: it may have to be installed first.
+const FETCH_WITHIN: Duration = Duration::from_mins(2);
+
+/// How often a server that has failed is looked at, while somebody listens.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What the servers offer.
+pub struct Catalog {
+    members: ArcSwap<Vec<Arc<Member>>>,
+    /// Counts the changes of tools, prompts and resources.
+    changes: watch::Sender<[u64; 3]>,
+    listened: Mutex<HashMap<Box<str>, Listened>>,
+    tracker: TaskTracker,
+    me: Weak<Self>,
+}
+
+/// A server, and what is known of it.
+pub(super) struct Member {
+    /// The server.
+    pub(super) mount: Arc<Mount>,
+    /// By the capabilities of the clients, as canonical JSON: servers show themselves differently.
+    parts: Mutex<HashMap<Box<str>, Arc<Part>>>,
+    /// It is served no more.
+    gone: CancellationToken,
+}
+
+/// What is known of a server, for clients of a kind.
+pub(super) struct Piece {
+    /// The server.
+    pub(super) member: Arc<Member>,
+    /// What it offers.
+    pub(super) lists: Option<Arc<Lists>>,
+    /// Why that is not known.
+    pub(super) missing: Option<String>,
+    /// Counts what has changed.
+    pub(super) version: u64,
+}
+
+/// Changes are listened to for clients of a kind.
+#[derive(Debug)]
+struct Listened {
+    listeners: usize,
+    stop: CancellationToken,
+}
+
+/// Somebody listens to changes, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Listening {
+    catalog: Arc<Catalog>,
+    capabilities: Box<str>,
+}
+
+/// How long lists are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Not at all.
+    No,
+    /// As long as any list waits for a server.
+    Patiently,
+}
+
+impl Catalog {
+    /// A catalog of nothing yet.
+    pub fn new(tracker: TaskTracker) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            members: ArcSwap::default(),
+            changes: watch::Sender::default(),
+            listened: Mutex::default(),
+            tracker,
+            me: me.clone(),
+        })
+    }
+
+    /// From now on these are the servers. What is known of those that stay is kept.
+    pub fn serve(&self, mounts: impl Iterator<Item = Arc<Mount>>) {
+        let before = self.members.load_full();
+        let known = |mount: &Arc<Mount>| before.iter().find(|member| Arc::ptr_eq(&member.mount, mount));
+        let now: Vec<Arc<Member>> = mounts
+            .filter(|mount| !mount.is_disabled())
+            .map(|mount| known(&mount).cloned().unwrap_or_else(|| Arc::new(Member::new(mount))))
+            .collect();
+        let is_in =
+            |member: &Arc<Member>, members: &[Arc<Member>]| members.iter().any(|m| Arc::ptr_eq(m, member));
+        let gone: Vec<_> = before.iter().filter(|member| !is_in(member, &now)).cloned().collect();
+        let new: Vec<_> = now.iter().filter(|member| !is_in(member, &before)).cloned().collect();
+        self.members.store(Arc::new(now));
+        for member in &gone {
+            member.gone.cancel();
+        }
+        for (capabilities, listened) in &*self.listened() {
+            for member in &new {
+                self.listen_to(member, capabilities, &listened.stop);
+            }
+        }
+        if !(gone.is_empty() && new.is_empty()) {
+            self.changed(Changes { kinds: [true; 3] });
+        }
+    }
+
+    /// The servers, in their order.
+    pub(super) fn members(&self) -> Arc<Vec<Arc<Member>>> {
+        self.members.load_full()
+    }
+
+    /// Counts the changes of tools, prompts and resources.
+    pub(super) fn watch(&self) -> watch::Receiver<[u64; 3]> {
+        self.changes.subscribe()
+    }
+
+    /// The tasks of whoever serves from it.
+    pub(super) fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    /// What is known of each of `members`, for clients with these capabilities.
+    pub(super) async fn pieces(&self, members: &[Arc<Member>], capabilities: &str, wait: Wait) -> Vec<Piece> {
+        let until = Instant::now() + PATIENCE;
+        let parts: Vec<_> = members
+            .iter()
+            .map(|member| {
+                let part = member.part(capabilities);
+                let underway = self.refresh(member, &part, capabilities);
+                (member, part, underway)
+            })
+            .collect();
+        let mut pieces = Vec::with_capacity(parts.len());
+        for (member, part, underway) in parts {
+            if let Some(underway) = underway.filter(|_| wait == Wait::Patiently) {
+                let _ = timeout_at(until, underway.outcome()).await;
+            }
+            pieces.push(Piece::new(member, &part, wait));
+        }
+        pieces
+    }
+
+    /// Somebody with these capabilities listens to changes.
+    pub(super) fn listen(self: &Arc<Self>, capabilities: &str) -> Listening {
+        let mut listened = self.listened();
+        if let Some(kind) = listened.get_mut(capabilities) {
+            kind.listeners += 1;
+        } else {
+            let stop = CancellationToken::new();
+            for member in &**self.members.load() {
+                self.listen_to(member, capabilities, &stop);
+            }
+            self.tracker.spawn(observe(self.me.clone(), stop.clone()));
+            listened.insert(capabilities.into(), Listened { listeners: 1, stop });
+        }
+        Listening { catalog: self.clone(), capabilities: capabilities.into() }
+    }
+
+    /// Fetches what a server offers, and tells those who listen what has changed.
+    pub(super) async fn renew(&self, member: &Arc<Member>, capabilities: &str) {
+        let part = member.part(capabilities);
+        part.renew(&self.tracker, fetch(self.me.clone(), member.clone(), part.clone(), capabilities.into()))
+            .await;
+    }
+
+    /// Tells those who listen.
+    pub(super) fn changed(&self, changes: Changes) {
+        self.changes.send_if_modified(|counts| {
+            for (count, changed) in counts.iter_mut().zip(changes.kinds) {
+                *count += u64::from(changed);
+            }
+            changes.kinds.contains(&true)
+        });
+    }
+
+    fn refresh(
+        &self,
+        member: &Arc<Member>,
+        part: &Arc<Part>,
+        capabilities: &str,
+    ) -> Option<crate::mount::errand::Underway<()>> {
+        let state = member.mount.state();
+        if state == State::Failed {
+            // It is tried again by its keeper.
+            return None;
+        }
+        let running = !is_lazy(member.mount.spec()) || state == State::Ready;
+        let fetch = || fetch(self.me.clone(), member.clone(), part.clone(), capabilities.into());
+        part.refresh(&self.tracker, running, fetch)
+    }
+
+    fn listen_to(&self, member: &Arc<Member>, capabilities: &str, stop: &CancellationToken) {
+        // One that is started by its first use is not used by listening to it.
+        if !is_lazy(member.mount.spec()) {
+            let (catalog, stop) = (self.me.clone(), stop.clone());
+            self.tracker.spawn(super::watch::watch(catalog, member.clone(), capabilities.into(), stop));
+        }
+    }
+
+    fn listened(&self) -> MutexGuard<'_, HashMap<Box<str>, Listened>> {
+        self.listened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Member {
+    fn new(mount: Arc<Mount>) -> Self {
+        Self { mount, parts: Mutex::default(), gone: CancellationToken::new() }
+    }
+
+    /// Waits until the server is served no more.
+    pub(super) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    /// What the server offers to clients of whatever kind, if that is known of any.
+    pub(super) fn any_lists(&self) -> Option<Arc<Lists>> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.values().find_map(|part| part.known().lists)
+    }
+
+    fn part(&self, capabilities: &str) -> Arc<Part> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(part) = parts.get(capabilities) {
+            return part.clone();
+        }
+        if parts.len() >= MOST_KINDS {
+            // What clients declare is up to them: what nobody uses just now is forgotten.
+            parts.retain(|_, part| Arc::strong_count(part) > 1);
+        }
+        let part = Arc::new(Part::default());
+        parts.insert(capabilities.into(), part.clone());
+        part
+    }
+}
+
+impl Piece {
+    fn new(member: &Arc<Member>, part: &Part, wait: Wait) -> Self {
+        let Known { lists, failure, version, .. } = part.known();
+        let failed = member.mount.state() == State::Failed;
+        let why = || {
+            let reason = member.mount.error().filter(|_| failed).or(failure);
+            reason.unwrap_or_else(|| "it has not answered yet".to_owned())
+        };
+        let (lists, missing) = match lists {
+            Some(lists) if !failed => (Some(lists), None),
+            _ => (None, Some(why())),
+        };
+        if missing.is_some() && wait == Wait::Patiently {
+            part.miss();
+        }
+        // That a server has failed is a change, too, as much as that it has come back.
+        let version = version * 2 + u64::from(failed);
+        Self { member: member.clone(), lists, missing, version }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut listened = self.catalog.listened();
+        if let Some(kind) = listened.get_mut(&self.capabilities) {
+            kind.listeners -= 1;
+            if kind.listeners == 0 {
+                kind.stop.cancel();
+                listened.remove(&self.capabilities);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Catalog").finish_non_exhaustive()
+    }
+}
+
+async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, capabilities: Box<str>) {
+    let lists = tokio::select! {
+        () = member.gone() => return,
+        lists = timeout(FETCH_WITHIN, Lists::fetch(&member.mount, &capabilities)) => lists,
+    };
+    let lists = lists.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
+    if let Err(reason) = &lists {
+        tracing::debug!(server = %member.mount.name(), "what it offers is not known: {reason}");
+    }
+    let changes = part.settle(lists);
+    if let Some(catalog) = catalog.upgrade() {
+        catalog.changed(changes);
+    }
+}
+
+/// Looks for servers that fail, and for those that come back.
+async fn observe(catalog: Weak<Catalog>, stop: CancellationToken) {
+    let mut failed: Vec<Weak<Member>> = Vec::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let Some(catalog) = catalog.upgrade() else { return };
+        let now: Vec<Weak<Member>> = catalog
+            .members()
+            .iter()
+            .filter(|member| member.mount.state() == State::Failed)
+            .map(Arc::downgrade)
+            .collect();
+        let same = now.len() == failed.len() && now.iter().zip(&failed).all(|(a, b)| a.ptr_eq(b));
+        if !same {
+            failed = now;
+            catalog.changed(Changes { kinds: [true; 3] });
+        }
+    }
+}

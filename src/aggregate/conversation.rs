@@ -1,0 +1,127 @@
+//! One conversation with an endpoint: its requests, each a task of its own.
+
+use super::Endpoint;
+use super::catalog::Wait;
+use super::lists::Kind;
+use crate::peer::in_process::{Conversation, Voice};
+use crate::wire::meta::{find, find_string};
+use crate::wire::{Claim, Code, Kind as MessageKind, Message, RpcError};
+use bytes::Bytes;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio_util::sync::CancellationToken;
+
+/// One conversation.
+struct Talk {
+    endpoint: Arc<Endpoint>,
+    voice: Voice,
+    /// Requests under way, by their ids.
+    calls: Mutex<HashMap<Box<str>, CancellationToken>>,
+    over: CancellationToken,
+    me: Weak<Self>,
+}
+
+/// Begins a conversation with an endpoint.
+pub(super) fn begin(endpoint: Arc<Endpoint>, voice: Voice) -> Arc<dyn Conversation> {
+    Arc::new_cyclic(|me| Talk {
+        endpoint,
+        voice,
+        calls: Mutex::default(),
+        over: CancellationToken::new(),
+        me: me.clone(),
+    })
+}
+
+impl Conversation for Talk {
+    fn hear(&self, line: Bytes) {
+        let Ok(message) = Message::own(line) else { return };
+        match message.kind() {
+            MessageKind::Request => self.take(message),
+            MessageKind::Notification if message.method() == "notifications/cancelled" => {
+                let call = find(message.body(), &["requestId"]).and_then(|id| self.calls().remove(id));
+                if let Some(call) = call {
+                    call.cancel();
+                }
+            }
+            // There is nothing else that a client of 2026-07-28 says.
+            MessageKind::Notification | MessageKind::Result | MessageKind::Error => {}
+        }
+    }
+
+    fn end(&self) {
+        self.over.cancel();
+    }
+}
+
+impl Talk {
+    fn take(&self, message: Message) {
+        let Some(talk) = self.me.upgrade() else { return };
+        let id: Box<str> = message.id().unwrap_or_default().into();
+        let token = self.over.child_token();
+        self.calls().insert(id.clone(), token.clone());
+        self.endpoint.catalog.tracker().spawn(async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = talk.answer(&message) => {}
+            }
+            talk.calls().remove(&id);
+        });
+    }
+
+    async fn answer(&self, message: &Message) {
+        match self.result(message).await {
+            Ok(Some(result)) => {
+                let id = message.id().unwrap_or("null");
+                self.voice.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#).into());
+            }
+            Ok(None) => {}
+            Err(error) => self.voice.say(error.to_line(message.id())),
+        }
+    }
+
+    /// The result of a request; nothing if it was said already.
+    async fn result(&self, message: &Message) -> Result<Option<String>, RpcError> {
+        let claim = Claim::read(message.body())?;
+        let endpoint = &self.endpoint;
+        match message.method() {
+            "server/discover" => Ok(Some(endpoint.discovered().await)),
+            "subscriptions/listen" => {
+                endpoint.listen(message, &claim, &self.voice).await?;
+                Ok(None)
+            }
+            "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
+                endpoint.call(message, &claim, &self.voice).await?;
+                Ok(None)
+            }
+            method => {
+                let kind = Kind::asked_by(method).ok_or_else(|| unknown(method))?;
+                let cursor =
+                    match find(message.body(), &["cursor"]).filter(|raw| *raw != "null") {
+                        None => None,
+                        Some(_) => Some(find_string(message.body(), &["cursor"]).ok_or_else(|| {
+                            RpcError::new(Code::InvalidParams, "\"cursor\" must be a string")
+                        })?),
+                    };
+                let offer = endpoint.offer(&canonical(&claim), Wait::Patiently).await;
+                offer.page(kind, cursor.as_deref()).map(Some)
+            }
+        }
+    }
+
+    fn calls(&self) -> MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The capabilities of a client, written in one way.
+pub(super) fn canonical(claim: &Claim) -> String {
+    Value::Object(claim.capabilities.clone()).to_string()
+}
+
+fn unknown(method: &str) -> RpcError {
+    RpcError::new(
+        Code::MethodNotFound,
+        format!("the aggregate does not know {method:?}: ask the server by its own URL"),
+    )
+}

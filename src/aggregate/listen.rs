@@ -1,0 +1,194 @@
+//! `subscriptions/listen`: changes of all lists, and of resources of many servers, on one stream.
+
+use super::Endpoint;
+use super::catalog::{Member, Wait};
+use super::part::PATIENCE;
+use crate::mount::question;
+use crate::peer::in_process::Voice;
+use crate::protocol::Principal;
+use crate::protocol::subscription::{Filter, LISTS, list_changed, stamped};
+use crate::session::{Form, Posted};
+use crate::wire::meta::{find, find_string, span, splice};
+use crate::wire::{Claim, Kind as MessageKind, Message, Object, Payload, RpcError};
+use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A subscription to a server's resources that has ended is opened again after this.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Messages of the servers on their way to the client.
+const QUEUE: usize = 64;
+
+/// The resources of one server that a client is subscribed to.
+struct Wanted {
+    member: Arc<Member>,
+    /// What the client calls each, by what the server calls it; JSON strings.
+    uris: BTreeMap<Box<str>, Box<str>>,
+}
+
+/// Said by the subscription to one server's resources.
+enum Heard {
+    /// These it will tell of, as the client calls them.
+    Honoured(BTreeSet<Box<str>>),
+    /// One has changed.
+    Updated(Bytes),
+}
+
+impl Endpoint {
+    /// Tells of changes for as long as the client wants to hear of them: it ends by being dropped.
+    pub(super) async fn listen(
+        &self,
+        message: &Message,
+        claim: &Claim,
+        voice: &Voice,
+    ) -> Result<(), RpcError> {
+        let filter = Filter::read(message.body())?;
+        let id = message.id().unwrap_or("null");
+        let capabilities = super::conversation::canonical(claim);
+        // From before the acknowledgement on nothing is missed.
+        let mut changes = self.catalog.watch();
+        let mut seen = *changes.borrow_and_update();
+        let _listening = (!filter.lists.is_empty()).then(|| self.catalog.listen(&capabilities));
+        let (heard, mut news) = mpsc::channel(QUEUE);
+        let wanted = self.wanted(&filter.uris, &capabilities).await;
+        let mut open = wanted.len();
+        let mut subscriptions: FuturesUnordered<_> =
+            wanted.iter().map(|wanted| wanted.follow(&capabilities, id, &heard)).collect();
+        let mut honoured = Filter { lists: filter.lists.clone(), uris: BTreeSet::new() };
+        let until = tokio::time::Instant::now() + PATIENCE;
+        let mut waiting = Vec::new();
+        while open > 0 {
+            tokio::select! {
+                Some(()) = subscriptions.next() => {}
+                heard = news.recv() => match heard {
+                    Some(Heard::Honoured(uris)) => {
+                        open -= 1;
+                        honoured.uris.extend(uris);
+                    }
+                    Some(Heard::Updated(line)) => waiting.push(line),
+                    None => break,
+                },
+                () = tokio::time::sleep_until(until) => break,
+            }
+        }
+        voice.say(honoured.acknowledged(id));
+        for line in waiting {
+            voice.say(line);
+        }
+        loop {
+            tokio::select! {
+                Some(()) = subscriptions.next() => {}
+                heard = news.recv() => if let Some(Heard::Updated(line)) = heard {
+                    voice.say(line);
+                },
+                Ok(()) = changes.changed() => {
+                    let now = *changes.borrow_and_update();
+                    for (at, kind) in LISTS.into_iter().enumerate() {
+                        if now[at] != seen[at] && filter.lists.contains(kind) {
+                            voice.say(list_changed(kind, id));
+                        }
+                    }
+                    seen = now;
+                }
+            }
+        }
+    }
+
+    /// Which resources of which servers are meant; what no server has is left out.
+    async fn wanted(&self, uris: &BTreeSet<Box<str>>, capabilities: &str) -> Vec<Wanted> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        if uris.is_empty() {
+            return wanted;
+        }
+        let offer = self.offer(capabilities, Wait::Patiently).await;
+        for asked in uris {
+            let Ok(uri) = serde_json::from_str::<String>(asked) else { continue };
+            let Some((member, own)) = self.resource(&offer, &uri) else { continue };
+            let own = Value::from(own).to_string().into();
+            match wanted.iter_mut().find(|wanted| Arc::ptr_eq(&wanted.member, &member)) {
+                Some(wanted) => drop(wanted.uris.insert(own, asked.clone())),
+                None => wanted.push(Wanted { member, uris: [(own, asked.clone())].into() }),
+            }
+        }
+        wanted
+    }
+}
+
+impl Wanted {
+    /// Hears what the server says of its resources, and asks again when it has stopped to.
+    async fn follow(&self, capabilities: &str, id: &str, heard: &mpsc::Sender<Heard>) {
+        let mut told = false;
+        loop {
+            let work = async {
+                self.hear(capabilities, id, heard, &mut told).await;
+                if !std::mem::replace(&mut told, true) {
+                    // Whoever waits for what can be honoured is to wait no longer.
+                    let _ = heard.send(Heard::Honoured(BTreeSet::new())).await;
+                }
+                tokio::time::sleep(AGAIN).await;
+            };
+            tokio::select! {
+                () = self.member.gone() => return,
+                () = work => {}
+            }
+        }
+    }
+
+    async fn hear(&self, capabilities: &str, id: &str, heard: &mpsc::Sender<Heard>, told: &mut bool) {
+        let filter = Filter { uris: self.uris.keys().cloned().collect(), ..Filter::default() };
+        let mut params = Object::default();
+        params.set("notifications", filter.to_json());
+        let request = question("subscriptions/listen", capabilities, params);
+        let mount = &self.member.mount;
+        let Ok(claim) = Claim::read(request.body()) else { return };
+        let Ok(visit) = mount.receive(&request, &claim, Principal::anyone()).await else { return };
+        let Ok(Posted::Response(mut reader)) = visit.post(Payload::One(request), Form::Events).await else {
+            return;
+        };
+        while let Some(line) = reader.next().await {
+            let Ok(message) = Message::own(line) else { continue };
+            if message.kind() != MessageKind::Notification {
+                return;
+            }
+            let said = match message.method() {
+                "notifications/subscriptions/acknowledged" if !std::mem::replace(told, true) => {
+                    Heard::Honoured(self.honoured(&message))
+                }
+                "notifications/resources/updated" => Heard::Updated(self.renamed(&message, id)),
+                _ => continue,
+            };
+            if heard.send(said).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn honoured(&self, message: &Message) -> BTreeSet<Box<str>> {
+        let raw = find(message.body(), &["notifications", "resourceSubscriptions"]);
+        let own: Vec<String> = raw.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+        own.into_iter()
+            .filter_map(|own| self.uris.get(Value::from(own).to_string().as_str()).cloned())
+            .collect()
+    }
+
+    /// The notification with the client's own name of the resource and of the subscription.
+    fn renamed(&self, message: &Message, id: &str) -> Bytes {
+        let params = message.body();
+        let asked = find_string(params, &["uri"])
+            .and_then(|own| self.uris.get(Value::from(own).to_string().as_str()));
+        match (asked, find(params, &["uri"])) {
+            (Some(asked), Some(raw)) => {
+                let params = splice(params, &[(span(params, raw), asked)]);
+                let line =
+                    format!(r#"{{"jsonrpc":"2.0","method":"{}","params":{params}}}"#, message.method());
+                Message::own(line).map_or_else(|_| stamped(message, id), |message| stamped(&message, id))
+            }
+            _ => stamped(message, id),
+        }
+    }
+}

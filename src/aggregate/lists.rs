@@ -1,0 +1,198 @@
+//! What one server offers: its lists as it gave them, all pages together.
+
+use crate::config::ServerSpec;
+use crate::mount::{Mount, Unserved, question};
+use crate::wire::meta::{find, find_string};
+use crate::wire::object::items;
+use crate::wire::{Claim, Code, Kind as MessageKind, Message, Object, RpcError};
+
+/// Pages of a list.
+const MOST_PAGES: usize = 100;
+
+/// Bytes of a list.
+const MOST_BYTES: usize = 32 << 20;
+
+/// The lists that servers have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// `tools/list`.
+    Tools,
+    /// `prompts/list`.
+    Prompts,
+    /// `resources/list`.
+    Resources,
+    /// `resources/templates/list`.
+    Templates,
+}
+
+/// What one server offers to clients of a kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lists {
+    /// The result of `server/discover`.
+    pub(super) discovered: Box<str>,
+    /// Of each [`Kind`], in its order.
+    pub(super) lists: [List; 4],
+}
+
+/// One list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct List {
+    /// The items as the server wrote them.
+    pub(super) items: Vec<Box<str>>,
+    /// For how many milliseconds it holds.
+    pub(super) ttl: u64,
+    /// Whether it holds for everybody.
+    pub(super) is_public: bool,
+}
+
+impl Kind {
+    /// Each of them.
+    pub(super) const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
+    /// The list that a method asks for.
+    pub(super) fn asked_by(method: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.method() == method)
+    }
+
+    /// The method that asks for it.
+    pub(super) const fn method(self) -> &'static str {
+        match self {
+            Self::Tools => "tools/list",
+            Self::Prompts => "prompts/list",
+            Self::Resources => "resources/list",
+            Self::Templates => "resources/templates/list",
+        }
+    }
+
+    /// The member of the result that holds the items.
+    pub(super) const fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+        }
+    }
+
+    /// The member of an item by which it is asked for.
+    pub(super) const fn key(self) -> &'static str {
+        match self {
+            Self::Tools | Self::Prompts => "name",
+            Self::Resources => "uri",
+            Self::Templates => "uriTemplate",
+        }
+    }
+
+    /// The capability that it needs.
+    pub(super) const fn capability(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources | Self::Templates => "resources",
+        }
+    }
+}
+
+impl Lists {
+    /// One of them.
+    pub(super) fn of(&self, kind: Kind) -> &List {
+        &self.lists[kind as usize]
+    }
+
+    /// Asks a server for all that it offers to clients with these capabilities (raw JSON).
+    ///
+    /// # Errors
+    /// Why they could not be had, without secrets.
+    pub(super) async fn fetch(mount: &Mount, capabilities: &str) -> Result<Self, String> {
+        let claim = Claim::read(question("server/discover", capabilities, Object::default()).body())
+            .map_err(|error| error.message.into_owned())?;
+        let discovered = ask(mount, &claim, "server/discover", Object::default()).await?;
+        let discovered: Box<str> = discovered.body().into();
+        let declared = find(&discovered, &["capabilities"]).unwrap_or("{}");
+        let list = async |kind: Kind| match find(declared, &[kind.capability()]) {
+            Some(_) => List::fetch(mount, &claim, kind).await,
+            None => Ok(List::default()),
+        };
+        let (tools, prompts, resources, templates) = tokio::try_join!(
+            list(Kind::Tools),
+            list(Kind::Prompts),
+            list(Kind::Resources),
+            list(Kind::Templates)
+        )?;
+        Ok(Self { discovered, lists: [tools, prompts, resources, templates] })
+    }
+}
+
+impl List {
+    async fn fetch(mount: &Mount, claim: &Claim, kind: Kind) -> Result<Self, String> {
+        let mut list = Self { ttl: u64::MAX, is_public: true, ..Self::default() };
+        let (mut cursor, mut bytes) = (None::<String>, 0);
+        for _ in 0..MOST_PAGES {
+            let mut params = Object::default();
+            if let Some(cursor) = &cursor {
+                params.set("cursor", cursor.as_str());
+            }
+            let answer = match ask(mount, claim, kind.method(), params).await {
+                Ok(answer) => answer,
+                // Some declare resources, and know no templates.
+                Err(Refusal::Unknown) => break,
+                Err(Refusal::Other(reason)) => return Err(reason),
+            };
+            let result = answer.body();
+            for item in find(result, &[kind.member()]).and_then(items).unwrap_or_default() {
+                bytes += item.len();
+                if bytes > MOST_BYTES {
+                    return Err(format!("its {} are larger than 32 MiB", kind.member()));
+                }
+                if find_string(item, &[kind.key()]).is_some() {
+                    list.items.push(item.into());
+                }
+            }
+            let ttl = find(result, &["ttlMs"]).and_then(|raw| raw.parse().ok()).unwrap_or(0);
+            list.ttl = list.ttl.min(ttl);
+            list.is_public &= find_string(result, &["cacheScope"]).as_deref() == Some("public");
+            cursor = find(result, &["nextCursor"]).filter(|raw| raw.starts_with('"')).map(str::to_owned);
+            if cursor.is_none() {
+                return Ok(list);
+            }
+        }
+        Ok(list)
+    }
+}
+
+enum Refusal {
+    /// The server does not know the method.
+    Unknown,
+    Other(String),
+}
+
+impl From<Refusal> for String {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown => "it does not know the method".to_owned(),
+            Refusal::Other(reason) => reason,
+        }
+    }
+}
+
+async fn ask(mount: &Mount, claim: &Claim, method: &str, params: Object<'_>) -> Result<Message, Refusal> {
+    let request = question(method, &claim.capabilities_raw, params);
+    let answer = mount.ask(request, claim).await.map_err(Unserved::into_error);
+    match answer {
+        Ok(Some(answer)) if answer.kind() == MessageKind::Result => Ok(answer),
+        Ok(Some(answer)) if answer.error_code() == Some(Code::MethodNotFound.number()) => {
+            Err(Refusal::Unknown)
+        }
+        Ok(Some(answer)) => {
+            let message = find_string(answer.body(), &["message"]).unwrap_or_default();
+            Err(Refusal::Other(format!("it refuses {method}: {message}")))
+        }
+        Ok(None) => Err(Refusal::Other(format!("it does not answer {method}"))),
+        Err(RpcError { message, .. }) => Err(Refusal::Other(message.into_owned())),
+    }
+}
+
+/// Whether a server is to be left alone until somebody calls it.
+pub(super) fn is_lazy(spec: &ServerSpec) -> bool {
+    spec.pool.warm == 0 && !spec.pool.is_singleton() && matches!(spec.target, crate::config::Target::Stdio(_))
+}

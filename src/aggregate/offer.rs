@@ -1,0 +1,130 @@
+//! What an endpoint offers at one moment: the lists of its servers, made into one of each kind.
+
+use super::catalog::{Member, Piece};
+use super::lists::Kind;
+use super::view::{Item, Shelf};
+use crate::config::{AggregateSpec, ServerName};
+use crate::wire::claim::SERVER_INFO;
+use crate::wire::{Code, Object, RpcError};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Bytes of a page, whatever the number of its items: some clients refuse an event of more than 1 MiB.
+const PAGE_BYTES: usize = 768 << 10;
+
+/// What an endpoint offers at one moment.
+pub(super) struct Offer {
+    /// The servers, in their order.
+    pub(super) servers: Vec<Arc<Member>>,
+    /// Those whose lists are not in it, and why.
+    pub(super) missing: Vec<(ServerName, String)>,
+    shelves: [Shelf; 4],
+    /// For how long each list holds, in milliseconds, and whether for everybody.
+    holds: [(u64, bool); 4],
+    page_size: usize,
+}
+
+impl Offer {
+    /// What these pieces make together.
+    pub(super) fn new(spec: &AggregateSpec, pieces: Vec<Piece>) -> Self {
+        let servers: Vec<_> =
+            pieces.iter().map(|piece| (piece.member.mount.name(), piece.lists.as_deref())).collect();
+        let shelves = Kind::ALL.map(|kind| Shelf::new(spec, kind, &servers));
+        let complete = pieces.iter().all(|piece| piece.missing.is_none());
+        let holds = Kind::ALL.map(|kind| {
+            let lists = || pieces.iter().filter_map(|piece| piece.lists.as_ref()).map(|lists| lists.of(kind));
+            // What is not whole holds for no time.
+            let ttl = lists().filter(|list| !list.items.is_empty()).map(|list| list.ttl).min();
+            let public = lists().all(|list| list.items.is_empty() || list.is_public);
+            (ttl.filter(|_| complete).unwrap_or(0), public)
+        });
+        let missing = pieces
+            .iter()
+            .filter_map(|piece| Some((piece.member.mount.name().clone(), piece.missing.clone()?)))
+            .collect();
+        let servers = pieces.into_iter().map(|piece| piece.member).collect();
+        Self { servers, missing, shelves, holds, page_size: spec.page_size }
+    }
+
+    /// The things of a kind.
+    pub(super) fn of(&self, kind: Kind) -> &Shelf {
+        &self.shelves[kind as usize]
+    }
+
+    /// The server that something is of.
+    pub(super) fn owner(&self, item: &Item) -> &Arc<Member> {
+        &self.servers[item.server]
+    }
+
+    /// The place of a server among them.
+    pub(super) fn place(&self, server: &Arc<Member>) -> Option<usize> {
+        self.servers.iter().position(|member| Arc::ptr_eq(member, server))
+    }
+
+    /// The result of a list request: a page, beginning where `cursor` says.
+    ///
+    /// 2026-07-28, server/utilities/pagination: "Invalid cursors SHOULD result in an error with code -32602 (Invalid params)."
+    pub(super) fn page(&self, kind: Kind, cursor: Option<&str>) -> Result<String, RpcError> {
+        let things = self.of(kind);
+        let begin = match cursor {
+            None => 0,
+            Some(cursor) => {
+                after(cursor).and_then(|name| things.position(&name)).map(|at| at + 1).ok_or_else(|| {
+                    RpcError::new(
+                        Code::InvalidParams,
+                        "the cursor is not valid, or the list has changed since: begin again without it",
+                    )
+                })?
+            }
+        };
+        let items = &things.items[begin..];
+        let mut bytes = 0;
+        let length = items
+            .iter()
+            .take(self.page_size)
+            .take_while(|item| {
+                bytes += item.json.len();
+                bytes <= PAGE_BYTES
+            })
+            .count();
+        // One that is larger than a page has one of its own.
+        let page = &items[..length.max(1).min(items.len())];
+        let mut result = Object::default();
+        result.set("resultType", "\"complete\"");
+        result.set(kind.member(), crate::wire::object::array(page.iter().map(|item| &*item.json)));
+        if let Some(last) = page.last().filter(|_| page.len() < items.len()) {
+            result.set("nextCursor", format!("\"{}\"", URL_SAFE_NO_PAD.encode(&*last.name)));
+        }
+        let (ttl, public) = self.holds[kind as usize];
+        result.set("ttlMs", ttl.to_string());
+        result.set("cacheScope", if public { "\"public\"" } else { "\"private\"" });
+        result.set("_meta", self.meta().to_string());
+        Ok(result.to_json())
+    }
+
+    /// What a result says beside itself: who answers, and what is missing.
+    fn meta(&self) -> Value {
+        let mut meta = Map::new();
+        meta.insert(SERVER_INFO.to_owned(), server_info());
+        if !self.missing.is_empty() {
+            let missing: Map<String, Value> =
+                self.missing.iter().map(|(name, why)| (name.to_string(), why.as_str().into())).collect();
+            meta.insert(MISSING.to_owned(), missing.into());
+        }
+        meta.into()
+    }
+}
+
+/// The key under which a result names the servers that are not in it, each with the reason.
+pub(super) const MISSING: &str = "mcp-switchboard/missing";
+
+/// Who answers.
+pub(super) fn server_info() -> Value {
+    json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") })
+}
+
+fn after(cursor: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+}

@@ -1,0 +1,200 @@
+//! What is known of one server's lists, for clients of one kind: fetched once for all, kept, and fetched again.
+
+use super::lists::{Kind, Lists};
+use crate::mount::errand::{Errand, Underway};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::task::TaskTracker;
+
+/// A list waits so long for each server.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a server says of its lists holds so long, where nobody listens to its changes.
+const HOLDS: Duration = Duration::from_secs(30);
+
+/// After a failure it is asked again no sooner than this.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What is known of one server's lists.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    known: Mutex<Known>,
+    errand: Errand<()>,
+}
+
+/// What came of asking.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// The last lists that the server gave.
+    pub(super) lists: Option<Arc<Lists>>,
+    /// Why they could not be had the last time.
+    pub(super) failure: Option<String>,
+    /// Counts what has changed.
+    pub(super) version: u64,
+    /// When it was last asked, with whatever success.
+    asked: Option<Instant>,
+    /// The server has announced a change since.
+    stale: bool,
+    /// An answer was given without it.
+    missed: bool,
+}
+
+/// What asking has changed, for those who listen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// Of tools, prompts and resources, which.
+    pub(super) kinds: [bool; 3],
+}
+
+impl Part {
+    /// One that begins with what was known of the server when it last ran.
+    pub(super) fn remembered(lists: Lists) -> Self {
+        let known = Known { lists: Some(Arc::new(lists)), version: 1, ..Known::default() };
+        Self { known: Mutex::new(known), errand: Errand::default() }
+    }
+
+    /// What is known now.
+    pub(super) fn known(&self) -> Known {
+        self.lock().clone()
+    }
+
+    /// Asks the server by `fetch` if it is time to, or `surely`. What is waited for, is returned: nothing if what is known is
+    /// good enough, or the server has had its time.
+    pub(super) fn refresh<F>(
+        self: &Arc<Self>,
+        tracker: &TaskTracker,
+        running: bool,
+        fetch: impl FnOnce() -> F,
+    ) -> Option<Underway<()>>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (due, waits) = {
+            let known = self.lock();
+            let age = known.asked.map(|at| at.elapsed());
+            match (&known.lists, age) {
+                // What was remembered is believed until the server runs.
+                (Some(_), None) => (running, false),
+                (None, None) => (true, true),
+                (Some(_), Some(age)) => (known.stale || age >= HOLDS, false),
+                (None, Some(age)) => (age >= AGAIN, false),
+            }
+        };
+        let underway = if due { Some(self.errand.run(tracker, fetch())) } else { self.errand.underway() };
+        // One that has had its time is not waited for again.
+        underway.filter(|underway| {
+            waits || (self.lock().lists.is_none() && underway.begun().elapsed() < PATIENCE)
+        })
+    }
+
+    /// Asks the server anew, and waits for that.
+    pub(super) async fn renew<F>(&self, tracker: &TaskTracker, fetch: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.lock().stale = true;
+        // One that was asked before the change may not know of it.
+        if let Some(underway) = self.errand.underway() {
+            underway.outcome().await;
+        }
+        self.errand.run(tracker, fetch).outcome().await;
+    }
+
+    /// Notes what came of asking.
+    pub(super) fn settle(&self, outcome: Result<Lists, String>) -> Changes {
+        let mut known = self.lock();
+        let before = known.clone();
+        known.asked = Some(Instant::now());
+        known.stale = false;
+        let mut changes = Changes::default();
+        match outcome {
+            Ok(lists) => {
+                let same = |kind: Kind| before.lists.as_ref().map(|old| old.of(kind)) == Some(lists.of(kind));
+                let kinds = [
+                    !same(Kind::Tools),
+                    !same(Kind::Prompts),
+                    !same(Kind::Resources) || !same(Kind::Templates),
+                ];
+                // What nobody has missed, nobody needs to hear of.
+                if before.missed || before.lists.is_some() {
+                    changes.kinds = kinds;
+                }
+                if kinds.contains(&true) || before.failure.is_some() || before.lists.is_none() {
+                    known.version += 1;
+                }
+                known.lists = Some(Arc::new(lists));
+                known.failure = None;
+                known.missed = false;
+            }
+            Err(reason) => {
+                if before.failure.as_ref() != Some(&reason) {
+                    known.version += 1;
+                }
+                known.failure = Some(reason);
+            }
+        }
+        changes
+    }
+
+    /// An answer is given without it.
+    pub(super) fn miss(&self) {
+        self.lock().missed = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    fn lists(tool: &str) -> Lists {
+        let mut lists = Lists::default();
+        lists.lists[0].items = vec![format!(r#"{{"name":"{tool}"}}"#).into()];
+        lists
+    }
+
+    #[tokio::test]
+    async fn the_first_to_ask_waits_and_nobody_waits_for_what_is_known() {
+        let (part, tracker) = (Arc::new(Part::default()), TaskTracker::new());
+        let answer = part.clone();
+        let fetch = move || async move {
+            answer.settle(Ok(lists("a")));
+        };
+        part.refresh(&tracker, true, fetch).unwrap().outcome().await;
+        assert_eq!(part.known().lists.as_deref(), Some(&lists("a")));
+        assert!(part.refresh(&tracker, true, || async { panic!("it is fresh") }).is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_is_believed_until_the_server_runs() {
+        let (part, tracker) = (Arc::new(Part::remembered(lists("a"))), TaskTracker::new());
+        assert!(part.refresh(&tracker, false, || async { panic!("it is left alone") }).is_none());
+        let answer = part.clone();
+        assert!(
+            part.refresh(&tracker, true, || async move {
+                answer.settle(Ok(lists("b")));
+            })
+            .is_none()
+        );
+        tracker.close();
+        tracker.wait().await;
+        assert_eq!(part.known().lists.as_deref(), Some(&lists("b")));
+    }
+
+    #[test]
+    fn only_what_somebody_has_seen_or_missed_is_a_change() {
+        let part = Part::default();
+        assert_eq!(part.settle(Ok(lists("a"))), Changes::default());
+        assert_eq!(part.settle(Ok(lists("a"))), Changes::default());
+        assert_eq!(part.settle(Ok(lists("b"))).kinds, [true, false, false]);
+        let late = Part::default();
+        assert_eq!(late.settle(Err("slow".into())), Changes::default());
+        late.miss();
+        assert_eq!(late.settle(Ok(lists("a"))).kinds, [true, true, true]);
+        assert_eq!(late.known().version, 2);
+    }
+}

@@ -1,0 +1,208 @@
+//! Which server a request is for, and what it is asked about there.
+
+use super::Endpoint;
+use super::catalog::{Member, Wait};
+use super::lists::Kind;
+use super::offer::Offer;
+use super::{names, uri, view};
+use crate::config::Rules;
+use crate::wire::meta::{find, find_string};
+use crate::wire::{Code, Message, RpcError};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Where a request goes.
+pub(super) struct Route {
+    /// The server.
+    pub(super) member: Arc<Member>,
+    /// The request as the server is to get it.
+    pub(super) request: Message,
+    /// What the client asked about, and what the server is asked about: URIs, where they differ.
+    pub(super) renamed: Option<(String, String)>,
+}
+
+/// What a request names.
+struct Named<'a> {
+    kind: Kind,
+    /// The name or URI as it stands in the params, with its quotes.
+    raw: &'a str,
+    name: String,
+}
+
+impl Endpoint {
+    /// Finds the way of a `tools/call`, `prompts/get`, `resources/read` or `completion/complete`.
+    pub(super) async fn route(&self, message: &Message, capabilities: &str) -> Result<Route, RpcError> {
+        let named = Named::read(message)?;
+        // Nobody waits for a server that he does not call.
+        let offer = self.offer(capabilities, Wait::No).await;
+        let found = match self.find(&offer, &named) {
+            Err(Unfound::Perhaps) => {
+                let offer = self.offer(capabilities, Wait::Patiently).await;
+                self.find(&offer, &named).map_err(|unfound| unfound.into_error(&named, &offer))?
+            }
+            Err(unfound) => return Err(unfound.into_error(&named, &offer)),
+            Ok(found) => found,
+        };
+        let (member, own) = found;
+        let request = if own == named.name {
+            message.clone()
+        } else {
+            let id = message.id().unwrap_or("null");
+            let line = message.spliced(id, Some((named.raw, &Value::from(own.as_str()).to_string())));
+            Message::own(line).map_err(|error| RpcError::new(Code::InternalError, error.to_string()))?
+        };
+        let renamed = (own != named.name).then_some((named.name, own));
+        Ok(Route { member, request, renamed })
+    }
+
+    /// The server that a resource is of, and its own URI.
+    pub(super) fn resource(&self, offer: &Offer, uri: &str) -> Option<(Arc<Member>, String)> {
+        let named = Named { kind: Kind::Resources, raw: "", name: uri.to_owned() };
+        self.find(offer, &named).ok()
+    }
+
+    fn find(&self, offer: &Offer, named: &Named<'_>) -> Result<(Arc<Member>, String), Unfound> {
+        let things = offer.of(named.kind);
+        if let Some(item) = things.find(&named.name) {
+            return Ok((offer.owner(item).clone(), item.own.to_string()));
+        }
+        if let Some(reason) = things.refusal(&named.name) {
+            return Err(Unfound::Ambiguous(reason.to_owned()));
+        }
+        match named.kind {
+            Kind::Tools => self.by_prefix(offer, named, &self.spec.tools),
+            Kind::Prompts => self.by_prefix(offer, named, &self.spec.prompts),
+            Kind::Resources => self.by_uri(offer, named),
+            Kind::Templates => self.by_server(offer, named).unwrap_or(Err(Unfound::Perhaps)),
+        }
+    }
+
+    /// What is on no list may still be there: the server that the name says decides.
+    fn by_prefix(
+        &self,
+        offer: &Offer,
+        named: &Named<'_>,
+        rules: &Rules,
+    ) -> Result<(Arc<Member>, String), Unfound> {
+        if rules.rename.contains_key(&named.name) {
+            // It has another name here.
+            return Err(Unfound::Unknown);
+        }
+        let own = |member: &Arc<Member>| {
+            names::own(member.mount.name(), &self.spec.separator, &named.name).map(str::to_owned)
+        };
+        let found = offer.servers.iter().filter_map(|member| Some((member.clone(), own(member)?)));
+        // Of two servers of which one's name begins with the other's, the longer one is meant.
+        match found.min_by_key(|(_, own)| own.len()) {
+            Some(_) if !view::admits(rules, &named.name) => Err(Unfound::Hidden),
+            Some(found) => Ok(found),
+            None => Err(if offer.missing.is_empty() { Unfound::Unknown } else { Unfound::Perhaps }),
+        }
+    }
+
+    fn by_uri(&self, offer: &Offer, named: &Named<'_>) -> Result<(Arc<Member>, String), Unfound> {
+        if let Some(found) = self.by_server(offer, named) {
+            return found;
+        }
+        let templates = &offer.of(Kind::Templates).items;
+        if let Some(item) = templates.iter().find(|item| uri::fits(&item.own, &named.name)) {
+            let owner = offer.owner(item).clone();
+            return self.admitted(owner, named.name.clone());
+        }
+        // Some servers list nothing of what they have, and name it in what they say.
+        let has_resources = |member: &&Arc<Member>| {
+            member.greeting().is_some_and(|(capabilities, _)| capabilities.contains_key("resources"))
+        };
+        let mut with = offer.servers.iter().filter(has_resources);
+        match (with.next(), with.next()) {
+            (Some(only), None) => self.admitted(only.clone(), named.name.clone()),
+            _ => Err(if offer.missing.is_empty() { Unfound::Unknown } else { Unfound::Perhaps }),
+        }
+    }
+
+    /// The server that a URI names itself.
+    fn by_server(&self, offer: &Offer, named: &Named<'_>) -> Option<Result<(Arc<Member>, String), Unfound>> {
+        let (server, own) = uri::split(&named.name)?;
+        let member = offer.servers.iter().find(|member| member.mount.name().as_str() == server)?;
+        Some(self.admitted(member.clone(), own.to_owned()))
+    }
+
+    fn admitted(&self, member: Arc<Member>, own: String) -> Result<(Arc<Member>, String), Unfound> {
+        if view::admits(&self.spec.resources, &own) { Ok((member, own)) } else { Err(Unfound::Hidden) }
+    }
+}
+
+/// Why there is no way.
+enum Unfound {
+    /// Nothing is called so.
+    Unknown,
+    /// Nothing that is known is called so, and not everything is.
+    Perhaps,
+    /// The rules hide it.
+    Hidden,
+    /// Several things would be called so.
+    Ambiguous(String),
+}
+
+impl Unfound {
+    fn into_error(self, named: &Named<'_>, offer: &Offer) -> RpcError {
+        let (what, name) = (named.what(), &named.name);
+        match self {
+            Self::Hidden => {
+                RpcError::new(Code::NotAllowed, format!("the {what} {name:?} is not served here"))
+            }
+            Self::Ambiguous(reason) => RpcError::new(Code::InvalidParams, reason),
+            Self::Unknown => {
+                RpcError::new(Code::InvalidParams, format!("unknown {what}: {name:?} is on no list"))
+            }
+            Self::Perhaps => {
+                let missing: Vec<String> =
+                    offer.missing.iter().map(|(name, why)| format!("{name} ({why})")).collect();
+                let message = if missing.is_empty() {
+                    format!("unknown {what}: {name:?} is on no list")
+                } else {
+                    format!(
+                        "unknown {what}: {name:?} is on no list; missing are those of {}",
+                        missing.join(", ")
+                    )
+                };
+                RpcError::new(Code::InvalidParams, message)
+            }
+        }
+    }
+}
+
+impl<'a> Named<'a> {
+    fn read(message: &'a Message) -> Result<Self, RpcError> {
+        let params = message.body();
+        let (kind, path): (Kind, &[&str]) = match message.method() {
+            "tools/call" => (Kind::Tools, &["name"]),
+            "prompts/get" => (Kind::Prompts, &["name"]),
+            "resources/read" => (Kind::Resources, &["uri"]),
+            _ => match find_string(params, &["ref", "type"]).as_deref() {
+                Some("ref/prompt") => (Kind::Prompts, &["ref", "name"]),
+                Some("ref/resource") => (Kind::Templates, &["ref", "uri"]),
+                _ => {
+                    let wanted = "\"ref\" must have the type \"ref/prompt\" or \"ref/resource\"";
+                    return Err(RpcError::new(Code::InvalidParams, wanted));
+                }
+            },
+        };
+        let wanted = || {
+            let last = path.last().copied().unwrap_or_default();
+            RpcError::new(Code::InvalidParams, format!("{last:?} must be a string"))
+        };
+        let raw = find(params, path).ok_or_else(wanted)?;
+        let name = serde_json::from_str(raw).map_err(|_| wanted())?;
+        Ok(Self { kind, raw, name })
+    }
+
+    fn what(&self) -> &'static str {
+        match self.kind {
+            Kind::Tools => "tool",
+            Kind::Prompts => "prompt",
+            Kind::Resources => "resource",
+            Kind::Templates => "resource template",
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Which of the servers' things are shown behind an endpoint, and as what: the rules of its configuration, applied.
+
+use super::lists::{Kind, Lists};
+use super::{names, uri};
+use crate::config::{AggregateSpec, Prefix, Rules, ServerName};
+use crate::wire::Object;
+use crate::wire::meta::find_string;
+use serde_json::Value;
+use std::collections::HashMap;
+use wildmatch::WildMatch;
+
+/// What is shown of one kind, and where each comes from.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    /// In the order of the servers, and in that of each server.
+    pub(super) items: Vec<Item>,
+    /// By the name that is shown.
+    by_name: HashMap<Box<str>, usize>,
+    /// By the server and its own name.
+    by_origin: HashMap<(usize, Box<str>), usize>,
+    /// Names that several things would have, and why none has it.
+    refused: HashMap<Box<str>, String>,
+}
+
+/// Something that is shown.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    /// What it is called here.
+    pub(super) name: Box<str>,
+    /// Which of the servers it is of.
+    pub(super) server: usize,
+    /// What the server calls it.
+    pub(super) own: Box<str>,
+    /// As it is listed.
+    pub(super) json: Box<str>,
+}
+
+/// The rules for one kind of things.
+#[derive(Debug)]
+struct Gate {
+    allow: Option<Vec<WildMatch>>,
+    deny: Vec<WildMatch>,
+}
+
+/// Something on its way onto the shelf.
+struct Candidate<'a> {
+    server: usize,
+    own: String,
+    full: String,
+    json: &'a str,
+}
+
+impl Shelf {
+    /// What of `servers`' lists an endpoint shows.
+    pub(super) fn new(spec: &AggregateSpec, kind: Kind, servers: &[(&ServerName, Option<&Lists>)]) -> Self {
+        match kind {
+            Kind::Tools => Self::named(spec, &spec.tools, kind, servers),
+            Kind::Prompts => Self::named(spec, &spec.prompts, kind, servers),
+            Kind::Resources | Kind::Templates => Self::addressed(&spec.resources, kind, servers),
+        }
+    }
+
+    /// The item of this name.
+    pub(super) fn find(&self, name: &str) -> Option<&Item> {
+        self.by_name.get(name).map(|at| &self.items[*at])
+    }
+
+    /// The item of a server that it calls so.
+    pub(super) fn of(&self, server: usize, own: &str) -> Option<&Item> {
+        self.by_origin.get(&(server, own.into())).map(|at| &self.items[*at])
+    }
+
+    /// Why nothing has this name, if several things would have it.
+    pub(super) fn refusal(&self, name: &str) -> Option<&str> {
+        self.refused.get(name).map(String::as_str)
+    }
+
+    /// The names that nothing has because several things would have them, each with the reason.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = &str> {
+        self.refused.values().map(String::as_str)
+    }
+
+    /// Where the item of this name stands.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    fn named(
+        spec: &AggregateSpec,
+        rules: &Rules,
+        kind: Kind,
+        servers: &[(&ServerName, Option<&Lists>)],
+    ) -> Self {
+        let gate = Gate::new(rules);
+        let mut candidates = Vec::new();
+        for (server, (name, lists)) in servers.iter().enumerate() {
+            for json in lists.iter().flat_map(|lists| &lists.of(kind).items) {
+                let Some(own) = find_string(json, &[kind.key()]) else { continue };
+                let full = names::full(name, &spec.separator, &own);
+                if gate.admits(&full) {
+                    candidates.push(Candidate { server, own, full, json });
+                }
+            }
+        }
+        let mut owners: HashMap<&str, usize> = HashMap::new();
+        for candidate in &candidates {
+            *owners.entry(candidate.own.as_str()).or_default() += 1;
+        }
+        let shown = |candidate: &Candidate<'_>| {
+            let name = match (rules.rename.get(&candidate.full), spec.prefix) {
+                (Some(name), _) => name.as_str(),
+                (None, Prefix::Never) => &candidate.own,
+                (None, Prefix::OnConflict) if owners[candidate.own.as_str()] == 1 => &candidate.own,
+                (None, Prefix::Always | Prefix::OnConflict) => &candidate.full,
+            };
+            names::fit(name).into_owned()
+        };
+        let mut shelf = Self::default();
+        let named: Vec<_> = candidates.iter().map(|candidate| (shown(candidate), candidate)).collect();
+        let mut of_name: HashMap<&str, Vec<&Candidate<'_>>> = HashMap::new();
+        for (name, candidate) in &named {
+            of_name.entry(name).or_default().push(candidate);
+        }
+        for (name, candidate) in &named {
+            let rivals = &of_name[name.as_str()];
+            if rivals.len() > 1 {
+                let all: Vec<&str> = rivals.iter().map(|rival| rival.full.as_str()).collect();
+                let reason = format!(
+                    "{name:?} would be the name of {}: rename one, or set `aggregate.prefix` to \"always\"",
+                    all.join(" and of ")
+                );
+                shelf.refused.entry(name.as_str().into()).or_insert(reason);
+                continue;
+            }
+            let Some(mut item) = Object::read(candidate.json) else { continue };
+            item.set(kind.key(), Value::from(name.as_str()).to_string());
+            if let Some(description) = rules.describe.get(&candidate.full) {
+                item.set("description", Value::from(description.as_str()).to_string());
+            }
+            shelf.put(name, candidate.server, &candidate.own, item.to_json());
+        }
+        shelf
+    }
+
+    /// Things that are known by a URI keep it; where two servers have the same, that of the second names its server.
+    fn addressed(rules: &Rules, kind: Kind, servers: &[(&ServerName, Option<&Lists>)]) -> Self {
+        let gate = Gate::new(rules);
+        let mut shelf = Self::default();
+        for (server, (name, lists)) in servers.iter().enumerate() {
+            for json in lists.iter().flat_map(|lists| &lists.of(kind).items) {
+                let Some(own) = find_string(json, &[kind.key()]) else { continue };
+                if !gate.admits(&own) || shelf.of(server, &own).is_some() {
+                    continue;
+                }
+                if shelf.by_name.contains_key(own.as_str()) {
+                    let Some(mut item) = Object::read(json) else { continue };
+                    let shown = uri::prefixed(name.as_str(), &own);
+                    item.set(kind.key(), Value::from(shown.as_str()).to_string());
+                    shelf.put(&shown, server, &own, item.to_json());
+                } else {
+                    shelf.put(&own, server, &own, json.to_string());
+                }
+            }
+        }
+        shelf
+    }
+
+    fn put(&mut self, name: &str, server: usize, own: &str, json: String) {
+        self.by_name.insert(name.into(), self.items.len());
+        self.by_origin.insert((server, own.into()), self.items.len());
+        self.items.push(Item { name: name.into(), server, own: own.into(), json: json.into() });
+    }
+}
+
+/// Whether the rules let a thing be seen and used that is called so in full.
+pub(super) fn admits(rules: &Rules, full: &str) -> bool {
+    Gate::new(rules).admits(full)
+}
+
+impl Gate {
+    fn new(rules: &Rules) -> Self {
+        let patterns = |texts: &[String]| texts.iter().map(|text| WildMatch::new(text)).collect();
+        Self { allow: rules.allow.as_deref().map(patterns), deny: patterns(&rules.deny) }
+    }
+
+    fn admits(&self, full: &str) -> bool {
+        let fits = |patterns: &[WildMatch]| patterns.iter().any(|pattern| pattern.matches(full));
+        self.allow.as_deref().is_none_or(fits) && !fits(&self.deny)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+use super::*;
+use crate::aggregate::lists::List;
+use serde_json::json;
+
+fn lists(tools: &[&str], resources: &[&str]) -> Lists {
+    let item = |json: Value| Box::from(json.to_string());
+    let mut lists = Lists::default();
+    lists.lists[Kind::Tools as usize].items = tools
+        .iter()
+        .map(|name| item(json!({ "name": name, "description": "d", "inputSchema": {} })))
+        .collect();
+    lists.lists[Kind::Resources as usize] =
+        List { items: resources.iter().map(|uri| item(json!({ "uri": uri }))).collect(), ..List::default() };
+    lists
+}
+
+fn shelf(spec: &AggregateSpec, kind: Kind, servers: &[(&str, Lists)]) -> Shelf {
+    let names: Vec<ServerName> = servers.iter().map(|(name, _)| name.parse().unwrap()).collect();
+    let servers: Vec<_> = names.iter().zip(servers).map(|(name, (_, lists))| (name, Some(lists))).collect();
+    Shelf::new(spec, kind, &servers)
+}
+
+fn shown(shelf: &Shelf) -> Vec<&str> {
+    shelf.items.iter().map(|item| &*item.name).collect()
+}
+
+#[test]
+fn every_tool_is_called_by_its_server_and_its_own_name() {
+    let shelf = shelf(
+        &AggregateSpec::default(),
+        Kind::Tools,
+        &[("a", lists(&["x", "y"], &[])), ("b.c", lists(&["x"], &[]))],
+    );
+    assert_eq!(shown(&shelf), ["a__x", "a__y", "b_c__x"]);
+    let item = shelf.find("b_c__x").unwrap();
+    assert_eq!((item.server, &*item.own), (1, "x"));
+    assert_eq!(&*item.json, r#"{"description":"d","inputSchema":{},"name":"b_c__x"}"#);
+}
+
+#[test]
+fn where_names_need_not_say_the_server_they_do_so_only_in_conflict_or_never() {
+    let servers = [("a", lists(&["x", "y"], &[])), ("b", lists(&["x", "z"], &[]))];
+    let conflict = AggregateSpec { prefix: Prefix::OnConflict, ..AggregateSpec::default() };
+    assert_eq!(shown(&shelf(&conflict, Kind::Tools, &servers)), ["a__x", "y", "b__x", "z"]);
+    let never = AggregateSpec { prefix: Prefix::Never, ..AggregateSpec::default() };
+    let never = shelf(&never, Kind::Tools, &servers);
+    assert_eq!(shown(&never), ["y", "z"]);
+    assert!(never.find("x").is_none());
+    let reason = never.refusal("x").unwrap();
+    assert!(reason.contains("a__x and of b__x") && reason.contains("aggregate.prefix"), "{reason}");
+}
+
+#[test]
+fn two_servers_whose_names_become_one_do_not_share_a_tool() {
+    let shelf = shelf(
+        &AggregateSpec::default(),
+        Kind::Tools,
+        &[("a.b", lists(&["x"], &[])), ("a_b", lists(&["x", "y"], &[]))],
+    );
+    assert_eq!(shown(&shelf), ["a_b__y"]);
+    assert!(shelf.refusal("a_b__x").is_some());
+}
+
+#[test]
+fn a_view_shows_what_it_allows_under_the_names_that_it_gives() {
+    let rules = Rules {
+        allow: Some(vec!["a__*".into(), "b__x".into()]),
+        deny: vec!["*__secret".into()],
+        rename: [("a__x".into(), "search".into())].into(),
+        describe: [("a__x".into(), "Finds \"it\".".into())].into(),
+    };
+    let spec = AggregateSpec { tools: rules, ..AggregateSpec::default() };
+    let shelf =
+        shelf(&spec, Kind::Tools, &[("a", lists(&["x", "secret"], &[])), ("b", lists(&["x", "y"], &[]))]);
+    assert_eq!(shown(&shelf), ["search", "b__x"]);
+    assert_eq!(
+        &*shelf.find("search").unwrap().json,
+        r#"{"description":"Finds \"it\".","inputSchema":{},"name":"search"}"#
+    );
+    assert!(shelf.find("a__x").is_none());
+}
+
+#[test]
+fn a_resource_that_two_servers_have_says_which_server_is_meant() {
+    let servers = [("a", lists(&[], &["f://1", "f://2"])), ("b", lists(&[], &["f://1"]))];
+    let shelf = shelf(&AggregateSpec::default(), Kind::Resources, &servers);
+    assert_eq!(shown(&shelf), ["f://1", "f://2", "switchboard://b/f://1"]);
+    assert_eq!(shelf.of(1, "f://1").map(|item| &*item.name), Some("switchboard://b/f://1"));
+}

@@ -1,0 +1,96 @@
+//! A server's own announcements of changes, listened to for as long as somebody wants to know.
+
+use super::catalog::{Catalog, Member};
+use super::part::Changes;
+use crate::mount::question;
+use crate::protocol::Principal;
+use crate::protocol::subscription::{Filter, LISTS};
+use crate::session::{Form, Posted};
+use crate::wire::meta::find;
+use crate::wire::{Claim, Kind, Message, Object, Payload};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// The pause before a subscription that has ended is opened again, doubled for each one that ends at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How a subscription ended.
+enum Ended {
+    /// The server announces nothing.
+    Needless,
+    /// It was refused, or its stream has ended.
+    Lost,
+}
+
+/// Listens to a server's changes until `stop`.
+pub(super) async fn watch(
+    catalog: Weak<Catalog>,
+    member: Arc<Member>,
+    capabilities: Box<str>,
+    stop: CancellationToken,
+) {
+    let work = async {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let begun = Instant::now();
+            match listen(&catalog, &member, &capabilities).await {
+                Ended::Needless => return,
+                Ended::Lost => {}
+            }
+            pause =
+                if begun.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            tokio::time::sleep(pause).await;
+            let Some(catalog) = catalog.upgrade() else { return };
+            // What was not heard may have been missed.
+            catalog.renew(&member, &capabilities).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = member.gone() => {}
+        () = work => {}
+    }
+}
+
+async fn listen(catalog: &Weak<Catalog>, member: &Arc<Member>, capabilities: &str) -> Ended {
+    let filter = Filter { lists: LISTS.into(), ..Filter::default() };
+    let mut params = Object::default();
+    params.set("notifications", filter.to_json());
+    let request = question("subscriptions/listen", capabilities, params);
+    let Ok(claim) = Claim::read(request.body()) else { return Ended::Needless };
+    let Ok(visit) = member.mount.receive(&request, &claim, Principal::anyone()).await else {
+        return Ended::Lost;
+    };
+    let Ok(Posted::Response(mut reader)) = visit.post(Payload::One(request), Form::Events).await else {
+        return Ended::Lost;
+    };
+    while let Some(line) = reader.next().await {
+        let Ok(message) = Message::own(line) else { continue };
+        match message.kind() {
+            // It knows no subscriptions: what it offers is looked at from time to time.
+            Kind::Error => return Ended::Needless,
+            Kind::Result => return Ended::Lost,
+            Kind::Request => {}
+            Kind::Notification => {
+                if message.method() == "notifications/subscriptions/acknowledged" {
+                    let honoured = find(message.body(), &["notifications"]).and_then(Object::read);
+                    if honoured.is_none_or(|honoured| honoured.is_empty()) {
+                        return Ended::Needless;
+                    }
+                    continue;
+                }
+                let changed = |kind: &str| message.method() == format!("notifications/{kind}/list_changed");
+                let kinds = LISTS.map(changed);
+                let Some(catalog) = catalog.upgrade() else { return Ended::Lost };
+                if kinds.contains(&true) {
+                    catalog.renew(member, capabilities).await;
+                    // Also where the lists are the same as before: there may be a new process behind them.
+                    catalog.changed(Changes { kinds });
+                }
+            }
+        }
+    }
+    Ended::Lost
+}

@@ -1,0 +1,40 @@
+//! Questions of the router's own to a server, asked as any modern client asks.
+
+use super::{Mount, Unserved};
+use crate::protocol::Principal;
+use crate::session::{First, Form, Posted, Refused, Visit, first};
+use crate::wire::claim::{CLIENT_CAPABILITIES, PROTOCOL_VERSION};
+use crate::wire::{Claim, Message, Object, Payload, Revision};
+
+impl Mount {
+    /// The answer to a modern request; nothing if none came. How long it may take is the caller's business: dropping this
+    /// cancels the request.
+    pub async fn ask(&self, request: Message, claim: &Claim) -> Result<Option<Message>, Unserved> {
+        let visit = self.receive(&request, claim, Principal::anyone()).await?;
+        answered(&visit, request).await.map_err(|refused| self.turned_away(refused))
+    }
+}
+
+/// The answer to a visitor's request; nothing if none came, or no message.
+pub(super) async fn answered(visit: &Visit, request: Message) -> Result<Option<Message>, Refused> {
+    let Posted::Response(mut reader) = visit.post(Payload::One(request), Form::Json).await? else {
+        return Ok(None);
+    };
+    let First::Answers(mut answers) = first(&mut reader).await else { return Ok(None) };
+    Ok(answers.pop().and_then(|line| Message::own(line).ok()))
+}
+
+/// A modern request of the router's own, in the name of a client with these capabilities (raw JSON). `params`: what it asks
+/// beside them.
+pub fn question(method: &str, capabilities: &str, mut params: Object<'_>) -> Message {
+    params.change("_meta", |meta| {
+        meta.set(PROTOCOL_VERSION, format!("\"{}\"", Revision::V2026_07_28));
+        meta.set(CLIENT_CAPABILITIES, capabilities.to_owned());
+    });
+    let params = params.to_json();
+    let line = format!(
+        r#"{{"jsonrpc":"2.0","id":"{}/{method}","method":"{method}","params":{params}}}"#,
+        env!("CARGO_PKG_NAME")
+    );
+    Message::own(line).expect("it is made of valid JSON")
+}
