@@ -59,6 +59,8 @@ pub struct Config {
     pub trust_proxies: Vec<ipnet::IpNet>,
     /// What the default server's paths are called besides.
     pub aliases: Aliases,
+    /// Where what servers list is kept for the time when they do not run; `None`: nowhere.
+    pub cache_dir: Option<PathBuf>,
     /// How much of everything.
     pub limits: Limits,
     /// What was odd but not wrong; told once at the start.
@@ -263,6 +265,7 @@ impl Default for Config {
             base_path: String::new(),
             trust_proxies: Vec::new(),
             aliases: Aliases::default(),
+            cache_dir: None,
             limits: Limits::default(),
             warnings: Vec::new(),
         }

@@ -10,6 +10,7 @@ mod group;
 mod health;
 mod house;
 mod keeper;
+mod list_cache;
 mod place;
 mod pool;
 mod seat;
@@ -40,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use house::House;
+pub use list_cache::{ListCache, ListKey, Lists};
 pub use seat::Seat;
 pub use status::{MountStatus, State};
 pub use table::Table;
