@@ -84,6 +84,8 @@ pub struct ServerSpec {
     pub era: EraSetting,
     /// What becomes of a session whose process dies.
     pub restart: RestartSpec,
+    /// When it is started.
+    pub startup: Startup,
 }
 
 /// What stands behind a mount.
@@ -160,6 +162,18 @@ pub enum EraSetting {
     Modern,
 }
 
+/// When a server is started for the first time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Startup {
+    /// With the router, which is ready only once it has answered a handshake.
+    Eager,
+    /// With the router, which does not wait for its answer.
+    #[default]
+    Normal,
+    /// When somebody wants something of it.
+    Lazy,
+}
+
 /// What becomes of a session whose process dies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestartSpec {
@@ -223,7 +237,13 @@ impl ServerSpec {
             pool,
             era: EraSetting::Auto,
             restart: RestartSpec::default(),
+            startup: Startup::default(),
         }
+    }
+
+    /// Whether nothing of it is started, and nothing said to it, before somebody wants something of it.
+    pub fn is_lazy(&self) -> bool {
+        self.pool.warm == 0 && self.startup != Startup::Eager
     }
 }
 

@@ -189,6 +189,9 @@ impl Mount {
 
     /// Lets the clock do its work in all sessions.
     pub fn tick(&self, now: Instant) {
+        if let Some(pool) = &self.pool {
+            pool.let_go(now);
+        }
         let sessions: Vec<Arc<Session>> = {
             let mut sessions = self.sessions();
             if sessions.is_empty() {
