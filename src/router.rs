@@ -4,7 +4,7 @@ use crate::aggregate::{Aggregate, Catalog};
 use crate::config::{AggregateSpec, Config, EraSetting, Gateway, PoolSpec, ServerName, ServerSpec, Target};
 use crate::http::serve::{Stop, serve};
 use crate::http::{self, Front};
-use crate::mount::{House, Mount, State, Table};
+use crate::mount::{House, ListCache, Mount, State, Table};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -247,7 +247,7 @@ impl Router {
         let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
         let table =
             Table::new(config.servers.iter().map(mount).collect(), config.default_server.as_ref().map(mount));
-        let catalog = Catalog::new(tracker.clone());
+        let catalog = Catalog::new(tracker.clone(), ListCache::new(config.cache_dir.as_deref()));
         let table = with_aggregates(table, &config, &house, &catalog, |_| None);
         catalog.serve(table.named().cloned());
         let front = Front::new(&config, table, on_loopback);

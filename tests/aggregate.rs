@@ -434,9 +434,9 @@ async fn the_root_is_the_default_servers_if_there_is_one_and_may_be_switched_off
 #[tokio::test]
 async fn a_reload_changes_what_is_listed_and_says_so() {
     let router = Router::start(json!({ "mcpServers": { "a": demo() } }), &["--reload-interval", "0.1"]).await;
+    let before = router.settled("a", 1).await;
     let modern = Modern::at(router.url("/mcp"));
     let (mut events, _) = subscribed(&modern, 1, json!({ "toolsListChanged": true })).await;
-    let before = pids(&router.mount("a").await);
     let more = json!({ "mcpServers": { "a": demo(), "b": demo() } });
     std::fs::write(router.path("servers.json"), more.to_string()).expect("the file is written");
     until_said(&mut events, "notifications/tools/list_changed").await;
@@ -446,6 +446,32 @@ async fn a_reload_changes_what_is_listed_and_says_so() {
     std::fs::write(router.path("servers.json"), less.to_string()).expect("the file is written");
     until_listed(&modern, "nothing else", |tools| !tools.contains(&"a__echo".to_owned())).await;
     assert_eq!(modern.ask("b__echo", json!({ "text": "x" })).await, "x");
+}
+
+#[tokio::test]
+async fn what_a_lazy_server_has_is_shown_before_it_runs() {
+    let kept = tempfile::TempDir::new().expect("a directory");
+    let options = ["--cache-dir", kept.path().to_str().expect("a readable path")];
+    let servers =
+        json!({ "a": demo(), "lazy": with(demo(), &json!({ "lazy": true, "pool": { "idleTimeout": 1 } })) });
+    let file = json!({ "mcpServers": servers });
+    let first = Router::start(file.clone(), &options).await;
+    // Nobody knows what it has, so it is asked once.
+    let modern = Modern::at(first.url("/mcp"));
+    let known =
+        until_listed(&modern, "the lazy server", |tools| tools.contains(&"lazy__echo".to_owned())).await;
+    first.until("lazy", "idle again", |mount| mount["state"] == "idle" && pids(mount).is_empty()).await;
+    drop(first);
+    let second = Router::start(file, &options).await;
+    let modern = Modern::at(second.url("/mcp"));
+    let legacy = Client::open_as(second.url("/mcp"), "2025-11-25", json!({})).await;
+    assert_eq!(tools(&modern).await, known);
+    let listed = legacy.request(json!(1), "resources/list", json!({})).await.outcome().await;
+    assert_eq!(names(&listed, "resources", "uri"), ["demo://counter", "switchboard://lazy/demo://counter"]);
+    let lazy = second.mount("lazy").await;
+    assert_eq!((&lazy["state"], &lazy["requests"], pids(&lazy)), (&json!("idle"), &json!(0), vec![]));
+    assert_eq!(legacy.ask("lazy__echo", json!({ "text": "x" })).await, "x");
+    second.until("lazy", "idle again", |mount| mount["state"] == "idle" && pids(mount).is_empty()).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What the servers offer, for all endpoints that serve several of them.
 
-use super::lists::{Lists, is_lazy};
+use super::lists::Lists;
 use super::part::{Changes, Known, PATIENCE, Part};
-use crate::mount::{Mount, State};
+use crate::mount::{ListCache, ListKey, Mount, State};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -27,6 +27,8 @@ pub struct Catalog {
     /// Counts the changes of tools, prompts and resources.
     changes: watch::Sender<[u64; 3]>,
     listened: Mutex<HashMap<Box<str>, Listened>>,
+    /// What servers have listed that are not started before somebody calls them.
+    cache: ListCache,
     tracker: TaskTracker,
     me: Weak<Self>,
 }
@@ -78,11 +80,12 @@ pub(super) enum Wait {
 
 impl Catalog {
     /// A catalog of nothing yet.
-    pub fn new(tracker: TaskTracker) -> Arc<Self> {
+    pub fn new(tracker: TaskTracker, cache: ListCache) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             members: ArcSwap::default(),
             changes: watch::Sender::default(),
             listened: Mutex::default(),
+            cache,
             tracker,
             me: me.clone(),
         })
@@ -194,14 +197,14 @@ impl Catalog {
             // It is tried again by its keeper.
             return None;
         }
-        let running = !is_lazy(member.mount.spec()) || state == State::Ready;
+        let running = !member.mount.spec().is_lazy() || state == State::Ready;
         let fetch = || fetch(self.me.clone(), member.clone(), part.clone(), capabilities.into());
         part.refresh(&self.tracker, running, fetch)
     }
 
     fn listen_to(&self, member: &Arc<Member>, capabilities: &str, stop: &CancellationToken) {
         // One that is started by its first use is not used by listening to it.
-        if !is_lazy(member.mount.spec()) {
+        if !member.mount.spec().is_lazy() {
             let (catalog, stop) = (self.me.clone(), stop.clone());
             self.tracker.spawn(super::watch::watch(catalog, member.clone(), capabilities.into(), stop));
         }
@@ -284,6 +287,18 @@ impl std::fmt::Debug for Catalog {
 }
 
 async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, capabilities: Box<str>) {
+    let lazy = member.mount.spec().is_lazy();
+    let cache = catalog.upgrade().filter(|_| lazy).map(|catalog| catalog.cache.clone());
+    let key = || {
+        let capabilities = serde_json::from_str(&capabilities).unwrap_or_default();
+        ListKey::new(&member.mount.spec().target, &capabilities)
+    };
+    if let Some(cache) = &cache
+        && part.known().lists.is_none()
+        && let Some(kept) = cache.load(&key()).await
+    {
+        return part.remember(kept.into());
+    }
     let lists = tokio::select! {
         () = member.gone() => return,
         lists = timeout(FETCH_WITHIN, Lists::fetch(&member.mount, &capabilities)) => lists,
@@ -291,6 +306,9 @@ async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, cap
     let lists = lists.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
     if let Err(reason) = &lists {
         tracing::debug!(server = %member.mount.name(), "what it offers is not known: {reason}");
+    }
+    if let (Some(cache), Ok(lists)) = (&cache, &lists) {
+        cache.store(&key(), &lists.into()).await;
     }
     let changes = part.settle(lists);
     if let Some(catalog) = catalog.upgrade() {

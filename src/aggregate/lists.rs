@@ -1,10 +1,10 @@
 //! What one server offers: its lists as it gave them, all pages together.
 
-use crate::config::ServerSpec;
-use crate::mount::{Mount, Unserved, question};
+use crate::mount::{self, Mount, Unserved, question};
 use crate::wire::meta::{find, find_string};
 use crate::wire::object::items;
 use crate::wire::{Claim, Code, Kind as MessageKind, Message, Object, RpcError};
+use std::time::SystemTime;
 
 /// Pages of a list.
 const MOST_PAGES: usize = 100;
@@ -192,7 +192,29 @@ async fn ask(mount: &Mount, claim: &Claim, method: &str, params: Object<'_>) -> 
     }
 }
 
-/// Whether a server is to be left alone until somebody calls it.
-pub(super) fn is_lazy(spec: &ServerSpec) -> bool {
-    spec.pool.warm == 0 && !spec.pool.is_singleton() && matches!(spec.target, crate::config::Target::Stdio(_))
+/// Lists as they are kept on disk.
+impl From<&Lists> for mount::Lists {
+    fn from(lists: &Lists) -> Self {
+        let items = |kind| Some(lists.of(kind).items.clone());
+        Self {
+            at: SystemTime::now(),
+            discovered: Some(lists.discovered.clone()),
+            tools: items(Kind::Tools),
+            prompts: items(Kind::Prompts),
+            resources: items(Kind::Resources),
+            templates: items(Kind::Templates),
+        }
+    }
+}
+
+/// What was kept holds for no time, and for nobody else: the server may be another by now.
+impl From<mount::Lists> for Lists {
+    fn from(kept: mount::Lists) -> Self {
+        let list =
+            |items: Option<Vec<Box<str>>>| List { items: items.unwrap_or_default(), ..List::default() };
+        Self {
+            discovered: kept.discovered.unwrap_or_default(),
+            lists: [kept.tools, kept.prompts, kept.resources, kept.templates].map(list),
+        }
+    }
 }

@@ -47,12 +47,6 @@ pub(super) struct Changes {
 }
 
 impl Part {
-    /// One that begins with what was known of the server when it last ran.
-    pub(super) fn remembered(lists: Lists) -> Self {
-        let known = Known { lists: Some(Arc::new(lists)), version: 1, ..Known::default() };
-        Self { known: Mutex::new(known), errand: Errand::default() }
-    }
-
     /// What is known now.
     pub(super) fn known(&self) -> Known {
         self.lock().clone()
@@ -98,6 +92,15 @@ impl Part {
             underway.outcome().await;
         }
         self.errand.run(tracker, fetch).outcome().await;
+    }
+
+    /// Notes what is known of the server from when it last ran, unless there is something newer.
+    pub(super) fn remember(&self, lists: Lists) {
+        let mut known = self.lock();
+        if known.lists.is_none() {
+            known.lists = Some(Arc::new(lists));
+            known.version += 1;
+        }
     }
 
     /// Notes what came of asking.
@@ -149,7 +152,6 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::FutureExt;
 
     fn lists(tool: &str) -> Lists {
         let mut lists = Lists::default();
@@ -171,7 +173,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_remembered_is_believed_until_the_server_runs() {
-        let (part, tracker) = (Arc::new(Part::remembered(lists("a"))), TaskTracker::new());
+        let (part, tracker) = (Arc::new(Part::default()), TaskTracker::new());
+        part.remember(lists("a"));
         assert!(part.refresh(&tracker, false, || async { panic!("it is left alone") }).is_none());
         let answer = part.clone();
         assert!(

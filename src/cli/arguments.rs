@@ -165,6 +165,9 @@ pub struct Arguments {
     /// How often to look for changes of the configuration file [default: 1].
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = SERVERS)]
     pub reload_interval: Option<f64>,
+    /// Where what servers list is kept for the time when they do not run [env: `MCP_SWITCHBOARD_CACHE`].
+    #[arg(long, value_name = "DIR", help_heading = SERVERS)]
+    pub cache_dir: Option<PathBuf>,
     /// Read the configuration, print what would be mounted, and exit: 0 if all is well, else 1.
     #[arg(long, help_heading = SERVERS)]
     pub check: bool,

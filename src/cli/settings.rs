@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -93,6 +93,7 @@ pub fn config(
         trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
         aliases: arguments.habits.aliases.clone(),
         gateway: file.gateway,
+        cache_dir: cache_dir(arguments, outside),
         limits: file.limits,
         warnings,
     })
@@ -308,6 +309,20 @@ fn idle_timeout(arguments: &Arguments, outside: &Outside<'_>) -> Result<Option<D
     };
     let seconds = seconds.unwrap_or(300.0);
     Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
+}
+
+/// Where lists are kept: `--cache-dir`, the environment, the place that the system has for such things.
+fn cache_dir(arguments: &Arguments, outside: &Outside<'_>) -> Option<PathBuf> {
+    let variable =
+        |name| (outside.environment)(name).filter(|path: &String| !path.is_empty()).map(PathBuf::from);
+    // "All paths set in these environment variables must be absolute", says the XDG Base Directory Specification.
+    let absolute = |name| variable(name).filter(|path| path.is_absolute());
+    let given = arguments.cache_dir.clone().or_else(|| variable("MCP_SWITCHBOARD_CACHE"));
+    given.or_else(|| {
+        let system = if cfg!(windows) { absolute("LOCALAPPDATA") } else { absolute("XDG_CACHE_HOME") };
+        let system = system.or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+        Some(system.join("mcp-switchboard"))
+    })
 }
 
 /// A variable of the environment that stands for an option; an empty one counts as not set.

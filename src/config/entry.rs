@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::error::Problem;
 use super::file::Surroundings;
 use super::json::JsonPath;
-use super::node::Node;
+use super::node::{Members, Node};
 use super::{
-    EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RestartSpec, ServerName, ServerSpec, Target, target,
+    EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RestartSpec, ServerName, ServerSpec, Startup, Target,
+    target,
 };
 
 /// Keys of an entry that protect something and that this version does not have.
@@ -16,10 +17,15 @@ const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader"
 /// A request may hardly take longer than this many seconds: whoever writes more means milliseconds.
 const SUSPICIOUS_TIMEOUT: Duration = Duration::from_secs(10_000);
 
-/// Reads the entry at `node`, which is mounted as `name`.
+/// When a server is started.
+pub(super) const STARTUP: &[(&str, Startup)] =
+    &[("eager", Startup::Eager), ("normal", Startup::Normal), ("lazy", Startup::Lazy)];
+
+/// Reads the entry at `node`, which is mounted as `name`; `startup` is what holds where it does not say when to start.
 pub(super) fn read(
     name: ServerName,
     node: &Node<'_>,
+    startup: Startup,
     surroundings: &Surroundings<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<ServerSpec, Problem> {
@@ -41,8 +47,13 @@ pub(super) fn read(
         spec.start_timeout = node.positive_seconds()?;
         warnings.extend(in_milliseconds(spec.start_timeout, &node.path));
     }
+    spec.startup = when(&mut members)?.unwrap_or(startup);
+    let lazy = spec.startup == Startup::Lazy;
     if let Some(node) = members.get("pool") {
-        spec.pool = pool(spec.pool, &node, warnings)?;
+        spec.pool = pool(spec.pool, &node, lazy, warnings)?;
+    }
+    if lazy {
+        spec.pool.warm = 0;
     }
     if let Some(node) = members.get("era") {
         let words =
@@ -56,7 +67,26 @@ pub(super) fn read(
     Ok(spec)
 }
 
-fn pool(mut pool: PoolSpec, node: &Node<'_>, warnings: &mut Vec<String>) -> Result<PoolSpec, Problem> {
+/// When it is to be started, if the entry says so: by `startup`, or by `lazy`, which is one of its words.
+fn when(members: &mut Members<'_>) -> Result<Option<Startup>, Problem> {
+    let lazy = members.get("lazy").map(|node| node.flag()).transpose()?;
+    let Some(node) = members.get("startup") else {
+        return Ok(lazy.map(|lazy| if lazy { Startup::Lazy } else { Startup::Normal }));
+    };
+    let startup = node.word(STARTUP)?;
+    if lazy.is_some_and(|lazy| lazy != (startup == Startup::Lazy)) {
+        let found = "`startup` beside a `lazy` that contradicts it".to_owned();
+        return Err(Problem::Value { path: node.path, found, wanted: "one of them".to_owned() });
+    }
+    Ok(Some(startup))
+}
+
+fn pool(
+    mut pool: PoolSpec,
+    node: &Node<'_>,
+    lazy: bool,
+    warnings: &mut Vec<String>,
+) -> Result<PoolSpec, Problem> {
     let mut members = node.members("an object")?;
     if let Some(node) = members.get("mode") {
         pool.mode = node.word(&[("session", PoolMode::Session), ("shared", PoolMode::Shared)])?;
@@ -67,7 +97,9 @@ fn pool(mut pool: PoolSpec, node: &Node<'_>, warnings: &mut Vec<String>) -> Resu
     let warm = members.get("warm").map(|node| Ok((node.count(0..=100_000)?, node.path))).transpose()?;
     if let Some((warm, path)) = warm {
         pool.warm = warm;
-        if warm > pool.max {
+        if lazy && warm > 0 {
+            warnings.push(format!("{path}: ignored: a lazy server has no processes that stand ready"));
+        } else if warm > pool.max {
             warnings.push(format!("{path}: {warm} is more than `pool.max`, which is {}", pool.max));
         }
     }

@@ -10,7 +10,9 @@ use super::error::{ConfigError, Problem};
 use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::{Gateway, Limits, ServerName, ServerSpec, aggregate, base_path, dotenv, entry, limits, origin};
+use super::{
+    Gateway, Limits, ServerName, ServerSpec, Startup, aggregate, base_path, dotenv, entry, limits, origin,
+};
 
 /// Keys of the top level that protect something and that this version does not have.
 const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader"];
@@ -86,7 +88,9 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     members.refuse(PROTECTING)?;
     members.get("$schema");
     let mut config = FileConfig::default();
-    config.servers = servers(&root, &mut members, surroundings, &mut config.warnings)?;
+    let startup = members.get("startup").map(|node| node.word(entry::STARTUP)).transpose()?;
+    config.servers =
+        servers(&root, &mut members, startup.unwrap_or_default(), surroundings, &mut config.warnings)?;
     settings(&mut members, surroundings.variables, &mut config)?;
     if let Some(node) = members.get("limits") {
         config.limits = limits::read(&node)?;
@@ -166,6 +170,7 @@ fn list<T>(
 fn servers(
     root: &Node<'_>,
     members: &mut Members<'_>,
+    startup: Startup,
     surroundings: &Surroundings<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<ServerSpec>, Problem> {
@@ -192,7 +197,7 @@ fn servers(
         if name.as_str() != written {
             warnings.push(renamed(&node.path, written, &name));
         }
-        servers.push(entry::read(name.clone(), &node, surroundings, warnings)?);
+        servers.push(entry::read(name.clone(), &node, startup, surroundings, warnings)?);
         taken.insert(name, written);
     }
     Ok(servers)

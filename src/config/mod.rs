@@ -63,6 +63,8 @@ pub struct Config {
     pub trust_proxies: Vec<ipnet::IpNet>,
     /// What the default server's paths are called besides.
     pub aliases: Aliases,
+    /// Where what servers list is kept for the time when they do not run; `None`: nowhere.
+    pub cache_dir: Option<PathBuf>,
     /// How much of everything.
     pub limits: Limits,
     /// What was odd but not wrong; told once at the start.
@@ -86,6 +88,8 @@ pub struct ServerSpec {
     pub era: EraSetting,
     /// What becomes of a session whose process dies.
     pub restart: RestartSpec,
+    /// When it is started.
+    pub startup: Startup,
 }
 
 /// What stands behind a mount.
@@ -164,6 +168,18 @@ pub enum EraSetting {
     Modern,
 }
 
+/// When a server is started for the first time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Startup {
+    /// With the router, which is ready only once it has answered a handshake.
+    Eager,
+    /// With the router, which does not wait for its answer.
+    #[default]
+    Normal,
+    /// When somebody wants something of it.
+    Lazy,
+}
+
 /// What becomes of a session whose process dies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestartSpec {
@@ -227,7 +243,13 @@ impl ServerSpec {
             pool,
             era: EraSetting::Auto,
             restart: RestartSpec::default(),
+            startup: Startup::default(),
         }
+    }
+
+    /// Whether nothing of it is started, and nothing said to it, before somebody wants something of it.
+    pub fn is_lazy(&self) -> bool {
+        self.pool.warm == 0 && self.startup != Startup::Eager
     }
 }
 
@@ -270,6 +292,7 @@ impl Default for Config {
             base_path: String::new(),
             trust_proxies: Vec::new(),
             aliases: Aliases::default(),
+            cache_dir: None,
             limits: Limits::default(),
             warnings: Vec::new(),
         }

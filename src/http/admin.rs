@@ -66,7 +66,7 @@ pub(super) fn alive() -> Response {
     "ok".into_response()
 }
 
-/// `/readyz`: every enabled mount has left `starting`, or had time enough; not while ending, nor when all have failed.
+/// `/readyz`: every enabled mount has left `starting`, and each eager one has answered, or had time enough; not while ending, nor when all have failed.
 pub(super) fn readyz(front: &Front) -> Response {
     let table = front.table.load();
     let states: Vec<(String, State)> = table
@@ -74,13 +74,18 @@ pub(super) fn readyz(front: &Front) -> Response {
         .map(|mount| (mount.name().to_string(), mount.state()))
         .filter(|(_, s)| *s != State::Disabled)
         .collect();
-    let starting = states.iter().any(|(_, state)| *state == State::Starting);
+    let is_young = front.started.elapsed() < READY_AT_LAST;
+    let waiting: Vec<String> = table
+        .all()
+        .filter(|mount| is_young && mount.is_waited_for())
+        .map(|mount| mount.name().to_string())
+        .collect();
     let failed = !states.is_empty() && states.iter().all(|(_, state)| *state == State::Failed);
     let why = if front.is_closing() {
         Some("shutting down")
     } else if failed {
         Some("every server has failed")
-    } else if starting && front.started.elapsed() < READY_AT_LAST {
+    } else if !waiting.is_empty() {
         Some("starting")
     } else {
         None
@@ -88,7 +93,7 @@ pub(super) fn readyz(front: &Front) -> Response {
     let servers: Map<String, Value> =
         states.into_iter().map(|(name, state)| (name, state.as_str().into())).collect();
     let code = if why.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    body(code, &json!({ "status": why.unwrap_or("ready"), "servers": servers }))
+    body(code, &json!({ "status": why.unwrap_or("ready"), "waiting_for": waiting, "servers": servers }))
 }
 
 /// `/servers/<name>/health`: that mount's part of `/status`; 200 if a client can be served.

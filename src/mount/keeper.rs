@@ -10,16 +10,24 @@ use serde_json::Map;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Where there is no room for a process, it is looked for again after this.
+const NO_ROOM: Duration = Duration::from_secs(1);
+
 /// Looks after `mount` until it is closed.
 pub(super) async fn keep(mount: Arc<Mount>, pool: Arc<Pool>) {
     let stop = mount.stop.clone();
     // A singleton is exactly one process, never one beside it: its first client finds out.
     let alone = mount.spec.pool.is_singleton();
-    if mount.spec.pool.warm > 0 && !alone {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = verify(&mount, &pool) => {}
+    let first = async {
+        if !alone && !mount.spec.is_lazy() {
+            verify(&mount, &pool).await;
+        } else if alone && mount.is_eager() {
+            open_singleton(&mount).await;
         }
+    };
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = first => {}
     }
     let early = async {
         if mount.spec.pool.warm > 0 && !alone {
@@ -54,10 +62,19 @@ async fn verify(mount: &Arc<Mount>, pool: &Arc<Pool>) {
                 if standing == Standing::Well {
                     return;
                 }
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(NO_ROOM).await;
             }
             Err(Fault::Failed(reason)) => drop(mount.count_failure(&reason)),
         }
+    }
+}
+
+/// Opens the one process that there is; if that fails, again and again until it succeeds.
+async fn open_singleton(mount: &Arc<Mount>) {
+    // Its first client is none that stays.
+    while mount.visit(Revision::NEWEST_LEGACY).await.is_err() {
+        let wait = mount.facts().health.wait(Instant::now());
+        tokio::time::sleep(wait.unwrap_or(NO_ROOM)).await;
     }
 }
 

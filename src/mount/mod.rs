@@ -11,6 +11,7 @@ mod health;
 mod house;
 mod inquiry;
 mod keeper;
+mod list_cache;
 mod place;
 mod pool;
 mod seat;
@@ -43,6 +44,7 @@ use tokio_util::task::TaskTracker;
 
 pub use house::House;
 pub use inquiry::question;
+pub use list_cache::{ListCache, ListKey, Lists};
 pub use seat::Seat;
 pub use status::{MountStatus, State};
 pub use table::Table;
@@ -214,6 +216,9 @@ impl Mount {
 
     /// Lets the clock do its work in all sessions.
     pub fn tick(&self, now: Instant) {
+        if let Some(pool) = &self.pool {
+            pool.let_go(now);
+        }
         let sessions: Vec<Arc<Session>> = {
             let mut sessions = self.sessions();
             if sessions.is_empty() {

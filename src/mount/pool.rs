@@ -10,7 +10,7 @@ use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,10 @@ const SPARE_DEATHS: u32 = 3;
 
 /// The pause before a spare that exited is replaced, doubled for each further one.
 const SPARE_PAUSE: Duration = Duration::from_millis(500);
+
+/// A process that was made ready for a client, in a mount that keeps none ready, waits so long for it: longer than it takes
+/// to find out what the server speaks.
+const READY_FOR: Duration = Duration::from_secs(15);
 
 /// The processes of one mount.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(super) struct Pool {
 struct Stock {
     spares: VecDeque<Peer>,
     deaths: u32,
+    /// Since when there is a spare that only one client will want.
+    ready_since: Option<Instant>,
     /// Those of which something still runs, as they are counted.
     processes: BTreeMap<u64, Witness>,
     /// How many there ever were.
@@ -160,7 +166,26 @@ impl Pool {
         }
         let Ok(place) = self.places.free() else { return };
         if let Ok((peer, _pass)) = self.start(place, self.turn(Urgency::Client)).await {
+            self.lock().ready_since = Some(Instant::now());
             self.keep(peer);
+        }
+    }
+
+    /// Stops the spares for which nobody has come, where none are to stand ready.
+    pub(super) fn let_go(&self, now: Instant) {
+        if self.warm > 0 {
+            return;
+        }
+        let spares = {
+            let mut stock = self.lock();
+            if stock.ready_since.is_none_or(|since| now < since + READY_FOR) {
+                return;
+            }
+            stock.ready_since = None;
+            std::mem::take(&mut stock.spares)
+        };
+        for spare in spares {
+            spare.stop();
         }
     }
 

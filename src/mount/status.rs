@@ -2,7 +2,7 @@
 
 use super::health::Standing;
 use super::{Mount, Seat};
-use crate::config::Target;
+use crate::config::{Startup, Target};
 use crate::protocol::Opened;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -88,8 +88,8 @@ impl Mount {
             Standing::Failing => State::Failing,
             Standing::Well if facts.health.proven => {
                 // Between the throw-away process and the first spare there is a moment without any.
-                // A remote server runs whether it is called or not.
-                if pool.is_remote()
+                // A remote server runs whether it is called or not; one that is lazy is to be left alone.
+                if (pool.is_remote() && !self.spec.is_lazy())
                     || pool.processes() > 0
                     || (pool.is_to_be_warm() && !pool.is_without_spares())
                 {
@@ -100,9 +100,23 @@ impl Mount {
             }
             // With spares to come, a first handshake is on its way.
             Standing::Well if pool.processes() > 0 || pool.is_to_be_warm() => State::Starting,
-            Standing::Well if pool.is_remote() && self.spec.pool.warm > 0 => State::Starting,
+            Standing::Well if pool.is_remote() && !self.spec.is_lazy() => State::Starting,
+            Standing::Well if self.is_eager() => State::Starting,
             Standing::Well => State::Idle,
         }
+    }
+
+    /// Whether the router's readiness waits for it still.
+    pub fn is_waited_for(&self) -> bool {
+        if self.is_eager() {
+            return !self.is_disabled() && !self.facts().health.proven;
+        }
+        self.state() == State::Starting && !self.spec.is_lazy()
+    }
+
+    /// Whether it is to have answered before the router is ready.
+    pub(super) fn is_eager(&self) -> bool {
+        self.spec.startup == Startup::Eager
     }
 
     /// Why it does not work, or works only in part.

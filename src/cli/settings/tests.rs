@@ -437,3 +437,22 @@ fn reloading_can_be_slowed_and_switched_off() {
     assert_eq!(interval("--config f --no-reload"), None);
     assert_eq!(interval("x"), None);
 }
+
+#[test]
+fn lists_are_kept_where_the_option_says_else_the_environment_else_the_system() {
+    let place = |line: &str, set: &[(&str, &str)]| {
+        let set: HashMap<_, _> = set.iter().copied().collect();
+        let environment = |name: &str| set.get(name).map(|value| (*value).to_owned());
+        let outside = Outside { environment: &environment, ..NOWHERE };
+        config(&arguments(line), None, &outside).unwrap().cache_dir
+    };
+    let all = [("MCP_SWITCHBOARD_CACHE", "mine"), ("XDG_CACHE_HOME", "/xdg"), ("HOME", "/home/me")];
+    assert_eq!(place("--cache-dir here x", &all), Some(PathBuf::from("here")));
+    assert_eq!(place("x", &all), Some(PathBuf::from("mine")));
+    assert_eq!(place("x", &[]), None);
+    if cfg!(unix) {
+        assert_eq!(place("x", &all[1..]), Some(PathBuf::from("/xdg/mcp-switchboard")));
+        let relative = [("MCP_SWITCHBOARD_CACHE", ""), ("XDG_CACHE_HOME", "xdg"), ("HOME", "/home/me")];
+        assert_eq!(place("x", &relative), Some(PathBuf::from("/home/me/.cache/mcp-switchboard")));
+    }
+}

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{
     CommandSpec, EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RemoteSpec, RemoteTransport,
-    RestartSpec, Target,
+    RestartSpec, Startup, Target,
 };
 
 fn environment(name: &str) -> Option<String> {
@@ -90,7 +90,7 @@ fn every_key_of_an_entry_counts() {
         r#""command": "uvx", "args": ["mcp-server-time", "--x"], "env": {"A": "1"}, "cwd": "work", "type": "STDIO",
            "enabled": true, "disabled": false, "timeout": 2.5, "startTimeout": 10,
            "pool": {"mode": "shared", "warm": 2, "max": 3, "idleTimeout": 0, "isolation": "request"},
-           "era": "Legacy", "restart": {"onCrash": "end", "attempts": 5}"#,
+           "era": "Legacy", "restart": {"onCrash": "end", "attempts": 5}, "startup": "eager", "lazy": false"#,
     );
     let config = read(&text).unwrap();
     assert_eq!(config.warnings, [] as [&str; 0]);
@@ -114,6 +114,7 @@ fn every_key_of_an_entry_counts() {
     );
     assert_eq!(server.era, EraSetting::Legacy);
     assert_eq!(server.restart, RestartSpec { on_crash: OnCrash::End, attempts: 5 });
+    assert_eq!(server.startup, Startup::Eager);
 }
 
 #[test]
@@ -545,4 +546,52 @@ proptest! {
     fn no_text_panics(text in any::<String>()) {
         let _ = read(&text);
     }
+}
+
+#[test]
+fn when_a_server_starts_is_said_by_the_entry_else_for_all() {
+    let started = |top: &str, members: &str| {
+        let config =
+            read(&format!(r#"{{{top} "mcpServers": {{"a": {{"command": "x" {members}}}}}}}"#)).unwrap();
+        let server = &config.servers[0];
+        (server.startup, server.pool.warm, server.is_lazy(), config.warnings.len())
+    };
+    let (eager, normal, lazy) = (Startup::Eager, Startup::Normal, Startup::Lazy);
+    let table = [
+        ("", "", (normal, 1, false, 0)),
+        ("", r#", "lazy": true"#, (lazy, 0, true, 0)),
+        ("", r#", "lazy": true, "pool": {"max": 3, "warm": 0}"#, (lazy, 0, true, 0)),
+        ("", r#", "startup": "Lazy", "lazy": true, "pool": {"warm": 2}"#, (lazy, 0, true, 1)),
+        ("", r#", "pool": {"warm": 0}"#, (normal, 0, true, 0)),
+        ("", r#", "pool": {"warm": 0}, "startup": "eager""#, (eager, 0, false, 0)),
+        (r#""startup": "eager","#, "", (eager, 1, false, 0)),
+        (r#""startup": "eager","#, r#", "lazy": true"#, (lazy, 0, true, 0)),
+        (r#""startup": "lazy","#, "", (lazy, 0, true, 0)),
+        (r#""startup": "lazy","#, r#", "lazy": false"#, (normal, 1, false, 0)),
+        (r#""startup": "lazy","#, r#", "startup": "normal""#, (normal, 1, false, 0)),
+    ];
+    for (top, members, expected) in table {
+        assert_eq!(started(top, members), expected, "{top} {members}");
+    }
+    let warned = warnings(r#""command": "x", "lazy": true, "pool": {"warm": 2}"#);
+    assert_eq!(warned, ["mcpServers.a.pool.warm: ignored: a lazy server has no processes that stand ready"]);
+    for (members, wanted) in [
+        (
+            r#""startup": "later""#,
+            r#"mcpServers.a.startup: found "later", wanted "eager" or "normal" or "lazy""#,
+        ),
+        (
+            r#""startup": 1"#,
+            r#"mcpServers.a.startup: found the number 1, wanted "eager" or "normal" or "lazy""#,
+        ),
+        (r#""lazy": "yes""#, "mcpServers.a.lazy: found a string, wanted true or false"),
+        (
+            r#""lazy": true, "startup": "eager""#,
+            "mcpServers.a.startup: found `startup` beside a `lazy` that contradicts it, wanted one of them",
+        ),
+    ] {
+        assert_eq!(refusal(&entry(&format!(r#""command": "x", {members}"#))), wanted);
+    }
+    let refused = refusal(r#"{"startup": "soon", "mcpServers": {"a": {"command": "x"}}}"#);
+    assert_eq!(refused, r#"startup: found "soon", wanted "eager" or "normal" or "lazy""#);
 }
