@@ -82,6 +82,26 @@ async fn a_server_of_one_era_behind_two_routers_passes_the_suite_of_the_other() 
     passes_behind_two_routers("legacy", &SUITES[1..2]).await;
 }
 
+#[tokio::test]
+async fn a_server_of_both_eras_behind_the_aggregate_passes_the_suites_of_both() {
+    passes_behind_the_aggregate("dual", &SUITES).await;
+}
+
+#[tokio::test]
+async fn a_server_of_one_era_behind_the_aggregate_passes_the_suite_of_the_other() {
+    passes_behind_the_aggregate("modern", &SUITES[..1]).await;
+    passes_behind_the_aggregate("legacy", &SUITES).await;
+}
+
+/// The suites call tools by the names that they know, so names do not say the server.
+async fn passes_behind_the_aggregate(posture: &str, suites: &[Suite]) {
+    let Some((packages, fixture)) = installed(posture) else { return };
+    let file = json!({ "mcpServers": { posture: fixture }, "aggregate": { "prefix": "never" } });
+    let router = Router::configured(&file, &[]).await;
+    judge_at(&format!("{}/mcp", router.address), posture, &packages, suites, &router).await;
+    router.close().await;
+}
+
 async fn passes(posture: &str) {
     let Some((packages, fixture)) = installed(posture) else { return };
     let router = Router::serving(&json!({ posture: fixture }), &[]).await;
@@ -113,8 +133,12 @@ fn installed(posture: &str) -> Option<(PathBuf, Value)> {
 /// Lets the suites judge the mount of `router` that is called as the posture is.
 async fn judge(posture: &str, packages: &Path, suites: &[Suite], router: &Router) {
     let url = format!("{}/servers/{posture}/mcp", router.address);
+    judge_at(&url, posture, packages, suites, router).await;
+}
+
+async fn judge_at(url: &str, posture: &str, packages: &Path, suites: &[Suite], router: &Router) {
     for suite in suites {
-        let outcome = run(packages, suite, &url).await;
+        let outcome = run(packages, suite, url).await;
         let expected: BTreeSet<&str> = expected(posture, suite).map(|expected| expected.scenario).collect();
         let failed: BTreeSet<&str> = outcome.failed.iter().map(String::as_str).collect();
         let name = format!("{posture} server, {} {}", suite.package, suite.revision.unwrap_or("all"));

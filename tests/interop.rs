@@ -8,6 +8,8 @@
 #![allow(missing_docs, reason = "a test says what it promises in its name")]
 #![allow(clippy::print_stdout, reason = "what the clients print is what a failing story shows")]
 
+#[path = "interop/aggregate.rs"]
+mod aggregate;
 #[path = "interop/client_mode.rs"]
 mod client_mode;
 #[path = "interop/eras.rs"]

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import anyio
 
+# Each server is a mount, or a view of the aggregate.
+FOLDER = os.environ.get("INTEROP_FOLDER", "servers")
+
 ELICITED = {"action": "accept", "content": {"name": "Ada", "check": True}}
 ROOTS = {"roots": [{"uri": "file:///somewhere", "name": "somewhere"}]}
 
@@ -334,7 +337,7 @@ def main(connect) -> None:
     def target(mount: str) -> str | dict:
         if transport.startswith("stdio"):
             return json.loads(Path(base).read_text())["mcpServers"][mount]
-        return f"{base}/servers/{mount}/{'sse' if transport.startswith('sse') else 'mcp'}"
+        return f"{base}/{FOLDER}/{mount}/{'sse' if transport.startswith('sse') else 'mcp'}"
 
     scenarios = Scenarios(lambda mount, roots=False: connect(transport, target(mount), roots))
     failed = [name for name in names if not anyio.run(run, name, getattr(scenarios, name))]

@@ -24,9 +24,14 @@ pub(crate) struct Router {
 impl Router {
     /// Starts the router with the servers of `mounts`, an object as under `mcpServers`, and more `options`.
     pub(crate) async fn serving(mounts: &Value, options: &[&str]) -> Self {
+        Self::configured(&json!({ "mcpServers": mounts }), options).await
+    }
+
+    /// Starts the router with this configuration file, and more `options`.
+    pub(crate) async fn configured(file: &Value, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("servers.json");
-        fs::write(&config, json!({ "mcpServers": mounts }).to_string()).expect("the folder is writable");
+        fs::write(&config, file.to_string()).expect("the folder is writable");
         let log = fs::File::create(folder.path().join(LOG)).expect("the folder is writable");
         let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-switchboard"))
             .args(["--port", "0", "--named-server-config"])

@@ -54,6 +54,8 @@ pub(crate) struct Tools {
 pub(crate) struct Stage {
     tools: Tools,
     router: Router,
+    /// What stands before a server's name in its URLs: `servers`, or `views`.
+    urls: &'static str,
     /// The server that the router calls, where it has none of its own.
     remote: Option<Remote>,
     page: String,
@@ -93,11 +95,27 @@ impl Stage {
         Some(Self { remote: Some(remote), ..stage })
     }
 
+    /// Starts a router that shows each of `servers` in a view of its own, under the names that the server gives.
+    pub(crate) async fn viewing(servers: &[&str]) -> Option<Self> {
+        let tools = toolbox::or_skip(installed())?;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("big.txt"), big_text()).expect("the folder is writable");
+        let all = commands(&tools, folder.path());
+        let mounts: HashMap<&str, &Value> = servers.iter().map(|name| (*name, &all[*name])).collect();
+        let views: HashMap<&str, Value> =
+            servers.iter().map(|name| (*name, json!({ "servers": [name], "prefix": "never" }))).collect();
+        let file = json!({ "mcpServers": mounts, "aggregate": { "views": views } });
+        Some(Self { urls: "views", ..Self::before(Router::configured(&file, &[]).await, tools, folder).await })
+    }
+
     async fn serving(mounts: &Value, options: &[&str], tools: Tools, folder: TempDir) -> Self {
-        let router = Router::serving(mounts, options).await;
+        Self::before(Router::serving(mounts, options).await, tools, folder).await
+    }
+
+    async fn before(router: Router, tools: Tools, folder: TempDir) -> Self {
         let web = TaskTracker::new();
         let page = serve_page(&web).await;
-        Self { tools, router, remote: None, page, folder, _web: web }
+        Self { tools, router, urls: "servers", remote: None, page, folder, _web: web }
     }
 
     /// Lets `client` play `scenarios` over `transport` and shows what it printed if one fails.
@@ -164,6 +182,7 @@ impl Stage {
         command
             .arg(scripts.join(script))
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("INTEROP_FOLDER", self.urls)
             .env("INTEROP_PAGE", &self.page)
             .env("INTEROP_DIRECTORY", self.folder.path())
             .stdin(Stdio::null())

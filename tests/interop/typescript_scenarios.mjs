@@ -10,6 +10,9 @@ import { Line } from './line.mjs';
 const capabilities = { sampling: {}, elicitation: {}, roots: { listChanged: true } };
 const roots = { roots: [{ uri: 'file:///somewhere', name: 'somewhere' }] };
 
+// Each server is a mount, or a view of the aggregate.
+const FOLDER = process.env.INTEROP_FOLDER ?? 'servers';
+
 // The first text of a tool's result, which must not be an error.
 function text(result) {
   assert.ok(!result.isError, JSON.stringify(result));
@@ -411,7 +414,7 @@ export async function main(connect) {
   const [transport, base, ...names] = process.argv.slice(2);
   const mounts = transport.startsWith('stdio') && JSON.parse(await readFile(base, 'utf8')).mcpServers;
   const target = mount =>
-    mounts ? mounts[mount] : `${base}/servers/${mount}/${transport.startsWith('sse') ? 'sse' : 'mcp'}`;
+    mounts ? mounts[mount] : `${base}/${FOLDER}/${mount}/${transport.startsWith('sse') ? 'sse' : 'mcp'}`;
   for (const name of names) {
     await run(name, (mount, session) => connect(transport, target(mount), session));
   }
