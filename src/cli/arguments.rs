@@ -6,6 +6,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use super::drop_in::{Habits, Tool};
+use super::import::Import;
 use crate::config;
 
 /// The options and words of the command line.
@@ -191,6 +192,8 @@ pub enum Task {
     },
     /// Be a small MCP server on stdin and stdout, to try the router with.
     DemoServer,
+    /// Make a configuration from that of Claude, Cursor, VS Code or `MCProxy`.
+    Import(Import),
     /// Ask a running router whether it is well.
     Healthcheck {
         /// Where it is [default: this machine].
