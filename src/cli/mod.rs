@@ -7,6 +7,7 @@
 
 pub mod arguments;
 pub mod check;
+pub mod client_config;
 pub mod compat;
 pub mod drop_in;
 pub mod import;
@@ -64,6 +65,7 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
             Err(error) => failed(&error),
         },
         Some(Task::Compat { tool, words }) => perform(parse_as(*tool, words)),
+        Some(Task::ClientConfig(words)) => client_config::run(words),
         Some(Task::Import(words)) => import::run(words),
         Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
         None => route(&arguments),
