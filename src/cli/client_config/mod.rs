@@ -20,7 +20,7 @@ const ALL: &str = "mcp-switchboard";
 pub struct ClientConfig {
     /// Whose configuration.
     pub client: Client,
-    /// The router's address [default: http://127.0.0.1:8080, or the port of `MCP_PROXY_PORT`] [env: `MCP_SWITCHBOARD_URL`].
+    /// The router's address [default: this machine, port 8080 or `MCP_PROXY_PORT`] [env: `MCP_SWITCHBOARD_URL`].
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// One server, by the name at which it is mounted.

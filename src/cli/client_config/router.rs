@@ -30,12 +30,11 @@ impl Router {
         let text = given.or_else(|| named("MCP_SWITCHBOARD_URL")).unwrap_or_else(|| {
             format!("http://127.0.0.1:{}", named("MCP_PROXY_PORT").as_deref().unwrap_or("8080"))
         });
-        let remote = RemoteSpec::new(&text).map_err(|invalid| format!("the router's address: {invalid}"))?;
-        let is_in_the_clear = match remote.check() {
-            Ok(()) => false,
-            Err(InvalidUrl::Plain) => true,
-            Err(refused) => return Err(format!("the router's address: {refused}")),
-        };
+        let told = |invalid: InvalidUrl| format!("the router's address: {invalid}");
+        let mut remote = RemoteSpec::new(&text).map_err(told)?;
+        let is_in_the_clear = remote.check() == Err(InvalidUrl::Plain);
+        remote.allow_plain = true;
+        remote.check().map_err(told)?;
         if !remote.headers.is_empty() || remote.url.query().is_some() {
             return Err("the router's address: no user, password or query is wanted".to_owned());
         }

@@ -6,14 +6,8 @@ use super::document::{Members, Value};
 use super::program::{Program, below, is_comment};
 use super::report::Report;
 use super::secret;
-use super::variables::{Words, is_name, translate};
+use super::variables::Words;
 use crate::config::{InvalidUrl, RemoteSpec};
-
-/// A number of at least this much is a time in milliseconds, where the program's unit is not known.
-const IN_MILLISECONDS: f64 = 1000.0;
-
-/// The longest time that our file takes, in seconds.
-const LONGEST: f64 = 1e9;
 
 /// Reads the members of one entry.
 pub(super) struct Reader<'a> {
@@ -91,8 +85,7 @@ impl Reader<'_> {
                 _ => self.report.warn(place, &format!("{}, not true or false; ignored", value.kind())),
             },
             "timeout" if self.program == Program::McProxy => found.start_timeout = self.seconds(place, value),
-            "timeout" => found.timeout = self.seconds(place, value),
-            "tool_timeout" => found.timeout = self.seconds(place, value),
+            "timeout" | "tool_timeout" => found.timeout = self.seconds(place, value),
             "startTimeout" => found.start_timeout = self.seconds(place, value),
             "oauth" | "auth" => found.oauth = self.oauth(place, value),
             "allowHttp" => found.allow_http = *value == Value::Flag(true),
@@ -155,9 +148,9 @@ impl Reader<'_> {
         };
         let mut entry = Members::new();
         if stdio {
-            self.local(place, &mut found, &mut entry)
+            self.local(place, &mut found, &mut entry);
         } else {
-            self.remote(place, &mut found, &mut entry)?
+            self.remote(place, &mut found, &mut entry)?;
         }
         entry.extend(found.timeout.map(|value| ("timeout".to_owned(), value)));
         entry.extend(found.start_timeout.map(|value| ("startTimeout".to_owned(), value)));
@@ -208,15 +201,14 @@ impl Reader<'_> {
         let mut allow_http = found.allow_http;
         // What a variable will say is not known.
         if !url.contains("${") {
-            match RemoteSpec::new(&url).and_then(|remote| remote.check()) {
-                Ok(()) => {}
-                Err(InvalidUrl::Plain) if allow_http => {}
-                Err(InvalidUrl::Plain) => {
+            match checked(&url) {
+                Ok(is_plain) if is_plain && !allow_http => {
                     allow_http = true;
                     let what = "http:// to another machine sends everything in the clear; `allowHttp` allows it, as it was \
                                 there. Use https:// if you can";
                     self.report.warn(&at, what);
                 }
+                Ok(_) => {}
                 Err(refused) => {
                     self.report.warn(&at, &format!("{refused}; the server is left out"));
                     return None;
@@ -281,119 +273,14 @@ impl Reader<'_> {
         }
         Some(login)
     }
+}
 
-    /// The variables of a file, by name: their values stay where they are.
-    fn env_file(&mut self, place: &str, path: &str) -> Vec<(String, String)> {
-        let file = self.base.join(path);
-        let text = match (self.read)(&file) {
-            Ok(text) => text,
-            Err(error) => {
-                let what = format!("{} cannot be read ({error}): what it sets is missing", file.display());
-                self.report.warn(place, &what);
-                return Vec::new();
-            }
-        };
-        let mut env = Vec::new();
-        for line in dotenvy::from_read_iter(&text[..]) {
-            match line {
-                Ok((name, value)) if is_name(&name) => {
-                    self.report.from_file(place, &name, value, &file);
-                    env.push((name.clone(), format!("${{{name}}}")));
-                }
-                Ok((name, _)) => {
-                    self.report.warn(place, &format!("{name:?} is no name of a variable; left out"))
-                }
-                Err(_) => self.report.warn(place, &format!("{}: a line is not NAME=value", file.display())),
-            }
-        }
-        env
-    }
-
-    fn seconds(&mut self, place: &str, value: &Value) -> Option<Value> {
-        let number = match value {
-            Value::Number(number) => number.as_f64(),
-            _ => None,
-        };
-        let Some(written) = number.filter(|number| *number > 0.0) else {
-            self.report.warn(place, "not a time above 0; left out");
-            return None;
-        };
-        let seconds = match self.program {
-            Program::ClaudeCode => written / 1000.0,
-            Program::McProxy => written,
-            _ if written >= IN_MILLISECONDS => {
-                let seconds = written / 1000.0;
-                self.report.warn(place, &format!("taken as milliseconds: {seconds} seconds"));
-                seconds
-            }
-            _ => written,
-        };
-        if seconds > LONGEST {
-            self.report.warn(place, "longer than any request; left out");
-            return None;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "whole, and within a u64"
-        )]
-        let number = if seconds.fract() == 0.0 {
-            Some((seconds as u64).into())
-        } else {
-            serde_json::Number::from_f64(seconds)
-        };
-        number.map(Value::Number)
-    }
-
-    fn texts(&mut self, place: &str, value: &Value) -> Vec<String> {
-        let Value::List(items) = value else {
-            self.report.warn(place, &format!("{}, not a list; left out", value.kind()));
-            return Vec::new();
-        };
-        let texts = items.iter().enumerate();
-        texts.filter_map(|(index, item)| self.text(&format!("{place}[{index}]"), item)).collect()
-    }
-
-    fn map(&mut self, place: &str, value: &Value) -> Vec<(String, String)> {
-        let Some(members) = value.members() else {
-            self.report.warn(place, &format!("{}, not an object; left out", value.kind()));
-            return Vec::new();
-        };
-        let mut map = Vec::new();
-        for (key, value) in members {
-            let at = below(place, key);
-            if *value == Value::Null || key.is_empty() || key.contains(['=', '\0']) {
-                self.report.warn(&at, "sets nothing; left out");
-                continue;
-            }
-            let text = self.text(&at, value);
-            self.clear(&at, key, text.as_deref());
-            map.extend(text.map(|text| (key.clone(), text)));
-        }
-        map
-    }
-
-    /// The value as our file writes it.
-    fn text(&mut self, place: &str, value: &Value) -> Option<String> {
-        let Some(text) = value.as_text() else {
-            self.report.warn(place, &format!("{}, not a string; left out", value.kind()));
-            return None;
-        };
-        let translated = translate(&text, &self.words);
-        for note in &translated.notes {
-            self.report.warn(place, note);
-        }
-        for (variable, say) in translated.wanted {
-            self.report.wanted(place, variable, say);
-        }
-        Some(translated.text)
-    }
-
-    fn clear(&mut self, place: &str, name: &str, value: Option<&str>) {
-        if value.is_some_and(|value| secret::stands_in_clear(name, value)) {
-            self.report.in_clear(place);
-        }
-    }
+/// Whether a URL that may be called is one where everything is sent in the clear.
+fn checked(url: &str) -> Result<bool, InvalidUrl> {
+    let mut remote = RemoteSpec::new(url)?;
+    let is_plain = remote.check() == Err(InvalidUrl::Plain);
+    remote.allow_plain = true;
+    remote.check().map(|()| is_plain)
 }
 
 fn port(value: &Value) -> bool {

@@ -5,6 +5,7 @@ mod entry;
 mod program;
 mod report;
 mod secret;
+mod values;
 mod variables;
 
 use std::collections::HashSet;
@@ -236,4 +237,113 @@ fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEYS: &[&str] = &[
+        "command",
+        "args",
+        "env",
+        "envFile",
+        "cwd",
+        "url",
+        "serverUrl",
+        "headers",
+        "authorizationToken",
+        "type",
+        "transport",
+        "disabled",
+        "enabled",
+        "timeout",
+        "tool_timeout",
+        "startTimeout",
+        "oauth",
+        "auth",
+        "allowHttp",
+        "sandbox",
+        "tools",
+        "limits",
+        "tls",
+        "_comment",
+        "name",
+        "odd",
+    ];
+    const TEXTS: &[&str] = &[
+        "",
+        "x",
+        "a b",
+        "${A}",
+        "${",
+        "$${X}",
+        "${input:x-y}",
+        "${env:A b}",
+        "http://h.example/",
+        "https://h/x",
+        "stdio",
+        "ws",
+        "http://[",
+        "/dev/null",
+        "{}",
+    ];
+    const PROGRAMS: &[Program] = &[
+        Program::ClaudeDesktop,
+        Program::ClaudeCode,
+        Program::Cursor,
+        Program::VsCode,
+        Program::McProxy,
+        Program::Another,
+    ];
+
+    fn value() -> impl Strategy<Value = Value> {
+        let text = || prop::sample::select(TEXTS).prop_map(Value::from);
+        let number = prop::sample::select(vec!["-1", "0", "0.5", "8000", "1e300", "70000"]);
+        let plain = prop_oneof![
+            4 => text(),
+            1 => any::<bool>().prop_map(Value::Flag),
+            1 => number.prop_map(|digits| Value::Number(digits.parse().unwrap())),
+            1 => Just(Value::Null),
+        ];
+        let inner = ["A", "clientId", "callbackPort", "scopes", "tokenUrl", "=", ""];
+        plain.prop_recursive(2, 8, 4, move |deeper| {
+            let key = prop::sample::select(inner.to_vec()).prop_map(str::to_owned);
+            prop_oneof![
+                prop::collection::vec(deeper.clone(), 0..4).prop_map(Value::List),
+                prop::collection::btree_map(key, deeper, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_entry_holds_the_result_is_taken_by_our_own_reader(
+            program in prop::sample::select(PROGRAMS),
+            entries in prop::collection::vec(prop::collection::btree_map(prop::sample::select(KEYS), value(), 0..6), 1..4),
+            names in prop::collection::vec("[a_. -]{0,3}", 4),
+            least in prop::sample::select(vec!["command", "url"]),
+        ) {
+            let owned = |mut entry: std::collections::BTreeMap<&str, Value>| {
+                entry.entry(least).or_insert_with(|| "https://h/x".into());
+                Value::Object(entry.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+            };
+            // A name may stand twice: the last one counts.
+            let servers = names.into_iter().zip(entries.into_iter().map(owned)).collect();
+            let key = if program == Program::VsCode { "servers" } else { "mcpServers" };
+            let file = Value::Object(vec![(key.to_owned(), Value::Object(servers))]);
+            let source = Source { path: "/nowhere/mcp.json".into(), program, project: None };
+            let places = Places { home: "/h".into(), settings: "/h/s".into(), project: "/p".into() };
+            let mut report = Report::default();
+            let servers = collect(&[(source, file)], &places, &mut report);
+            if servers.is_empty() {
+                return Ok(());
+            }
+            let text = serde_json::to_string(&Value::Object(vec![("mcpServers".to_owned(), Value::Object(servers))])).unwrap();
+            let doubts = doubts(&text);
+            prop_assert!(doubts.is_ok(), "{text}: {doubts:?}");
+        }
+    }
 }

@@ -47,7 +47,7 @@ impl Report {
     }
 
     /// A variable that a file sets, which our file only names.
-    pub(super) fn from_file(&mut self, place: &str, name: &str, value: String, file: &Path) {
+    pub(super) fn set_in_file(&mut self, place: &str, name: &str, value: String, file: &Path) {
         match self.set.get(name) {
             Some((other, _)) if *other == value => {}
             Some((_, first)) => {
