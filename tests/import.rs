@@ -229,6 +229,28 @@ fn cursors_files_are_read_with_their_words() {
 }
 
 #[test]
+fn a_file_in_the_home_directory_is_the_users_and_no_projects() {
+    let user = User::new();
+    user.has(
+        "home/.cursor/mcp.json",
+        r#"{"mcpServers": { "a": { "command": "x", "cwd": "sub" }, "b": { "command": "y" } }}"#,
+    );
+    let file = user.path("home/.cursor/mcp.json");
+    let expected =
+        json!({ "a": { "command": "x", "cwd": user.path("home/.cursor/sub") }, "b": { "command": "y" } });
+    assert_eq!(user.imports(file.to_str().unwrap()).0, expected);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-switchboard"));
+    command
+        .args(["import", "cursor"])
+        .env_clear()
+        .env("HOME", user.path("home"))
+        .current_dir(user.path("home"));
+    let output = command.output().unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["mcpServers"], expected);
+    assert_eq!(stderr(&output), format!("reading {}\n", file.display()));
+}
+
+#[test]
 fn mcproxys_times_keep_their_meaning_and_its_namespaces_are_named() {
     let user = User::new();
     user.has(

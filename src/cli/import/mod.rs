@@ -66,7 +66,7 @@ fn configuration(from: &str, report: &mut Report) -> Result<String, String> {
     let places = Places::of_this_user()?;
     let files = match Program::sources(from, &places) {
         Some(sources) => read_existing(sources)?,
-        None => vec![read_named(from)?],
+        None => vec![read_named(from, &places)?],
     };
     let servers = collect(&files, &places, report);
     if servers.is_empty() {
@@ -100,7 +100,7 @@ fn read_existing(sources: Vec<Source>) -> Result<Vec<(Source, Value)>, String> {
     Ok(files)
 }
 
-fn read_named(path: &str) -> Result<(Source, Value), String> {
+fn read_named(path: &str, places: &Places) -> Result<(Source, Value), String> {
     let shown = |error: io::Error| format!("{path}: cannot be read: {error}");
     let text = fs::read(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
@@ -111,7 +111,7 @@ fn read_named(path: &str) -> Result<(Source, Value), String> {
     let path = std::path::absolute(path).map_err(shown)?;
     let value = parse(&path, text)?;
     let program = Program::of(&path, &value);
-    let project = program.project_of(&path);
+    let project = program.project_of(&path, &places.home);
     Ok((Source { path, program, project }, value))
 }
 

@@ -45,7 +45,7 @@ impl Program {
     pub(super) fn sources(name: &str, places: &Places) -> Option<Vec<Source>> {
         let user = |path, program| Source { path, program, project: None };
         let of_project = |path, program| Source { path, program, project: Some(places.project.clone()) };
-        Some(match name {
+        let mut sources = match name {
             "claude" => vec![
                 user(places.claude_desktop(), Self::ClaudeDesktop),
                 user(places.claude_code(), Self::ClaudeCode),
@@ -59,7 +59,10 @@ impl Program {
             }
             "mcproxy" => vec![user(places.mcproxy(), Self::McProxy)],
             _ => return None,
-        })
+        };
+        // In the home directory the user's file and the project's are the same.
+        sources.dedup_by(|second, first| second.path == first.path);
+        Some(sources)
     }
 
     /// Whose file this is, by what it holds; where that is the same for several, by how it is called.
@@ -88,14 +91,16 @@ impl Program {
     }
 
     /// The project of a file that was named by its path: the folder of `.mcp.json`, or the one above `.vscode` and `.cursor`.
-    pub(super) fn project_of(self, path: &Path) -> Option<PathBuf> {
+    pub(super) fn project_of(self, path: &Path, home: &Path) -> Option<PathBuf> {
         let folder = path.parent()?;
-        match self {
+        let project = match self {
             Self::ClaudeCode if path.ends_with(".mcp.json") => Some(folder.to_owned()),
             Self::VsCode if folder.ends_with(".vscode") => folder.parent().map(Path::to_owned),
             Self::Cursor => folder.parent().map(Path::to_owned),
             _ => None,
-        }
+        };
+        // What lies in the home directory is the user's, for every project.
+        project.filter(|project| project != home)
     }
 
     /// How it reads `${}`.
