@@ -17,6 +17,7 @@ pub mod progress;
 mod reload;
 mod remote;
 mod serve;
+mod service;
 pub mod settings;
 mod signals;
 mod stdin;
