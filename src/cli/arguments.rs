@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use super::client_config::ClientConfig;
 use super::drop_in::{Habits, Tool};
+use super::import::Import;
 use crate::config;
 
 /// The options and words of the command line.
@@ -194,6 +196,10 @@ pub enum Task {
     },
     /// Be a small MCP server on stdin and stdout, to try the router with.
     DemoServer,
+    /// Print what points a client at a running router.
+    ClientConfig(ClientConfig),
+    /// Make a configuration from that of Claude, Cursor, VS Code or `MCProxy`.
+    Import(Import),
     /// Ask a running router whether it is well.
     Healthcheck {
         /// Where it is [default: this machine].

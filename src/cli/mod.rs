@@ -7,13 +7,17 @@
 
 pub mod arguments;
 pub mod check;
+pub mod client_config;
 pub mod compat;
 pub mod drop_in;
+pub mod import;
 pub mod logging;
+pub mod places;
 pub mod progress;
 mod reload;
 mod remote;
 mod serve;
+mod service;
 pub mod settings;
 mod signals;
 mod stdin;
@@ -62,6 +66,8 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
             Err(error) => failed(&error),
         },
         Some(Task::Compat { tool, words }) => perform(parse_as(*tool, words)),
+        Some(Task::ClientConfig(words)) => client_config::run(words),
+        Some(Task::Import(words)) => import::run(words),
         Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
         None => route(&arguments),
     }

@@ -80,6 +80,7 @@ async fn route(config: Config, screen: MultiProgress, arguments: Arguments) -> a
         () = stdin::ended(), if ends_with_stdin => "the end of stdin",
     };
     drop(progress);
+    super::service::stopping();
     tracing::info!(reason, "stopping; a signal now stops at once");
     let outcome = tokio::select! {
         () = router.stop() => ExitCode::SUCCESS,
@@ -146,6 +147,7 @@ fn announce(router: &Router) {
         let _ = writeln!(text, "{}", mount.url);
     }
     print(text.as_bytes());
+    super::service::ready();
 }
 
 fn follow(screen: MultiProgress, router: &Arc<Router>) -> Option<MountProgress> {
