@@ -154,7 +154,10 @@ async fn the_health_of_the_process_and_of_each_mount() {
     assert_eq!(router.get("/servers/unknown/health").await.0, 404);
     assert_eq!(
         router.get("/readyz").await,
-        (200, json!({ "status": "ready", "waiting_for": [], "servers": { "well": "ready", "ill": "failed" } }))
+        (
+            200,
+            json!({ "status": "ready", "waiting_for": [], "servers": { "well": "ready", "ill": "failed" } })
+        )
     );
 }
 

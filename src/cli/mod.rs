@@ -10,6 +10,7 @@ pub mod check;
 pub mod compat;
 pub mod drop_in;
 pub mod logging;
+pub mod look;
 pub mod progress;
 mod reload;
 mod remote;
@@ -63,6 +64,8 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         },
         Some(Task::Compat { tool, words }) => perform(parse_as(*tool, words)),
         Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
+        Some(Task::Tools { name, json, servers }) => look::tools(servers, name.as_deref(), *json),
+        Some(Task::Call { words, json, servers }) => look::call(servers, words, *json),
         None => route(&arguments),
     }
 }
