@@ -14,4 +14,5 @@ pub mod peer;
 pub mod protocol;
 pub mod router;
 pub mod session;
+pub mod shell;
 pub mod wire;

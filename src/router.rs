@@ -117,6 +117,11 @@ impl Router {
         self.front.table.load().default_mount().cloned()
     }
 
+    /// Every mount, the default one first.
+    pub fn mounts(&self) -> Vec<Arc<Mount>> {
+        self.front.table.load().all().cloned().collect()
+    }
+
     /// The address it listens on, if it listens.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address

@@ -14,7 +14,7 @@ const ROWS: [&[&str]; 11] = [
     &["mount"],
     &["aggregate"],
     &["http"],
-    &["router", "connect"],
+    &["router", "connect", "shell"],
     &["cli"],
     &["main", "lib"],
 ];

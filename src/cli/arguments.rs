@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::client_config::ClientConfig;
 use super::drop_in::{Habits, Tool};
 use super::import::Import;
+use super::look::Servers;
 use crate::config;
 
 /// The options and words of the command line.
@@ -204,6 +205,30 @@ pub enum Task {
     Healthcheck {
         /// Where it is [default: this machine].
         url: Option<String>,
+    },
+    /// List the tools of servers, and what they want.
+    Tools {
+        /// One server: its name, or its URL.
+        name: Option<String>,
+        /// All that they list, as one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Which servers may be meant.
+        #[command(flatten)]
+        servers: Servers,
+    },
+    /// Call a tool, and print its answer.
+    #[command(override_usage = "mcp-switchboard call [OPTIONS] [NAME] <TOOL> [JSON] [-- <COMMAND>...]")]
+    Call {
+        /// The server's name or URL, unless there is only one; the tool; its arguments as a JSON object, `@FILE`, or `-` for stdin [default: {}].
+        #[arg(value_names = ["NAME", "TOOL", "JSON"], num_args = 1..=3, required = true)]
+        words: Vec<String>,
+        /// The result as the server gave it.
+        #[arg(long)]
+        json: bool,
+        /// Which servers may be meant.
+        #[command(flatten)]
+        servers: Servers,
     },
 }
 

@@ -12,6 +12,7 @@ pub mod compat;
 pub mod drop_in;
 pub mod import;
 pub mod logging;
+pub mod look;
 pub mod places;
 pub mod progress;
 mod reload;
@@ -69,6 +70,8 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         Some(Task::ClientConfig(words)) => client_config::run(words),
         Some(Task::Import(words)) => import::run(words),
         Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
+        Some(Task::Tools { name, json, servers }) => look::tools(servers, name.as_deref(), *json),
+        Some(Task::Call { words, json, servers }) => look::call(servers, words, *json),
         None => route(&arguments),
     }
 }

@@ -99,7 +99,7 @@ async fn route(config: Config, screen: MultiProgress, arguments: Arguments) -> a
 }
 
 /// Only the program does this, never the library: it changes whose children orphans become.
-fn adopt_orphans() {
+pub(super) fn adopt_orphans() {
     if let Err(error) = orphans::become_subreaper() {
         tracing::warn!(%error, "processes that leave their group cannot be followed");
     }

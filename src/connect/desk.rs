@@ -1,9 +1,9 @@
 //! The program on the other end, as the mount's client: its session, its modern requests, and what waits for either.
 
 use super::{GRACE, LineLimits};
-use crate::mount::{Mount, Seat, Unserved};
+use crate::mount::{Mount, Unserved};
 use crate::protocol::Principal;
-use crate::session::{Client, EventStream, Form, Posted, SessionId, StreamReader};
+use crate::session::{Client, EventStream, Form, Posted, StreamReader};
 use crate::wire::line::Line;
 use crate::wire::meta::find;
 use crate::wire::{Claim, Code, Kind, Malformed, Message, Payload, RpcError, claim};
@@ -168,7 +168,7 @@ impl Desk {
             self.mount.leave(before.id().as_str());
         }
         let payload = Payload::One(initialize.clone());
-        match self.sit_down(initialize).await {
+        match self.mount.sit_down(EventStream::patient(), initialize).await {
             Ok((client, reader)) => {
                 *self.session() = Some(client.clone());
                 *self.behind() = Some(reader.stream());
@@ -178,17 +178,6 @@ impl Desk {
                 }
             }
             Err(unserved) => self.refuse(&payload, &unserved.into_error()).await,
-        }
-    }
-
-    async fn sit_down(&self, initialize: &Message) -> Result<(Arc<Client>, StreamReader), Unserved> {
-        let (id, reader): (SessionId, _) = self.mount.open_on(EventStream::patient()).await?;
-        match self.mount.client(id.as_str()) {
-            Some(Seat::Taken(client)) => Ok((client, reader)),
-            Some(Seat::Standing(id, stream)) => {
-                Ok((self.mount.seat_standing(id, stream, initialize).await?, reader))
-            }
-            Some(Seat::Joining(_)) | None => Err(Unserved::NoSession),
         }
     }
 

@@ -69,6 +69,21 @@ impl Mount {
         Ok((id, reader))
     }
 
+    /// Seats a client in this process, which is to get everything on this stream; its `initialize` is still to be posted.
+    pub async fn sit_down(
+        &self,
+        stream: Arc<EventStream>,
+        initialize: &Message,
+    ) -> Result<(Arc<Client>, StreamReader), Unserved> {
+        let (id, reader) = (new_id()?, stream.read());
+        let transport = Transport::Sse(stream);
+        let client = match self.spec.pool.mode {
+            PoolMode::Session => self.open_dedicated(id, transport).await?,
+            PoolMode::Shared => self.join(id, transport, initialize).await?,
+        };
+        Ok((client, reader))
+    }
+
     /// Seats an HTTP+SSE client of a shared mount, whose `initialize` has come.
     pub async fn seat_standing(
         &self,

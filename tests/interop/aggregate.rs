@@ -6,7 +6,8 @@ use crate::{ERRANDS, FEATURES};
 
 #[tokio::test]
 async fn the_python_sdks_use_every_feature_of_a_server_behind_the_aggregate() {
-    uses_every_feature(&[(PythonV1, "http"), (PythonV1, "sse"), (PythonV2, "http"), (PythonV2, "http-auto")]).await;
+    uses_every_feature(&[(PythonV1, "http"), (PythonV1, "sse"), (PythonV2, "http"), (PythonV2, "http-auto")])
+        .await;
 }
 
 #[tokio::test]

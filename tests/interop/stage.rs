@@ -105,7 +105,10 @@ impl Stage {
         let views: HashMap<&str, Value> =
             servers.iter().map(|name| (*name, json!({ "servers": [name], "prefix": "never" }))).collect();
         let file = json!({ "mcpServers": mounts, "aggregate": { "views": views } });
-        Some(Self { urls: "views", ..Self::before(Router::configured(&file, &[]).await, tools, folder).await })
+        Some(Self {
+            urls: "views",
+            ..Self::before(Router::configured(&file, &[]).await, tools, folder).await
+        })
     }
 
     async fn serving(mounts: &Value, options: &[&str], tools: Tools, folder: TempDir) -> Self {
