@@ -1,7 +1,7 @@
 //! The router: from a configuration to mounts and a listener; reload; the order of shutting down.
 
 use crate::aggregate::{Aggregate, Catalog};
-use crate::config::{AggregateSpec, Config, EraSetting, Gateway, PoolSpec, ServerName, ServerSpec, Target};
+use crate::config::{AggregateSpec, Config, Gateway, PoolSpec, ServerName, ServerSpec, Target};
 use crate::http::serve::{Stop, serve};
 use crate::http::{self, Front};
 use crate::mount::{House, ListCache, Mount, State, Table};
@@ -308,8 +308,6 @@ fn with_aggregates(
 ) -> Table {
     let mount = |name: ServerName, aggregate: &AggregateSpec| {
         let mut spec = ServerSpec::new(name, Target::Aggregate(Box::new(aggregate.clone())));
-        // It speaks to clients of the other era through the bridge, as any server of one era does.
-        spec.era = EraSetting::Modern;
         spec.pool.max = PoolSpec::MOST_CONNECTIONS;
         kept(&spec).unwrap_or_else(|| {
             let service = Aggregate::new(aggregate.clone(), catalog.clone());

@@ -5,6 +5,7 @@ use super::part::{Changes, Known, PATIENCE, Part};
 use crate::mount::{ListCache, ListKey, Mount, State};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -35,6 +36,8 @@ pub struct Catalog {
 
 /// A server, and what is known of it.
 pub(super) struct Member {
+    /// Tells it from all others there ever were.
+    pub(super) id: u64,
     /// The server.
     pub(super) mount: Arc<Mount>,
     /// By the capabilities of the clients, as canonical JSON: servers show themselves differently.
@@ -217,7 +220,9 @@ impl Catalog {
 
 impl Member {
     fn new(mount: Arc<Mount>) -> Self {
-        Self { mount, parts: Mutex::default(), gone: CancellationToken::new() }
+        static COUNTED: AtomicU64 = AtomicU64::new(0);
+        let id = COUNTED.fetch_add(1, Ordering::Relaxed);
+        Self { id, mount, parts: Mutex::default(), gone: CancellationToken::new() }
     }
 
     /// Waits until the server is served no more.

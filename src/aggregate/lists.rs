@@ -106,11 +106,17 @@ impl Lists {
     pub(super) async fn fetch(mount: &Mount, capabilities: &str) -> Result<Self, String> {
         let claim = Claim::read(question("server/discover", capabilities, Object::default()).body())
             .map_err(|error| error.message.into_owned())?;
-        let discovered = ask(mount, &claim, "server/discover", Object::default()).await?;
-        let discovered: Box<str> = discovered.body().into();
+        let server = Visited { mount, claim };
+        let discovered = server.ask("server/discover", Object::default()).await?;
+        Self::of_server(&server, discovered.body()).await
+    }
+
+    /// Asks a server for its lists, which has said this of itself: a result with its `capabilities`.
+    pub(super) async fn of_server(server: &impl Server, discovered: &str) -> Result<Self, String> {
+        let discovered: Box<str> = discovered.into();
         let declared = find(&discovered, &["capabilities"]).unwrap_or("{}");
         let list = async |kind: Kind| match find(declared, &[kind.capability()]) {
-            Some(_) => List::fetch(mount, &claim, kind).await,
+            Some(_) => List::fetch(server, kind).await,
             None => Ok(List::default()),
         };
         let (tools, prompts, resources, templates) = tokio::try_join!(
@@ -124,7 +130,7 @@ impl Lists {
 }
 
 impl List {
-    async fn fetch(mount: &Mount, claim: &Claim, kind: Kind) -> Result<Self, String> {
+    async fn fetch(server: &impl Server, kind: Kind) -> Result<Self, String> {
         let mut list = Self { ttl: u64::MAX, is_public: true, ..Self::default() };
         let (mut cursor, mut bytes) = (None::<String>, 0);
         for _ in 0..MOST_PAGES {
@@ -132,7 +138,7 @@ impl List {
             if let Some(cursor) = &cursor {
                 params.set("cursor", cursor.as_str());
             }
-            let answer = match ask(mount, claim, kind.method(), params).await {
+            let answer = match server.ask(kind.method(), params).await {
                 Ok(answer) => answer,
                 // Some declare resources, and know no templates.
                 Err(Refusal::Unknown) => break,
@@ -160,9 +166,27 @@ impl List {
     }
 }
 
-enum Refusal {
+/// Somebody who can be asked for lists.
+pub(super) trait Server: Sync {
+    /// The result of a request.
+    fn ask(
+        &self,
+        method: &'static str,
+        params: Object<'_>,
+    ) -> impl Future<Output = Result<Message, Refusal>> + Send;
+}
+
+/// A server that is visited for each request.
+struct Visited<'a> {
+    mount: &'a Mount,
+    claim: Claim,
+}
+
+/// Why there is no result.
+pub(super) enum Refusal {
     /// The server does not know the method.
     Unknown,
+    /// Why.
     Other(String),
 }
 
@@ -175,21 +199,27 @@ impl From<Refusal> for String {
     }
 }
 
-async fn ask(mount: &Mount, claim: &Claim, method: &str, params: Object<'_>) -> Result<Message, Refusal> {
-    let request = question(method, &claim.capabilities_raw, params);
-    let answer = mount.ask(request, claim).await.map_err(Unserved::into_error);
-    match answer {
-        Ok(Some(answer)) if answer.kind() == MessageKind::Result => Ok(answer),
-        Ok(Some(answer)) if answer.error_code() == Some(Code::MethodNotFound.number()) => {
-            Err(Refusal::Unknown)
+impl Server for Visited<'_> {
+    async fn ask(&self, method: &'static str, params: Object<'_>) -> Result<Message, Refusal> {
+        let request = question(method, &self.claim.capabilities_raw, params);
+        match self.mount.ask(request, &self.claim).await.map_err(Unserved::into_error) {
+            Ok(Some(answer)) => result_of(method, answer),
+            Ok(None) => Err(Refusal::Other(format!("it does not answer {method}"))),
+            Err(RpcError { message, .. }) => Err(Refusal::Other(message.into_owned())),
         }
-        Ok(Some(answer)) => {
-            let message = find_string(answer.body(), &["message"]).unwrap_or_default();
-            Err(Refusal::Other(format!("it refuses {method}: {message}")))
-        }
-        Ok(None) => Err(Refusal::Other(format!("it does not answer {method}"))),
-        Err(RpcError { message, .. }) => Err(Refusal::Other(message.into_owned())),
     }
+}
+
+/// The answer to a request, if it is a result.
+pub(super) fn result_of(method: &str, answer: Message) -> Result<Message, Refusal> {
+    if answer.kind() == MessageKind::Result {
+        return Ok(answer);
+    }
+    if answer.error_code() == Some(Code::MethodNotFound.number()) {
+        return Err(Refusal::Unknown);
+    }
+    let message = find_string(answer.body(), &["message"]).unwrap_or_default();
+    Err(Refusal::Other(format!("it refuses {method}: {message}")))
 }
 
 /// Lists as they are kept on disk.

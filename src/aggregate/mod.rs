@@ -1,30 +1,34 @@
 //! Many servers behind one endpoint.
 //!
-//! An [`Aggregate`] is a server that is a part of this program, and speaks 2026-07-28: clients of both eras come to it through
-//! the bridge of its mount, and it comes to its servers through the bridges of theirs. It holds no state of a client: a
-//! question of a server becomes `input_required`, and the retry finds its way by the tool's name. What the servers offer
-//! is in the [`Catalog`], which all endpoints share.
+//! An [`Aggregate`] is a server that is a part of this program, and speaks both eras. To a modern client each request stands
+//! alone, and so it does behind it ([`modern`]); a legacy client has a session, and behind it one with each server that it
+//! calls ([`legacy`]). Whichever era the servers speak, it comes to them through the bridges of their mounts. What they
+//! offer is in the [`Catalog`], which all endpoints share.
 
-mod call;
 mod catalog;
-mod conversation;
 mod discover;
-mod listen;
+mod legacy;
+mod links;
 mod lists;
+mod modern;
 mod names;
 mod offer;
 mod part;
 mod route;
 mod uri;
 mod view;
+mod viewer;
 mod watch;
 
 use crate::config::AggregateSpec;
 use crate::peer::in_process::{Conversation, Service, Voice};
+use crate::wire::Message;
+use bytes::Bytes;
 use catalog::{Member, Piece, Wait};
 use offer::Offer;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use viewer::Viewer;
 
 pub use catalog::Catalog;
 
@@ -50,6 +54,11 @@ struct Made {
 }
 
 impl Made {
+    fn new(spec: &AggregateSpec, pieces: Vec<Piece>) -> Self {
+        let versions = pieces.iter().map(|piece| piece.version).collect();
+        Self { versions, offer: Arc::new(Offer::new(spec, pieces)) }
+    }
+
     fn is_of(&self, pieces: &[Piece]) -> bool {
         self.versions.len() == pieces.len()
             && pieces.iter().zip(&self.versions).all(|(piece, version)| piece.version == *version)
@@ -69,7 +78,34 @@ impl Aggregate {
 
 impl Service for Aggregate {
     fn converse(&self, voice: Voice) -> Arc<dyn Conversation> {
-        conversation::begin(self.0.clone(), voice)
+        Arc::new(Talk { endpoint: self.0.clone(), voice, begun: OnceLock::new() })
+    }
+}
+
+/// A conversation, whose era is that of its first message.
+struct Talk {
+    endpoint: Arc<Endpoint>,
+    voice: Voice,
+    begun: OnceLock<Arc<dyn Conversation>>,
+}
+
+impl Conversation for Talk {
+    fn hear(&self, line: Bytes) {
+        let begun = self.begun.get_or_init(|| {
+            let first = Message::own(line.clone());
+            if first.is_ok_and(|first| first.method() == "initialize") {
+                legacy::begin(self.endpoint.clone(), self.voice.clone())
+            } else {
+                modern::begin(self.endpoint.clone(), self.voice.clone())
+            }
+        });
+        begun.hear(line);
+    }
+
+    fn end(&self) {
+        if let Some(begun) = self.begun.get() {
+            begun.end();
+        }
     }
 }
 
@@ -82,22 +118,34 @@ impl Endpoint {
         self.catalog.members().iter().filter(shown).cloned().collect()
     }
 
-    /// What it offers to clients with these capabilities.
-    async fn offer(&self, capabilities: &str, wait: Wait) -> Arc<Offer> {
+    /// What it offers to a client.
+    async fn offer(&self, viewer: &Viewer, wait: Wait) -> Arc<Offer> {
+        let capabilities = &*viewer.capabilities;
         let members = self.members();
-        let pieces = self.catalog.pieces(&members, capabilities, wait).await;
+        let mut pieces = self.catalog.pieces(&members, capabilities, wait).await;
+        if let Some(own) = viewer.own.as_ref().filter(|own| !own.is_empty()) {
+            own.replace(&mut pieces);
+            let mut last = own.made.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(made) = last.as_ref().filter(|made| made.is_of(&pieces)) {
+                return made.offer.clone();
+            }
+            let made = Made::new(&self.spec, pieces);
+            let offer = made.offer.clone();
+            *last = Some(made);
+            return offer;
+        }
         let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = offers.get(capabilities).filter(|made| made.is_of(&pieces)) {
             return made.offer.clone();
         }
-        let versions = pieces.iter().map(|piece| piece.version).collect();
-        let offer = Arc::new(Offer::new(&self.spec, pieces));
+        let made = Made::new(&self.spec, pieces);
+        let offer = made.offer.clone();
         let before = offers.get(capabilities).map(|made| made.offer.clone());
         tell(&offer, before.as_deref());
         if before.is_none() && offers.len() >= MOST_OFFERS {
             offers.clear();
         }
-        offers.insert(capabilities.into(), Made { versions, offer: offer.clone() });
+        offers.insert(capabilities.into(), made);
         offer
     }
 }

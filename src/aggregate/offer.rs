@@ -5,6 +5,7 @@ use super::lists::Kind;
 use super::view::{Item, Shelf};
 use crate::config::{AggregateSpec, ServerName};
 use crate::wire::claim::SERVER_INFO;
+use crate::wire::meta::find;
 use crate::wire::{Code, Object, RpcError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -63,15 +64,22 @@ impl Offer {
         self.servers.iter().position(|member| Arc::ptr_eq(member, server))
     }
 
-    /// The result of a list request: a page, beginning where `cursor` says.
+    /// The result of a list request: a page, beginning where the `cursor` of its params says.
     ///
     /// 2026-07-28, server/utilities/pagination: "Invalid cursors SHOULD result in an error with code -32602 (Invalid params)."
-    pub(super) fn page(&self, kind: Kind, cursor: Option<&str>) -> Result<String, RpcError> {
+    pub(super) fn page(&self, kind: Kind, params: &str) -> Result<String, RpcError> {
+        let cursor = match find(params, &["cursor"]).filter(|raw| *raw != "null") {
+            None => None,
+            Some(raw) => {
+                let text = serde_json::from_str::<String>(raw);
+                Some(text.map_err(|_| RpcError::new(Code::InvalidParams, "\"cursor\" must be a string"))?)
+            }
+        };
         let things = self.of(kind);
         let begin = match cursor {
             None => 0,
             Some(cursor) => {
-                after(cursor).and_then(|name| things.position(&name)).map(|at| at + 1).ok_or_else(|| {
+                after(&cursor).and_then(|name| things.position(&name)).map(|at| at + 1).ok_or_else(|| {
                     RpcError::new(
                         Code::InvalidParams,
                         "the cursor is not valid, or the list has changed since: begin again without it",

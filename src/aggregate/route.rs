@@ -4,6 +4,7 @@ use super::Endpoint;
 use super::catalog::{Member, Wait};
 use super::lists::Kind;
 use super::offer::Offer;
+use super::viewer::Viewer;
 use super::{names, uri, view};
 use crate::config::Rules;
 use crate::wire::meta::{find, find_string};
@@ -30,14 +31,14 @@ struct Named<'a> {
 }
 
 impl Endpoint {
-    /// Finds the way of a `tools/call`, `prompts/get`, `resources/read` or `completion/complete`.
-    pub(super) async fn route(&self, message: &Message, capabilities: &str) -> Result<Route, RpcError> {
+    /// Finds the way of a request about a tool, a prompt or a resource.
+    pub(super) async fn route(&self, message: &Message, viewer: &Viewer) -> Result<Route, RpcError> {
         let named = Named::read(message)?;
         // Nobody waits for a server that he does not call.
-        let offer = self.offer(capabilities, Wait::No).await;
+        let offer = self.offer(viewer, Wait::No).await;
         let found = match self.find(&offer, &named) {
             Err(Unfound::Perhaps) => {
-                let offer = self.offer(capabilities, Wait::Patiently).await;
+                let offer = self.offer(viewer, Wait::Patiently).await;
                 self.find(&offer, &named).map_err(|unfound| unfound.into_error(&named, &offer))?
             }
             Err(unfound) => return Err(unfound.into_error(&named, &offer)),
@@ -178,7 +179,7 @@ impl<'a> Named<'a> {
         let (kind, path): (Kind, &[&str]) = match message.method() {
             "tools/call" => (Kind::Tools, &["name"]),
             "prompts/get" => (Kind::Prompts, &["name"]),
-            "resources/read" => (Kind::Resources, &["uri"]),
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => (Kind::Resources, &["uri"]),
             _ => match find_string(params, &["ref", "type"]).as_deref() {
                 Some("ref/prompt") => (Kind::Prompts, &["ref", "name"]),
                 Some("ref/resource") => (Kind::Templates, &["ref", "uri"]),

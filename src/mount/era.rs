@@ -90,6 +90,8 @@ impl Mount {
         match self.spec.era {
             EraSetting::Legacy => Spoken { legacy: Some(true), modern: Some(false) },
             EraSetting::Modern => Spoken { legacy: Some(false), modern: Some(true) },
+            // A part of this program speaks whatever it is spoken to.
+            EraSetting::Auto if self.is_aggregate() => Spoken { legacy: Some(true), modern: Some(true) },
             EraSetting::Auto => {
                 self.pool.as_ref().map(|pool| pool.verdicts().get(pool.target())).unwrap_or_default()
             }

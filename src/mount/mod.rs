@@ -199,6 +199,11 @@ impl Mount {
         matches!(self.spec.target, Target::Aggregate(_))
     }
 
+    /// How long a client may be quiet before it is gone; nothing: for ever.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.settings.idle
+    }
+
     /// Whether requests stand alone on its Streamable HTTP path.
     pub fn is_stateless(&self) -> bool {
         self.stateless

@@ -7,7 +7,7 @@
 mod ask;
 mod listen;
 mod profile;
-mod result;
+pub(super) mod result;
 #[cfg(test)]
 mod tests;
 

@@ -36,7 +36,7 @@ pub(super) fn kind(result: &str) -> Kind {
 }
 
 /// A complete result of `method` for a client of `revision`.
-pub(super) fn legacy(method: &str, result: &str, revision: Revision) -> String {
+pub fn legacy(method: &str, result: &str, revision: Revision) -> String {
     let Some(mut object) = Object::read(result) else { return result.to_owned() };
     for key in ["resultType", "ttlMs", "cacheScope"] {
         object.remove(key);

@@ -1,13 +1,19 @@
-//! One conversation with an endpoint: its requests, each a task of its own.
+//! A conversation of the modern era: each request stands alone, and is a task of its own.
+//!
+//! It holds no state of a client: a question of a server becomes `input_required`, and the retry finds its way by the tool's
+//! name.
+
+mod call;
+mod listen;
 
 use super::Endpoint;
 use super::catalog::Wait;
 use super::lists::Kind;
+use super::viewer::Viewer;
 use crate::peer::in_process::{Conversation, Voice};
-use crate::wire::meta::{find, find_string};
+use crate::wire::meta::find;
 use crate::wire::{Claim, Code, Kind as MessageKind, Message, RpcError};
 use bytes::Bytes;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio_util::sync::CancellationToken;
@@ -96,15 +102,8 @@ impl Talk {
             }
             method => {
                 let kind = Kind::asked_by(method).ok_or_else(|| unknown(method))?;
-                let cursor =
-                    match find(message.body(), &["cursor"]).filter(|raw| *raw != "null") {
-                        None => None,
-                        Some(_) => Some(find_string(message.body(), &["cursor"]).ok_or_else(|| {
-                            RpcError::new(Code::InvalidParams, "\"cursor\" must be a string")
-                        })?),
-                    };
-                let offer = endpoint.offer(&canonical(&claim), Wait::Patiently).await;
-                offer.page(kind, cursor.as_deref()).map(Some)
+                let offer = endpoint.offer(&Viewer::of(&claim.capabilities), Wait::Patiently).await;
+                offer.page(kind, message.body()).map(Some)
             }
         }
     }
@@ -114,12 +113,8 @@ impl Talk {
     }
 }
 
-/// The capabilities of a client, written in one way.
-pub(super) fn canonical(claim: &Claim) -> String {
-    Value::Object(claim.capabilities.clone()).to_string()
-}
-
-fn unknown(method: &str) -> RpcError {
+/// What is not served here.
+pub(super) fn unknown(method: &str) -> RpcError {
     RpcError::new(
         Code::MethodNotFound,
         format!("the aggregate does not know {method:?}: ask the server by its own URL"),

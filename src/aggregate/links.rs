@@ -1,64 +1,39 @@
-//! A request that one of the servers answers.
+//! URIs in what a server answers: they lead to that server, whoever else has the same.
 
 use super::Endpoint;
-use super::catalog::Wait;
+use super::catalog::{Member, Wait};
 use super::lists::Kind;
 use super::offer::Offer;
-use super::route::Route;
-use crate::mount::Unserved;
-use crate::peer::in_process::Voice;
-use crate::protocol::Principal;
-use crate::session::{Form, Posted};
-use crate::wire::claim::RELATED_REQUEST;
+use super::viewer::Viewer;
+use crate::wire::Message;
 use crate::wire::meta::{find, find_string, span, splice};
 use crate::wire::object::{array, items};
-use crate::wire::{Claim, Code, Kind as MessageKind, Message, Object, Payload, RpcError};
 use bytes::Bytes;
 use memchr::memmem;
 use serde_json::Value;
 use std::sync::Arc;
 
 impl Endpoint {
-    /// Has the server of a request answer it, and says everything that it says.
-    ///
-    /// # Errors
-    /// What the client is told if the server did not take it.
-    pub(super) async fn call(&self, message: &Message, claim: &Claim, voice: &Voice) -> Result<(), RpcError> {
-        let capabilities = super::conversation::canonical(claim);
-        let Route { member, request, renamed } = self.route(message, &capabilities).await?;
-        let visit =
-            member.mount.receive(&request, claim, Principal::anyone()).await.map_err(Unserved::into_error)?;
-        let posted = visit.post(Payload::One(request), Form::Events).await;
-        let posted = posted.map_err(|refused| member.mount.turned_away(refused).into_error())?;
-        let Posted::Response(mut reader) = posted else { return Ok(()) };
-        while let Some(line) = reader.next().await {
-            let Ok(said) = Message::own(line.clone()) else { continue };
-            match said.kind() {
-                MessageKind::Notification => voice.say(related(&said, message)),
-                MessageKind::Request => {}
-                MessageKind::Error => {
-                    voice.say(line);
-                    return Ok(());
-                }
-                MessageKind::Result => {
-                    let line = match &renamed {
-                        Some((asked, own)) if message.method() == "resources/read" => {
-                            contents(&said, own, asked)
-                        }
-                        _ if names_resources(&said) => {
-                            let offer = self.offer(&capabilities, Wait::No).await;
-                            let place = offer.place(&member);
-                            place.and_then(|place| self.linked(&said, &offer, place)).unwrap_or(line)
-                        }
-                        _ => line,
-                    };
-                    voice.say(line);
-                    return Ok(());
-                }
+    /// The result of a server to a request of `method`, in which every URI leads to it. `renamed`: what the client asked about,
+    /// and what the server was asked about.
+    pub(super) async fn led(
+        &self,
+        result: &Message,
+        method: &str,
+        member: &Arc<Member>,
+        renamed: Option<&(String, String)>,
+        viewer: &Viewer,
+    ) -> Bytes {
+        match renamed {
+            Some((asked, own)) if method == "resources/read" => contents(result, own, asked),
+            _ if names_resources(result) => {
+                let offer = self.offer(viewer, Wait::No).await;
+                let place = offer.place(member);
+                let linked = place.and_then(|place| self.linked(result, &offer, place));
+                linked.unwrap_or_else(|| result.raw().clone())
             }
+            _ => result.raw().clone(),
         }
-        let server = member.mount.name();
-        Err(RpcError::new(Code::ServerExited, format!("the server {server} ended before it answered")))
     }
 
     /// A result whose links to resources lead to the server that gave them: a URI that would lead to another one, or nowhere,
@@ -99,17 +74,6 @@ impl Endpoint {
 /// Whether a result may link to resources; most do not, and are not read any further.
 fn names_resources(result: &Message) -> bool {
     memmem::find(result.body().as_bytes(), b"resource_link").is_some()
-}
-
-/// A notification that says which request it belongs to: on the way out there may be many.
-fn related(said: &Message, request: &Message) -> Bytes {
-    if said.method() == "notifications/progress" {
-        return said.raw().clone();
-    }
-    let mut params = Object::read(said.body()).unwrap_or_default();
-    params.change("_meta", |meta| meta.set(RELATED_REQUEST, request.id().unwrap_or("null").to_owned()));
-    format!(r#"{{"jsonrpc":"2.0","method":{},"params":{}}}"#, Value::from(said.method()), params.to_json())
-        .into()
 }
 
 /// The contents of a resource, under the URI by which it was asked for.

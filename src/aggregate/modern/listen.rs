@@ -1,8 +1,9 @@
 //! `subscriptions/listen`: changes of all lists, and of resources of many servers, on one stream.
 
-use super::Endpoint;
-use super::catalog::{Member, Wait};
-use super::part::PATIENCE;
+use super::super::Endpoint;
+use super::super::catalog::{Member, Wait};
+use super::super::part::PATIENCE;
+use super::super::viewer::Viewer;
 use crate::mount::question;
 use crate::peer::in_process::Voice;
 use crate::protocol::Principal;
@@ -49,16 +50,17 @@ impl Endpoint {
     ) -> Result<(), RpcError> {
         let filter = Filter::read(message.body())?;
         let id = message.id().unwrap_or("null");
-        let capabilities = super::conversation::canonical(claim);
+        let viewer = Viewer::of(&claim.capabilities);
+        let capabilities = &*viewer.capabilities;
         // From before the acknowledgement on nothing is missed.
         let mut changes = self.catalog.watch();
         let mut seen = *changes.borrow_and_update();
-        let _listening = (!filter.lists.is_empty()).then(|| self.catalog.listen(&capabilities));
+        let _listening = (!filter.lists.is_empty()).then(|| self.catalog.listen(capabilities));
         let (heard, mut news) = mpsc::channel(QUEUE);
-        let wanted = self.wanted(&filter.uris, &capabilities).await;
+        let wanted = self.wanted(&filter.uris, &viewer).await;
         let mut open = wanted.len();
         let mut subscriptions: FuturesUnordered<_> =
-            wanted.iter().map(|wanted| wanted.follow(&capabilities, id, &heard)).collect();
+            wanted.iter().map(|wanted| wanted.follow(capabilities, id, &heard)).collect();
         let mut honoured = Filter { lists: filter.lists.clone(), uris: BTreeSet::new() };
         let until = tokio::time::Instant::now() + PATIENCE;
         let mut waiting = Vec::new();
@@ -100,12 +102,12 @@ impl Endpoint {
     }
 
     /// Which resources of which servers are meant; what no server has is left out.
-    async fn wanted(&self, uris: &BTreeSet<Box<str>>, capabilities: &str) -> Vec<Wanted> {
+    async fn wanted(&self, uris: &BTreeSet<Box<str>>, viewer: &Viewer) -> Vec<Wanted> {
         let mut wanted: Vec<Wanted> = Vec::new();
         if uris.is_empty() {
             return wanted;
         }
-        let offer = self.offer(capabilities, Wait::Patiently).await;
+        let offer = self.offer(viewer, Wait::Patiently).await;
         for asked in uris {
             let Ok(uri) = serde_json::from_str::<String>(asked) else { continue };
             let Some((member, own)) = self.resource(&offer, &uri) else { continue };

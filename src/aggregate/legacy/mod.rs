@@ -1,0 +1,344 @@
+//! A conversation of the legacy era: a client with a session here, and one with each server that it calls.
+//!
+//! A session with a server begins with the first request for it, and with the client's own `initialize`, so that the server
+//! knows whom it speaks to and what that one can be asked. What servers ask gets ids that tell them apart.
+
+mod server;
+
+use super::Endpoint;
+use super::catalog::{Listening, Member, Wait};
+use super::lists::Kind;
+use super::modern::unknown;
+use super::route::Route;
+use super::viewer::{OwnLists, Viewer};
+use crate::peer::in_process::{Conversation, Voice};
+use crate::protocol::subscription::LISTS;
+use crate::protocol::{handshake, legacy_result};
+use crate::wire::meta::{find, find_string};
+use crate::wire::{Code, Kind as MessageKind, Message, Object, Revision, RpcError};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use server::Server;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use tokio_util::sync::CancellationToken;
+
+/// The levels of logging, the least severe first.
+const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+/// Where a session with a server is, or is being opened.
+type Place = Arc<tokio::sync::Mutex<Option<Arc<Server>>>>;
+
+/// One conversation.
+pub(super) struct Talk {
+    endpoint: Arc<Endpoint>,
+    voice: Voice,
+    hello: OnceLock<Hello>,
+    /// Sessions with servers, by server: each is opened by whoever needs it first.
+    servers: Mutex<HashMap<u64, Place>>,
+    state: Mutex<State>,
+    minted: AtomicU64,
+    over: CancellationToken,
+    me: Weak<Self>,
+}
+
+/// What the client has said of itself.
+struct Hello {
+    initialize: Message,
+    revision: Revision,
+    viewer: Viewer,
+    own: Arc<OwnLists>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The client's requests under way, by id, and which server has got each.
+    calls: HashMap<Box<str>, Call>,
+    /// What servers have asked the client, by the id that it knows.
+    questions: HashMap<Box<str>, Question>,
+    /// The log level that the client wants, as JSON.
+    level: Option<Box<str>>,
+}
+
+struct Call {
+    given_up: CancellationToken,
+    server: Option<Arc<Server>>,
+}
+
+struct Question {
+    server: Arc<Server>,
+    /// As the server knows it.
+    id: Box<str>,
+    /// The token of the client's progress with it.
+    token: Option<Box<str>>,
+}
+
+/// Begins a conversation with an endpoint.
+pub(super) fn begin(endpoint: Arc<Endpoint>, voice: Voice) -> Arc<dyn Conversation> {
+    Arc::new_cyclic(|me| Talk {
+        endpoint,
+        voice,
+        hello: OnceLock::new(),
+        servers: Mutex::default(),
+        state: Mutex::default(),
+        minted: AtomicU64::new(0),
+        over: CancellationToken::new(),
+        me: me.clone(),
+    })
+}
+
+impl Conversation for Talk {
+    fn hear(&self, line: Bytes) {
+        let Ok(message) = Message::own(line) else { return };
+        match message.kind() {
+            MessageKind::Request => self.take(message),
+            MessageKind::Notification => self.notice(&message),
+            MessageKind::Result | MessageKind::Error => {
+                let question = message.id().and_then(|id| self.state().questions.remove(id));
+                if let Some(question) = question {
+                    let line = message.with_id(&question.id);
+                    self.tell(question.server, line);
+                }
+            }
+        }
+    }
+
+    fn end(&self) {
+        self.over.cancel();
+        let servers = std::mem::take(&mut *self.servers());
+        drop(servers);
+    }
+}
+
+impl Talk {
+    fn take(&self, message: Message) {
+        let Some(talk) = self.me.upgrade() else { return };
+        let id: Box<str> = message.id().unwrap_or_default().into();
+        let given_up = self.over.child_token();
+        self.state().calls.insert(id.clone(), Call { given_up: given_up.clone(), server: None });
+        self.endpoint.catalog.tracker().spawn(async move {
+            let answer = tokio::select! {
+                () = given_up.cancelled() => return talk.forget(&id),
+                answer = talk.answer(&message) => answer,
+            };
+            match answer {
+                // The server answers.
+                Ok(None) => {}
+                Ok(Some(result)) => {
+                    talk.forget(&id);
+                    talk.voice.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#).into());
+                }
+                Err(error) => {
+                    talk.forget(&id);
+                    talk.voice.say(error.to_line(Some(&id)));
+                }
+            }
+        });
+    }
+
+    fn notice(&self, message: &Message) {
+        match message.method() {
+            "notifications/cancelled" => {
+                let Some(id) = find(message.body(), &["requestId"]) else { return };
+                let call = self.state().calls.remove(id);
+                match call {
+                    Some(Call { server: Some(server), .. }) => self.tell(server, message.raw().clone()),
+                    Some(Call { given_up, server: None }) => given_up.cancel(),
+                    None => {}
+                }
+            }
+            "notifications/initialized" => {
+                if let (Some(talk), Some(hello)) = (self.me.upgrade(), self.hello.get()) {
+                    let listening = self.endpoint.catalog.listen(&hello.viewer.capabilities);
+                    self.endpoint.catalog.tracker().spawn(talk.announce(listening));
+                }
+            }
+            "notifications/progress" => {
+                let token = find(message.body(), &["progressToken"]);
+                let asked = self.state().questions.values().find_map(|question| {
+                    (question.token.as_deref() == token).then(|| question.server.clone())
+                });
+                if let Some(server) = asked.filter(|_| token.is_some()) {
+                    self.tell(server, message.raw().clone());
+                }
+            }
+            // The roots have changed, and what else may concern whoever serves the client.
+            _ => {
+                for server in self.open_servers() {
+                    self.tell(server, message.raw().clone());
+                }
+            }
+        }
+    }
+
+    /// The result of a request; nothing if a server answers it.
+    async fn answer(&self, message: &Message) -> Result<Option<String>, RpcError> {
+        if message.method() == "initialize" {
+            return self.initialize(message).await.map(Some);
+        }
+        let Some(hello) = self.hello.get() else {
+            return Err(RpcError::new(Code::InvalidRequest, "a session begins with `initialize`"));
+        };
+        match message.method() {
+            "ping" => Ok(Some("{}".to_owned())),
+            "logging/setLevel" => self.set_level(message).map(Some),
+            "tools/call"
+            | "prompts/get"
+            | "resources/read"
+            | "completion/complete"
+            | "resources/subscribe"
+            | "resources/unsubscribe" => self.call(message, &hello.viewer).await.map(|()| None),
+            method => {
+                let kind = Kind::asked_by(method).ok_or_else(|| unknown(method))?;
+                let offer = self.endpoint.offer(&hello.viewer, Wait::Patiently).await;
+                let page = offer.page(kind, message.body())?;
+                Ok(Some(legacy_result(method, &page, hello.revision)))
+            }
+        }
+    }
+
+    async fn initialize(&self, message: &Message) -> Result<String, RpcError> {
+        let (revision, capabilities) = handshake::asked_for(message);
+        let own: Arc<OwnLists> = Arc::default();
+        let capabilities = serde_json::from_str(&capabilities).unwrap_or_default();
+        let viewer = Viewer { own: Some(own.clone()), ..Viewer::of(&capabilities) };
+        let hello = Hello { initialize: message.clone(), revision, viewer, own };
+        self.hello
+            .set(hello)
+            .map_err(|_| RpcError::new(Code::InvalidRequest, "the session has begun already"))?;
+        let discovered = self.endpoint.discovered().await;
+        let mut result = Object::default();
+        result.set("protocolVersion", json!(revision.as_str()).to_string());
+        result.set("capabilities", find(&discovered, &["capabilities"]).unwrap_or("{}").to_owned());
+        result.set("serverInfo", super::offer::server_info().to_string());
+        if let Some(instructions) = find(&discovered, &["instructions"]) {
+            result.set("instructions", instructions.to_owned());
+        }
+        Ok(result.to_json())
+    }
+
+    /// Gives a request to the server that it is for.
+    async fn call(&self, message: &Message, viewer: &Viewer) -> Result<(), RpcError> {
+        let Route { member, request, renamed } = self.endpoint.route(message, viewer).await?;
+        let server = self.server(&member).await?;
+        let id = message.id().unwrap_or_default();
+        {
+            let mut state = self.state();
+            // One that was cancelled meanwhile is not begun.
+            let Some(call) = state.calls.get_mut(id) else { return Ok(()) };
+            call.server = Some(server.clone());
+        }
+        server.expect(&request, renamed);
+        server.post(request).await.inspect_err(|_| server.expect_no_more(id))
+    }
+
+    /// The client's session with a server, opened if there is none.
+    async fn server(&self, member: &Arc<Member>) -> Result<Arc<Server>, RpcError> {
+        let place = self.servers().entry(member.id).or_default().clone();
+        let mut place = place.lock().await;
+        if let Some(server) = place.as_ref().filter(|server| !server.is_over()) {
+            return Ok(server.clone());
+        }
+        let (Some(talk), Some(hello)) = (self.me.upgrade(), self.hello.get()) else {
+            return Err(RpcError::new(Code::ShuttingDown, "the session has ended"));
+        };
+        let level = self.state().level.clone();
+        let server = Server::open(talk, member.clone(), &hello.initialize, level.as_deref()).await?;
+        *place = Some(server.clone());
+        Ok(server)
+    }
+
+    fn set_level(&self, message: &Message) -> Result<String, RpcError> {
+        let level = find_string(message.body(), &["level"]).filter(|level| LEVELS.contains(&level.as_str()));
+        let level = level.ok_or_else(|| {
+            RpcError::new(Code::InvalidParams, format!("\"level\" must be one of {}", LEVELS.join(", ")))
+        })?;
+        let level: Box<str> = json!(level).to_string().into();
+        self.state().level = Some(level.clone());
+        for server in self.open_servers() {
+            self.tell(server.clone(), server.set_level(&level));
+        }
+        Ok("{}".to_owned())
+    }
+
+    /// Tells the client of changes, until the conversation is over.
+    async fn announce(self: Arc<Self>, listening: Listening) {
+        let mut changes = self.endpoint.catalog.watch();
+        let mut seen = *changes.borrow_and_update();
+        loop {
+            tokio::select! {
+                () = self.over.cancelled() => break,
+                told = changes.changed() => if told.is_err() { break },
+            }
+            let now = *changes.borrow_and_update();
+            for (at, kind) in LISTS.into_iter().enumerate() {
+                if now[at] != seen[at] {
+                    self.say_changed(kind);
+                }
+            }
+            seen = now;
+        }
+        drop(listening);
+    }
+
+    /// Says that one of the lists has changed.
+    fn say_changed(&self, kind: &str) {
+        self.voice.say(format!(r#"{{"jsonrpc":"2.0","method":"notifications/{kind}/list_changed"}}"#).into());
+    }
+
+    /// Asks the client what a server asks.
+    fn ask(&self, server: &Arc<Server>, question: &Message) {
+        let id: Box<str> =
+            Value::from(format!("s{}", self.minted.fetch_add(1, Ordering::Relaxed) + 1)).to_string().into();
+        let asked = Question {
+            server: server.clone(),
+            id: question.id().unwrap_or("null").into(),
+            token: find(question.body(), &["_meta", "progressToken"]).map(Into::into),
+        };
+        self.state().questions.insert(id.clone(), asked);
+        self.voice.say(question.with_id(&id));
+    }
+
+    /// A server has given up a question.
+    fn withdraw(&self, server: &Arc<Server>, cancelled: &Message) {
+        let Some(raw) = find(cancelled.body(), &["requestId"]) else { return };
+        let mut state = self.state();
+        let is_it = |question: &Question| Arc::ptr_eq(&question.server, server) && &*question.id == raw;
+        let known = state.questions.iter().find(|(_, question)| is_it(question)).map(|(id, _)| id.clone());
+        let Some(id) = known else { return };
+        state.questions.remove(&id);
+        drop(state);
+        self.voice.say(cancelled.spliced("", Some((raw, &id))));
+    }
+
+    /// Sends something to a server that needs no answer of it.
+    fn tell(&self, server: Arc<Server>, line: Bytes) {
+        if let Ok(message) = Message::own(line) {
+            self.endpoint.catalog.tracker().spawn(async move {
+                if let Err(error) = server.post(message).await {
+                    tracing::debug!(server = %server.name(), "not told: {error}");
+                }
+            });
+        }
+    }
+
+    fn open_servers(&self) -> Vec<Arc<Server>> {
+        let places: Vec<_> = self.servers().values().cloned().collect();
+        // One that is being opened is told what it must know when it is.
+        let open = places.iter().filter_map(|place| place.try_lock().ok()?.clone());
+        open.filter(|server| !server.is_over()).collect()
+    }
+
+    fn forget(&self, id: &str) {
+        self.state().calls.remove(id);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn servers(&self) -> MutexGuard<'_, HashMap<u64, Place>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

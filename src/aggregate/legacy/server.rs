@@ -1,0 +1,350 @@
+//! One client's session with one server.
+
+use super::Talk;
+use crate::aggregate::catalog::{Member, Wait};
+use crate::aggregate::lists::{self, Lists, Refusal, result_of};
+use crate::config::ServerName;
+use crate::mount::Unserved;
+use crate::protocol::handshake::INITIALIZED;
+use crate::protocol::subscription::LISTS;
+use crate::session::{Client, EventStream, Form, StreamReader};
+use crate::wire::meta::{find, find_string, span, splice};
+use crate::wire::{Code, Kind as MessageKind, Message, Object, Payload, RpcError};
+use bytes::Bytes;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// What the ids of the router's own requests begin with; no client has such ids.
+const OWN: &str = "\"mcp-switchboard/";
+
+/// One client's session with one server.
+pub(super) struct Server {
+    member: Arc<Member>,
+    client: Arc<Client>,
+    /// The result of its `initialize`.
+    opened: Box<str>,
+    expected: Mutex<Expected>,
+    minted: AtomicU64,
+    over: CancellationToken,
+    me: Weak<Self>,
+}
+
+/// What waits for an answer of the server.
+#[derive(Default)]
+struct Expected {
+    /// Requests of the client, by id.
+    calls: HashMap<Box<str>, Call>,
+    /// Requests of our own, by id.
+    own: HashMap<Box<str>, oneshot::Sender<Message>>,
+    /// What the client calls the resources that it is subscribed to, by what the server calls them.
+    subscribed: HashMap<String, String>,
+    /// When the last of them was expected, or came.
+    used: Option<Instant>,
+}
+
+/// A request of the client.
+struct Call {
+    method: Box<str>,
+    /// What the client asked about, and what the server is asked about, where they differ.
+    renamed: Option<(String, String)>,
+    /// The resource that it is about, as the client calls it, and as the server does.
+    resource: Option<(String, String)>,
+}
+
+impl Server {
+    /// Opens a session for a client, with the `initialize` that it has sent. `level`: the log level that it wants, as JSON.
+    pub(super) async fn open(
+        talk: Arc<Talk>,
+        member: Arc<Member>,
+        initialize: &Message,
+        level: Option<&str>,
+    ) -> Result<Arc<Self>, RpcError> {
+        let initialize = own(initialize.with_id(&format!("{OWN}0\"")))?;
+        let seated = member.mount.sit_down(EventStream::patient(), &initialize).await;
+        let (client, mut reader) = seated.map_err(Unserved::into_error)?;
+        // Whatever happens until it is open, it is left behind.
+        let leaving = Leaving(Some((member.clone(), client.clone())));
+        let posted = client.post(Payload::One(initialize), Form::Either).await;
+        posted.map(drop).map_err(|refused| refusal(refused.into()))?;
+        let opened = loop {
+            let Some(line) = reader.next().await else {
+                let ended = || RpcError::new(Code::ServerExited, "the server ended before it was open");
+                return Err(client.failure().unwrap_or_else(ended));
+            };
+            let message = own(line)?;
+            match message.kind() {
+                MessageKind::Result => break message.body().into(),
+                MessageKind::Error => return Err(refused(&member, &message)),
+                // It has nothing to say yet.
+                MessageKind::Request | MessageKind::Notification => {}
+            }
+        };
+        leaving.stay();
+        let server = Arc::new_cyclic(|me| Self {
+            member,
+            client,
+            opened,
+            expected: Mutex::default(),
+            minted: AtomicU64::new(0),
+            over: CancellationToken::new(),
+            me: me.clone(),
+        });
+        let tracker = talk.endpoint.catalog.tracker().clone();
+        tracker.spawn(server.clone().attend(Arc::downgrade(&talk), talk.over.clone(), reader));
+        server.post(own(INITIALIZED.into())?).await?;
+        if let Some(level) = level.filter(|_| find(&server.opened, &["capabilities", "logging"]).is_some()) {
+            server.post(own(server.set_level(level))?).await?;
+        }
+        Ok(server)
+    }
+
+    /// The name of the server.
+    pub(super) fn name(&self) -> &ServerName {
+        self.member.mount.name()
+    }
+
+    /// Whether it can be used no more.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.is_cancelled()
+    }
+
+    /// Sends a message.
+    pub(super) async fn post(&self, message: Message) -> Result<(), RpcError> {
+        let posted = self.client.post(Payload::One(message), Form::Either).await;
+        posted.map(drop).map_err(|refused| refusal(refused.into()))
+    }
+
+    /// The client has a request under way that the server is to answer.
+    pub(super) fn expect(&self, request: &Message, renamed: Option<(String, String)>) {
+        let mut expected = self.expected();
+        expected.used = Some(Instant::now());
+        let uri = || find_string(request.body(), &["uri"]).map(|uri| (uri.clone(), uri));
+        let resource = renamed.clone().or_else(uri);
+        let call = Call { method: request.method().into(), renamed, resource };
+        expected.calls.insert(request.id().unwrap_or_default().into(), call);
+    }
+
+    /// It has not.
+    pub(super) fn expect_no_more(&self, id: &str) {
+        self.expected().calls.remove(id);
+    }
+
+    /// The request that sets the log level; what answers it is nobody's.
+    pub(super) fn set_level(&self, level: &str) -> Bytes {
+        let id = self.mint();
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"logging/setLevel","params":{{"level":{level}}}}}"#)
+            .into()
+    }
+
+    fn mint(&self) -> String {
+        format!("{OWN}{}\"", self.minted.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Waits until a server that is to run only while it is used is used no more. Others stay as long as the client does: they
+    /// may know what it has done.
+    async fn idle(&self) {
+        let lazy = self.member.mount.spec().is_lazy();
+        let Some(longest) = self.member.mount.idle_timeout().filter(|_| lazy) else {
+            return std::future::pending().await;
+        };
+        loop {
+            let quiet = {
+                let expected = self.expected();
+                let busy = !(expected.calls.is_empty() && expected.subscribed.is_empty());
+                expected.used.filter(|_| !busy).map(|used| used.elapsed()).unwrap_or_default()
+            };
+            match longest.checked_sub(quiet) {
+                Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// Passes on what the server says, until it or the conversation is over.
+    async fn attend(self: Arc<Self>, talk: Weak<Talk>, over: CancellationToken, mut reader: StreamReader) {
+        loop {
+            let line = tokio::select! {
+                () = over.cancelled() => break,
+                () = self.idle() => break,
+                line = reader.next() => line,
+            };
+            let (Some(line), Some(talk)) = (line, talk.upgrade()) else { break };
+            if let Ok(message) = Message::own(line) {
+                self.hear(&talk, message).await;
+            }
+        }
+        self.over.cancel();
+        self.member.mount.leave(self.client.id().as_str());
+        let expected = std::mem::take(&mut *self.expected());
+        let Some(talk) = talk.upgrade() else { return };
+        if let Some(hello) = talk.hello.get() {
+            hello.own.forget(&self.member);
+        }
+        let server = self.name();
+        let error =
+            RpcError::new(Code::ServerExited, format!("the session with {server} has ended: call again"));
+        for id in expected.calls.into_keys() {
+            talk.forget(&id);
+            talk.voice.say(error.to_line(Some(&id)));
+        }
+    }
+
+    async fn hear(self: &Arc<Self>, talk: &Arc<Talk>, message: Message) {
+        match message.kind() {
+            MessageKind::Request => talk.ask(self, &message),
+            MessageKind::Notification => self.notice(talk, &message),
+            MessageKind::Result | MessageKind::Error => {
+                let Some(id) = message.id() else { return };
+                if id.starts_with(OWN) {
+                    let waits = self.expected().own.remove(id);
+                    if let Some(waits) = waits {
+                        // Whoever has asked may not want to know any more.
+                        let _ = waits.send(message);
+                    }
+                    return;
+                }
+                let Some(call) = self.answered(id, message.kind()) else { return };
+                talk.forget(id);
+                let line = match (message.kind(), talk.hello.get()) {
+                    (MessageKind::Result, Some(hello)) => {
+                        let renamed = call.renamed.as_ref();
+                        talk.endpoint.led(&message, &call.method, &self.member, renamed, &hello.viewer).await
+                    }
+                    _ => message.raw().clone(),
+                };
+                talk.voice.say(line);
+            }
+        }
+    }
+
+    fn notice(&self, talk: &Arc<Talk>, message: &Message) {
+        let list = message
+            .method()
+            .strip_prefix("notifications/")
+            .and_then(|rest| rest.strip_suffix("/list_changed"));
+        if let Some(kind) = list.and_then(|list| LISTS.into_iter().find(|kind| *kind == list)) {
+            if let (Some(server), talk) = (self.me.upgrade(), talk.clone()) {
+                talk.endpoint.catalog.tracker().clone().spawn(async move { server.show(&talk, kind).await });
+            }
+            return;
+        }
+        match message.method() {
+            "notifications/cancelled" => {
+                if let Some(server) = self.me.upgrade() {
+                    talk.withdraw(&server, message);
+                }
+            }
+            "notifications/resources/updated" => talk.voice.say(self.renamed(message)),
+            _ => talk.voice.say(message.raw().clone()),
+        }
+    }
+
+    /// A list has changed, for this client at least: it is shown what the server has for it now.
+    async fn show(&self, talk: &Talk, kind: &str) {
+        let Some(hello) = talk.hello.get() else { return };
+        let work = async {
+            // As long as it takes the server: the session's own clock ends it.
+            if let Ok(lists) = Lists::of_server(self, &self.opened).await {
+                hello.own.show(&self.member, lists);
+            }
+            // From here on the offer is the new one.
+            talk.endpoint.offer(&hello.viewer, Wait::No).await;
+            talk.say_changed(kind);
+        };
+        tokio::select! {
+            () = self.over.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    /// A notification about a resource, under the URI that the client knows it by.
+    fn renamed(&self, message: &Message) -> Bytes {
+        let params = message.body();
+        let asked =
+            find_string(params, &["uri"]).and_then(|own| self.expected().subscribed.get(&own).cloned());
+        match (asked, find(params, &["uri"])) {
+            (Some(asked), Some(raw)) => {
+                let params = splice(params, &[(span(params, raw), &Value::from(asked).to_string())]);
+                format!(r#"{{"jsonrpc":"2.0","method":"{}","params":{params}}}"#, message.method()).into()
+            }
+            _ => message.raw().clone(),
+        }
+    }
+
+    /// A request of the client is answered.
+    fn answered(&self, id: &str, kind: MessageKind) -> Option<Call> {
+        let mut expected = self.expected();
+        let call = expected.calls.remove(id)?;
+        expected.used = Some(Instant::now());
+        if let Some((asked, own)) = call.resource.clone().filter(|_| kind == MessageKind::Result) {
+            match &*call.method {
+                "resources/subscribe" => drop(expected.subscribed.insert(own, asked)),
+                "resources/unsubscribe" => drop(expected.subscribed.remove(&own)),
+                _ => {}
+            }
+        }
+        Some(call)
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Expected> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl lists::Server for Server {
+    async fn ask(&self, method: &'static str, params: Object<'_>) -> Result<Message, Refusal> {
+        let id = self.mint();
+        let line =
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{}}}"#, params.to_json());
+        let (sender, answer) = oneshot::channel();
+        self.expected().own.insert(id.into(), sender);
+        let request = own(line.into()).map_err(|error| Refusal::Other(error.message.into_owned()))?;
+        self.post(request).await.map_err(|error| Refusal::Other(error.message.into_owned()))?;
+        let answer = answer.await.map_err(|_| Refusal::Other("the session has ended".to_owned()))?;
+        result_of(method, answer)
+    }
+}
+
+/// Leaves a session that did not become one.
+struct Leaving(Option<(Arc<Member>, Arc<Client>)>);
+
+impl Leaving {
+    fn stay(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some((member, client)) = self.0.take() {
+            member.mount.leave(client.id().as_str());
+        }
+    }
+}
+
+fn own(line: Bytes) -> Result<Message, RpcError> {
+    Message::own(line).map_err(|error| RpcError::new(Code::InternalError, error.to_string()))
+}
+
+fn refusal(unserved: Unserved) -> RpcError {
+    match unserved {
+        // It is opened anew by the next request.
+        Unserved::NoSession => {
+            RpcError::new(Code::ServerExited, "the session with the server has ended: call again")
+        }
+        other => other.into_error(),
+    }
+}
+
+/// The server has refused the client's `initialize`.
+fn refused(member: &Member, answer: &Message) -> RpcError {
+    let message = find_string(answer.body(), &["message"]).unwrap_or_default();
+    let server = member.mount.name();
+    let code = Code::ALL.into_iter().find(|code| Some(code.number()) == answer.error_code());
+    RpcError::new(code.unwrap_or(Code::ProtocolError), format!("{server} refuses the client: {message}"))
+}

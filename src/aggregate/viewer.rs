@@ -1,0 +1,69 @@
+//! For whom an offer is made: servers show themselves differently to different clients.
+
+use super::Made;
+use super::catalog::{Member, Piece};
+use super::lists::Lists;
+use crate::protocol::offered;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// For whom an offer is made.
+#[derive(Clone)]
+pub(super) struct Viewer {
+    /// The capabilities of the client, as canonical JSON.
+    pub(super) capabilities: Box<str>,
+    /// What servers show to this client alone.
+    pub(super) own: Option<Arc<OwnLists>>,
+}
+
+/// What servers show to one client alone, in the sessions that it has with them.
+#[derive(Default)]
+pub(super) struct OwnLists {
+    /// By server; the number counts the changes.
+    lists: Mutex<HashMap<u64, (Arc<Lists>, u64)>>,
+    /// The last offer that was made of them.
+    pub(super) made: Mutex<Option<Made>>,
+}
+
+impl Viewer {
+    /// A client with these capabilities.
+    pub(super) fn of(capabilities: &Map<String, Value>) -> Self {
+        Self { capabilities: Value::Object(offered(capabilities)).to_string().into(), own: None }
+    }
+}
+
+impl OwnLists {
+    /// A server shows this from now on.
+    pub(super) fn show(&self, member: &Member, lists: Lists) {
+        let mut all = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = all.get(&member.id).map_or(0, |(_, version)| *version) + 1;
+        all.insert(member.id, (Arc::new(lists), version));
+    }
+
+    /// The session with a server is over, and what it showed there.
+    pub(super) fn forget(&self, member: &Member) {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).remove(&member.id);
+    }
+
+    /// Puts what is shown to this client in place of what is shown to all like it.
+    pub(super) fn replace(&self, pieces: &mut [Piece]) {
+        let all = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        for piece in pieces {
+            if let Some((lists, version)) = all.get(&piece.member.id) {
+                piece.lists = Some(lists.clone());
+                piece.missing = None;
+                // Told from the numbers of what all see.
+                piece.version = OWN | version;
+            }
+        }
+    }
+
+    /// Whether there is any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+/// Marks the number of what one client is shown.
+const OWN: u64 = 1 << 63;
