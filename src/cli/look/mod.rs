@@ -27,7 +27,7 @@ use super::logging::Options;
 use super::settings::Unusable;
 use super::signals::Signals;
 use super::{failed, print, serve, settings, tell};
-use crate::config::{Config, RemoteSpec};
+use crate::config::{Config, RemoteSpec, Target};
 use crate::mount::{Mount, State};
 use crate::peer::orphans;
 use crate::router::Router;
@@ -107,7 +107,7 @@ pub(super) fn call(servers: &Servers, words: &[String], json: bool) -> ExitCode 
             conversation.cancel().await;
             return failed(&"cancelled");
         };
-        show(answered, &mut conversation, &words.tool, json).await
+        show(answered, &mut conversation, &words.tool, json, &choice.stop).await
     })
 }
 
@@ -117,6 +117,7 @@ async fn show(
     conversation: &mut Conversation,
     tool: &str,
     json: bool,
+    stop: &CancellationToken,
 ) -> ExitCode {
     let content = answered.as_deref().map(Content::read);
     let well = content.as_ref().is_ok_and(|content| !content.is_error);
@@ -136,8 +137,17 @@ async fn show(
     if well {
         return ExitCode::SUCCESS;
     }
-    // Some servers answer so to a tool that they do not have; what they do have is asked only now.
-    if let Ok(tools) = conversation.tools().await {
+    // So they answer to a tool that they do not have, too; what they do have is asked only now. An error of the router's own
+    // is about something else.
+    let own = matches!(answered, Err(Failure::Refused { code: -31_099..=-31_000, .. } | Failure::Ended));
+    if own {
+        return ExitCode::FAILURE;
+    }
+    let listed = tokio::select! {
+        tools = conversation.tools() => tools.ok(),
+        () = stop.cancelled() => None,
+    };
+    if let Some(tools) = listed {
         let names: Vec<String> =
             tools.iter().filter_map(|tool| Tool::read(tool)).map(|tool| tool.name).collect();
         if !names.iter().any(|name| name == tool) {
@@ -266,7 +276,16 @@ async fn of_a_router(
     base: &str,
     arguments: &Arguments,
 ) -> Result<(Config, HashMap<String, String>), Unusable> {
-    let served = running::servers(base, &arguments.headers).await.map_err(Unusable::File)?;
+    let at = |url: &str| Arguments { command_or_url: Some(url.to_owned()), ..arguments.clone() };
+    let wrong = |error| match error {
+        Unusable::Arguments(reason) => Unusable::Arguments(format!("the router at {base}: {reason}")),
+        other => other,
+    };
+    let target = settings(&at(base)).map_err(wrong)?.0.default_server.map(|server| server.target);
+    let Some(Target::Remote(spec)) = target else {
+        return Err(Unusable::Arguments(format!("the router at {base}: not an http:// or https:// URL")));
+    };
+    let served = running::servers(base, &spec).await.map_err(Unusable::File)?;
     let (mut all, mut states) = (Config::default(), HashMap::new());
     for server in served {
         let arguments = Arguments {
