@@ -4,7 +4,7 @@ use crate::mount::{Mount, Unserved};
 use crate::session::{Client, EventStream, Form, Refused, StreamReader};
 use crate::wire::meta::{find, find_string};
 use crate::wire::object::items;
-use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
+use crate::wire::{Code, Kind, Malformed, Message, Payload, Revision, RpcError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -50,6 +50,9 @@ pub enum Failure {
         /// What it says.
         message: String,
     },
+    /// It is no message.
+    #[error("it cannot be sent: {0}")]
+    Unsendable(#[from] Malformed),
     /// The session is over.
     #[error("the server has ended the session")]
     Ended,
@@ -84,7 +87,7 @@ impl Conversation {
         let hello = json!({
             "protocolVersion": Revision::NEWEST_LEGACY.to_string(), "capabilities": capabilities, "clientInfo": info,
         });
-        let first = request(0, "initialize", &hello.to_string());
+        let first = request(0, "initialize", &hello.to_string())?;
         let (client, reader) = mount.sit_down(EventStream::patient(), &first).await?;
         let opened = Box::default();
         let mut talk = Self { mount: mount.clone(), client, reader, last_id: 0, in_flight: None, opened };
@@ -156,8 +159,9 @@ impl Conversation {
     ) -> Result<Box<str>, Failure> {
         self.last_id += 1;
         let id = self.last_id;
+        let message = request(id, method, params)?;
         self.in_flight = Some(id);
-        self.post(request(id, method, params)).await?;
+        self.post(message).await?;
         let answer = self.answer_to(id, company).await;
         self.in_flight = None;
         answer
@@ -236,8 +240,10 @@ impl From<RpcError> for Failure {
     }
 }
 
-fn request(id: u64, method: &str, params: &str) -> Message {
-    own(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#))
+/// Not all JSON is sent: it may be nested too deep.
+fn request(id: u64, method: &str, params: &str) -> Result<Message, Malformed> {
+    let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
+    Message::own(Bytes::from(line))
 }
 
 fn notification(method: &str, params: &str) -> Message {

@@ -3,51 +3,31 @@
 //! The servers are mounted in this process, where nothing listens; those of a running router as what they are from here,
 //! remote ones. So whatever can be mounted can be looked at.
 
+mod choice;
 mod page;
 mod running;
 mod servers;
 mod user;
 mod words;
 
-use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 use console::Term;
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::arguments::{Arguments, Level};
 use super::compat::is_url;
-use super::logging::Options;
-use super::settings::Unusable;
-use super::signals::Signals;
-use super::{failed, print, serve, settings, tell};
-use crate::config::{Config, RemoteSpec};
+use super::{failed, print, tell};
 use crate::mount::{Mount, State};
-use crate::peer::orphans;
-use crate::router::Router;
-use crate::shell::{Content, Conversation, Failure, Tool, harmless, nearest};
+use crate::shell::{Content, Conversation, Failure, Tool, harmless};
+use choice::{Choice, misused, run, unknown};
 use page::{Look, Paper, page};
 use user::User;
 use words::Words;
 
 pub use servers::Servers;
-
-/// The servers that may be meant.
-struct Choice {
-    mounts: Vec<Arc<Mount>>,
-    /// How they stand in the router that they are served by, if they are.
-    states: HashMap<String, String>,
-    /// Fires when the user wants no more.
-    stop: CancellationToken,
-    /// Least severe of what the servers are to say.
-    level: &'static str,
-}
 
 /// Lists the tools of all servers, or of one.
 pub(super) fn tools(servers: &Servers, name: Option<&str>, json: bool) -> ExitCode {
@@ -107,7 +87,7 @@ pub(super) fn call(servers: &Servers, words: &[String], json: bool) -> ExitCode 
             conversation.cancel().await;
             return failed(&"cancelled");
         };
-        show(answered, &mut conversation, &words.tool, json).await
+        show(answered, &mut conversation, &words.tool, json, &choice.stop).await
     })
 }
 
@@ -117,6 +97,7 @@ async fn show(
     conversation: &mut Conversation,
     tool: &str,
     json: bool,
+    stop: &CancellationToken,
 ) -> ExitCode {
     let content = answered.as_deref().map(Content::read);
     let well = content.as_ref().is_ok_and(|content| !content.is_error);
@@ -136,8 +117,17 @@ async fn show(
     if well {
         return ExitCode::SUCCESS;
     }
-    // Some servers answer so to a tool that they do not have; what they do have is asked only now.
-    if let Ok(tools) = conversation.tools().await {
+    // So they answer to a tool that they do not have, too; what they do have is asked only now. An error of the router's own
+    // is about something else.
+    let own = matches!(answered, Err(Failure::Refused { code: -31_099..=-31_000, .. } | Failure::Ended));
+    if own {
+        return ExitCode::FAILURE;
+    }
+    let listed = tokio::select! {
+        tools = conversation.tools() => tools.ok(),
+        () = stop.cancelled() => None,
+    };
+    if let Some(tools) = listed {
         let names: Vec<String> =
             tools.iter().filter_map(|tool| Tool::read(tool)).map(|tool| tool.name).collect();
         if !names.iter().any(|name| name == tool) {
@@ -145,24 +135,6 @@ async fn show(
         }
     }
     ExitCode::FAILURE
-}
-
-impl Choice {
-    /// The server of this name, or the only one.
-    fn find(&self, name: Option<&str>) -> Result<&Arc<Mount>, String> {
-        let names = || self.mounts.iter().map(|mount| mount.name().as_str());
-        match (name, &self.mounts[..]) {
-            (None, [mount]) => Ok(mount),
-            (None, _) => {
-                let names = names().collect::<Vec<_>>().join(", ");
-                Err(format!("which server is meant? NAME is one of: {names}"))
-            }
-            (Some(name), mounts) => {
-                let found = mounts.iter().find(|mount| mount.name().as_str() == name);
-                found.ok_or_else(|| unknown("server", name, names()))
-            }
-        }
-    }
 }
 
 async fn look(choice: &Choice, mount: &Arc<Mount>) -> Look {
@@ -187,131 +159,11 @@ async fn look(choice: &Choice, mount: &Arc<Mount>) -> Look {
     Look { name, state, opened, greeting: mount.greeting(), tools: Some(tools) }
 }
 
-/// Mounts the servers that are meant, does `work` with them, and ends them. The first signal asks `work` to come to its end,
-/// the second ends everything.
-fn run(
-    task: &str,
-    servers: &Servers,
-    url: Option<&str>,
-    work: impl AsyncFnOnce(Choice) -> ExitCode,
-) -> ExitCode {
-    let arguments = servers.arguments(url);
-    let is_given = servers.are_given() || url.is_some();
-    let base = running::base(servers.router.as_deref(), &|name| std::env::var(name).ok());
-    if is_given && servers.router.is_some() {
-        return misused(task, "the URL of a server and `--router` exclude each other");
-    }
-    let elsewhere = |url: &str| RemoteSpec::new(url).is_ok_and(|spec| !spec.is_loopback());
-    let level = servers.level(url.map_or(!is_given && elsewhere(&base), elsewhere));
-    let options = Options { level, format: super::arguments::Format::Text, syslog: false };
-    let heard = if matches!(level, Level::Debug | Level::Trace) { "debug" } else { "info" };
-    let given = match is_given.then(|| settings(&arguments)).transpose() {
-        Ok(given) => given.map(|(config, _)| (config, HashMap::new())),
-        Err(unusable) => return refused(task, &unusable),
-    };
-    serve::run(options, |_screen| async move {
-        let mut signals = Signals::listen()?;
-        let (reaped, tasks) = (CancellationToken::new(), TaskTracker::new());
-        serve::adopt_orphans();
-        tasks.spawn(orphans::reap_until(reaped.clone()));
-        let found = match given {
-            Some(given) => Ok(given),
-            None => of_a_router(&base, &arguments).await,
-        };
-        let outcome = match found {
-            Ok((config, states)) => with(config, states, heard, work, &mut signals).await,
-            Err(unusable) => refused(task, &unusable),
-        };
-        reaped.cancel();
-        tasks.close();
-        tasks.wait().await;
-        Ok(outcome)
-    })
-}
-
-/// Does `work` with the servers of a configuration, and ends them.
-async fn with(
-    mut config: Config,
-    states: HashMap<String, String>,
-    level: &'static str,
-    work: impl AsyncFnOnce(Choice) -> ExitCode,
-    signals: &mut Signals,
-) -> ExitCode {
-    for warning in &config.warnings {
-        tell(&format!("warning: {warning}"));
-    }
-    servers::lazily(&mut config);
-    let (router, stop) = (Router::build(config, true), CancellationToken::new());
-    let choice = Choice { mounts: router.mounts(), states, stop: stop.clone(), level };
-    let mut working = std::pin::pin!(async {
-        let outcome = work(choice).await;
-        router.stop().await;
-        outcome
-    });
-    tokio::select! {
-        outcome = &mut working => return outcome,
-        _ = signals.next() => stop.cancel(),
-    }
-    tokio::select! {
-        outcome = working => outcome,
-        _ = signals.next() => {
-            router.kill();
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// The servers of a running router, and how they stand there.
-async fn of_a_router(
-    base: &str,
-    arguments: &Arguments,
-) -> Result<(Config, HashMap<String, String>), Unusable> {
-    let served = running::servers(base, &arguments.headers).await.map_err(Unusable::File)?;
-    let (mut all, mut states) = (Config::default(), HashMap::new());
-    for server in served {
-        let arguments = Arguments {
-            command_or_url: Some(server.url),
-            name: Some(server.name.clone()),
-            ..arguments.clone()
-        };
-        let (config, _) = settings(&arguments)?;
-        all.servers.extend(config.default_server);
-        states.insert(server.name, server.state);
-    }
-    Ok((all, states))
-}
-
-/// The words make no sense: why, and how the task is used.
-fn misused(task: &str, message: &str) -> ExitCode {
-    let mut command = Arguments::command();
-    command.build();
-    let command = command.find_subcommand_mut(task).expect("each task is one of its subcommands");
-    // A closed stderr leaves nobody to tell.
-    let _ = command.error(ErrorKind::InvalidValue, message).print();
-    ExitCode::from(2)
-}
-
-fn refused(task: &str, unusable: &Unusable) -> ExitCode {
-    match unusable {
-        Unusable::Arguments(message) => misused(task, message),
-        Unusable::File(message) => failed(message),
-        Unusable::Nothing => misused(task, "there is no server to look at"),
-    }
-}
-
 fn told(failure: &Failure) -> String {
     match failure {
         Failure::Refused { code, message } => format!("{} ({code})", harmless(message)),
         failure => failure.to_string(),
     }
-}
-
-fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
-    let way_out = match nearest(name, names.clone()) {
-        Some(meant) => format!("is `{}` meant?", harmless(meant)),
-        None => format!("there are: {}", harmless(&names.collect::<Vec<_>>().join(", "))),
-    };
-    format!("there is no {what} `{}`; {way_out}", harmless(name))
 }
 
 fn paper() -> Paper {

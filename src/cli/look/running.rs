@@ -31,12 +31,11 @@ pub(super) fn base(option: Option<&str>, environment: &dyn Fn(&str) -> Option<St
     url.trim_end_matches('/').to_owned()
 }
 
-/// Asks a router what it serves.
+/// Asks a router what it serves. `spec`: how it is called, which says what is sent beside.
 ///
 /// # Errors
 /// Why it cannot be asked, for a person.
-pub(super) async fn servers(base: &str, headers: &[String]) -> Result<Vec<Served>, String> {
-    let spec = RemoteSpec::new(base).map_err(|error| format!("--router {base}: {error}"))?;
+pub(super) async fn servers(base: &str, spec: &RemoteSpec) -> Result<Vec<Served>, String> {
     // The first one stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut client = reqwest::Client::builder().timeout(PATIENCE);
@@ -49,8 +48,8 @@ pub(super) async fn servers(base: &str, headers: &[String]) -> Result<Vec<Served
     }
     let client = client.build().map_err(|error| format!("no connection can be set up: {error}"))?;
     let mut request = client.get(format!("{base}/status"));
-    for pair in headers.chunks_exact(2) {
-        request = request.header(&pair[0], &pair[1]);
+    for (name, value) in &spec.headers {
+        request = request.header(name, value);
     }
     let silent = |error: reqwest::Error| {
         let error = error.without_url();
