@@ -112,7 +112,12 @@ impl Router {
         http::embedded(self.front.clone())
     }
 
-    /// The mount behind the root paths, if there is one.
+    /// The mount behind the root paths, if there is one: the default server, or all servers together.
+    pub fn root_mount(&self) -> Option<Arc<Mount>> {
+        self.front.table.load().root().cloned()
+    }
+
+    /// The default server, if there is one.
     pub fn default_mount(&self) -> Option<Arc<Mount>> {
         self.front.table.load().default_mount().cloned()
     }

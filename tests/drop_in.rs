@@ -256,7 +256,24 @@ async fn mcproxy_serves_the_servers_of_its_file_to_everybody_and_warns() {
     let router = Router::started(directory, command).await;
     assert!(router.url("").starts_with("http://0.0.0.0:"), "{}", router.url(""));
     echoes(&Client::open(router.mcp("demo")).await).await;
+    // Its own endpoint is that of all servers together: a stream, and single requests that say nothing of what they accept.
+    let (_stream, endpoint) = listen(&router, "/sse").await;
+    assert!(endpoint.starts_with("/messages/?session_id="), "{endpoint}");
+    let plain = Client::at(router.url("/sse")).without("accept");
+    let listed = plain.request(json!(1), "tools/list", json!({})).await.json().await;
+    assert_eq!(listed["result"]["tools"][0]["name"], "demo__echo");
+    let called = plain.call(1, "demo__echo", json!({ "text": "hello" })).await.json().await;
+    assert_eq!(called["result"]["content"][0]["text"], "hello");
     assert!(router.log().contains("ANYONE who reaches this address"), "{}", router.log());
+}
+
+#[test]
+fn mcproxy_brings_all_servers_of_its_file_to_stdin_and_stdout() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("servers.json");
+    std::fs::write(&file, json!({ "mcpServers": { "demo": demo() } }).to_string()).unwrap();
+    let words = ["mcproxy", "--stdio", "--config", file.to_str().unwrap()];
+    assert_eq!(ask_over_stdio(&words, "demo__echo", &json!({ "text": "hello" })), "hello");
 }
 
 #[tokio::test]

@@ -79,7 +79,12 @@ pub(super) enum Wait {
     No,
     /// As long as any list waits for a server.
     Patiently,
+    /// As long as a call waits for a server of which it is not known yet whether it is the one that is called.
+    ForCall,
 }
+
+/// A call by a name that no list has waits so long for the lists that are missing.
+const CALL_PATIENCE: Duration = Duration::from_secs(15);
 
 impl Catalog {
     /// A catalog of nothing yet.
@@ -137,18 +142,21 @@ impl Catalog {
 
     /// What is known of each of `members`, for clients with these capabilities.
     pub(super) async fn pieces(&self, members: &[Arc<Member>], capabilities: &str, wait: Wait) -> Vec<Piece> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + if wait == Wait::ForCall { CALL_PATIENCE } else { PATIENCE };
         let parts: Vec<_> = members
             .iter()
             .map(|member| {
                 let part = member.part(capabilities);
-                let underway = self.refresh(member, &part, capabilities);
+                let mut underway = self.refresh(member, &part, capabilities);
+                if wait == Wait::ForCall && part.known().lists.is_none() {
+                    underway = part.underway();
+                }
                 (member, part, underway)
             })
             .collect();
         let mut pieces = Vec::with_capacity(parts.len());
         for (member, part, underway) in parts {
-            if let Some(underway) = underway.filter(|_| wait == Wait::Patiently) {
+            if let Some(underway) = underway.filter(|_| wait != Wait::No) {
                 let _ = timeout_at(until, underway.outcome()).await;
             }
             pieces.push(Piece::new(member, &part, wait));
@@ -263,7 +271,7 @@ impl Piece {
             Some(lists) if !failed => (Some(lists), None),
             _ => (None, Some(why())),
         };
-        if missing.is_some() && wait == Wait::Patiently {
+        if missing.is_some() && wait != Wait::No {
             part.miss();
         }
         // That a server has failed is a change, too, as much as that it has come back.

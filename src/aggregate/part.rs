@@ -81,6 +81,11 @@ impl Part {
         })
     }
 
+    /// The server is being asked.
+    pub(super) fn underway(&self) -> Option<Underway<()>> {
+        self.errand.underway()
+    }
+
     /// Asks the server anew, and waits for that.
     pub(super) async fn renew<F>(&self, tracker: &TaskTracker, fetch: F)
     where

@@ -38,7 +38,7 @@ impl Endpoint {
         let offer = self.offer(viewer, Wait::No).await;
         let found = match self.find(&offer, &named) {
             Err(Unfound::Perhaps) => {
-                let offer = self.offer(viewer, Wait::Patiently).await;
+                let offer = self.offer(viewer, Wait::ForCall).await;
                 self.find(&offer, &named).map_err(|unfound| unfound.into_error(&named, &offer))?
             }
             Err(unfound) => return Err(unfound.into_error(&named, &offer)),

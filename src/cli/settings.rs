@@ -99,11 +99,16 @@ pub fn config(
     })
 }
 
-/// Whether the default server is to be served on stdin and stdout: a URL alone, with no port and no server beside it.
+/// Whether stdin and stdout are served: by a URL alone, with no port and no server beside it; or, where that is asked for,
+/// by a URL whatever is beside it, or by all servers together.
 pub fn is_client_mode(arguments: &Arguments, config: &Config) -> bool {
-    let is_remote =
-        config.default_server.as_ref().is_some_and(|server| matches!(server.target, Target::Remote(_)));
-    is_remote && is_stdio(arguments) && (config.servers.is_empty() || wants_stdio(arguments))
+    match config.default_server.as_ref().map(|server| &server.target) {
+        Some(Target::Remote(_)) => {
+            is_stdio(arguments) && (config.servers.is_empty() || wants_stdio(arguments))
+        }
+        Some(_) => false,
+        None => wants_stdio(arguments) && config.gateway.root.is_some(),
+    }
 }
 
 fn is_stdio(arguments: &Arguments) -> bool {
@@ -345,11 +350,13 @@ fn ignored(
     let is_remote = |server: &ServerSpec| matches!(server.target, Target::Remote(_));
     let default_is = |remote: bool| default.is_some_and(|server| is_remote(server) == remote);
     let any_remote = servers.iter().chain(default).any(is_remote);
+    // On stdin and stdout all servers can be served together.
+    let together = default.is_none() && wants_stdio(arguments);
     let of_the_default = [
         ("--headers", !arguments.headers.is_empty()),
         ("--header-file", !arguments.header_file.is_empty()),
-        ("--transport", arguments.transport.is_some()),
-        ("--transport-type", arguments.transport_type.is_some()),
+        ("--transport", arguments.transport.is_some() && !together),
+        ("--transport-type", arguments.transport_type.is_some() && !together),
         ("--client-id", arguments.client_id.is_some()),
         ("--client-secret", arguments.client_secret.is_some()),
         ("--token-url", arguments.token_url.is_some()),

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::connect::{LineLimits, connect};
 use crate::router::Router;
 
-/// Serves the default server until stdin ends, or a signal comes; the session with the server is ended in peace.
+/// Serves the default server, or all servers together, until stdin ends, or a signal comes; the session with the server is ended in peace.
 pub(super) fn serve(config: Config, options: Options) -> ExitCode {
     run(options, |_screen| bridge(config))
 }
@@ -28,7 +28,7 @@ async fn bridge(mut config: Config) -> anyhow::Result<ExitCode> {
     let limits = LineLimits { length: config.limits.line, depth: config.limits.depth };
     let router = Router::build(config, true);
     // It is what the mode was chosen for.
-    let Some(mount) = router.default_mount() else { return Ok(ExitCode::FAILURE) };
+    let Some(mount) = router.root_mount() else { return Ok(ExitCode::FAILURE) };
     let stop = CancellationToken::new();
     let serving = connect(mount, std::io::stdin(), std::io::stdout(), limits, stop.clone());
     let mut serving = std::pin::pin!(serving);

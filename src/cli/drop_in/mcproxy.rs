@@ -33,15 +33,15 @@ pub(super) fn translate(words: &[String]) -> Result<Translation, Refused> {
     if !given.words.is_empty() {
         return Err(refused("MCProxy takes no words but options; servers stand in the file of `--config`"));
     }
-    if given.has("stdio") {
-        return Err(refused("`--stdio`: this version has no one endpoint for all servers"));
-    }
     let mut to = Translation::default();
     to.habits.host = Some(HOST.to_owned());
     to.habits.port = Some(PORT);
     to.option("named-server-config", given.value("config").unwrap_or(FILE));
     for option in ["host", "port", "reload-interval"] {
         given.pass(option, option, &mut to);
+    }
+    if given.has("stdio") {
+        to.option("transport", "stdio");
     }
     for switch in ["no-reload", "log"].into_iter().filter(|switch| given.has(switch)) {
         to.switch(switch);
@@ -70,6 +70,7 @@ mod tests {
                 "--port 8080 --host 127.0.0.1",
                 "--named-server-config=mcproxy.json --host=127.0.0.1 --port=8080",
             ),
+            ("--stdio", "--named-server-config=mcproxy.json --transport=stdio"),
             ("--no-reload", "--named-server-config=mcproxy.json --no-reload"),
             ("--reload-interval 5", "--named-server-config=mcproxy.json --reload-interval=5"),
             ("--conf=a.json --check", "--named-server-config=a.json --check"),
@@ -85,7 +86,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_refused() {
-        assert!(translated("--stdio").unwrap_err().contains("no one endpoint for all servers"));
         assert!(translated("uvx x").unwrap_err().contains("takes no words"));
         assert_eq!(translated("--syslog"), Err("unexpected option `--syslog`".to_owned()));
     }
