@@ -55,7 +55,8 @@ def options(help_file: str) -> list[str]:
 
 
 def keys(binary: str) -> list[str]:
-    text = in_code(section("Configuration file"))
+    described = [section("Configuration file"), section("All servers together")]
+    text = "".join(map(in_code, described))
     found = []
     for source in sorted((ROOT / "src/config").glob("*.rs")):
         code = source.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
@@ -63,7 +64,7 @@ def keys(binary: str) -> list[str]:
         found += [f"the key {key} of {source.name} is not described" for key in read if not re.search(rf"\b{re.escape(key.lstrip('$'))}\b", text)]
     codes = re.findall(r"Self::\w+ => (-\d{5})", (ROOT / "src/wire/error.rs").read_text(encoding="utf-8"))
     found += [f"the error code {code} is not described" for code in codes if code not in README]
-    for _, example in blocks(section("Configuration file"), "json"):
+    for _, example in blocks("".join(described), "json"):
         found += checked(binary, example)
     return found
 

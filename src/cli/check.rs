@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::config::{Config, ServerSpec, Target};
+use crate::config::{AggregateSpec, Config, Gateway, ServerSpec, Target};
 
 /// What a check found.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,8 +20,14 @@ pub fn report(config: &Config) -> Report {
     let free = if listen.port() == 0 { " (a free port)" } else { "" };
     // Writing to a string cannot fail.
     let _ = writeln!(report.text, "would listen on http://{listen}{free}");
-    let width = config.servers.iter().chain(&config.default_server).map(|server| server.name.as_str().len());
-    let width = width.max().unwrap_or(0);
+    let is_free = config.default_server.is_none() && !config.servers.is_empty();
+    let whole = config.gateway.root.as_ref().filter(|_| is_free);
+    let whole = whole.map(|all| (Gateway::ROOT, "together", "/mcp".to_owned(), all));
+    let views = config.gateway.views.iter();
+    let views = views.map(|(name, view)| (name.as_str(), "view", format!("/views/{name}/mcp"), view));
+    let together: Vec<_> = whole.into_iter().chain(views).collect();
+    let names = config.servers.iter().chain(&config.default_server).map(|server| server.name.as_str());
+    let width = names.chain(together.iter().map(|(name, ..)| *name)).map(str::len).max().unwrap_or(0);
     let named = config.servers.iter().map(|server| (server, format!("/servers/{}/mcp", server.name)));
     let default = config.default_server.iter().map(|server| (server, "/mcp".to_owned()));
     for (server, path) in default.chain(named) {
@@ -31,7 +37,20 @@ pub fn report(config: &Config) -> Report {
         let line = format!("{name:width$}  {state:8}  {}{path}  {detail}", config.base_path);
         let _ = writeln!(report.text, "{}", line.trim_end());
     }
+    for (name, kind, path, spec) in together {
+        let count = members(config, spec);
+        let servers = if count == 1 { "server" } else { "servers" };
+        let _ =
+            writeln!(report.text, "{name:width$}  {kind:8}  {}{path}  {count} {servers}", config.base_path);
+    }
     report
+}
+
+/// How many servers stand behind an endpoint.
+fn members(config: &Config, spec: &AggregateSpec) -> usize {
+    let is_on = |server: &&ServerSpec| !matches!(server.target, Target::Disabled);
+    let shown = |server: &&ServerSpec| spec.servers.as_ref().is_none_or(|names| names.contains(&server.name));
+    config.servers.iter().filter(is_on).filter(shown).count()
 }
 
 fn describe(server: &ServerSpec) -> (&'static str, String) {
@@ -68,6 +87,16 @@ a          stdio     /tools/servers/a/mcp  run-*** (1 argument)
 long-name  disabled  /tools/servers/long-name/mcp
 ";
         assert_eq!(report(&config), Report { text: expected.to_owned(), sound: true });
+        config.default_server = None;
+        config.gateway.views.push(("some".parse().unwrap(), AggregateSpec::default()));
+        let together = report(&config).text;
+        assert!(
+            together.ends_with(
+                "aggregate  together  /tools/mcp  1 server\nsome       view      /tools/views/some/mcp  1 server\n"
+            ),
+            "{together}"
+        );
+        config.gateway = Gateway { root: None, views: Vec::new() };
         config.servers.push(server("b", Target::Broken("the command is empty".to_owned())));
         let report = report(&config);
         assert!(!report.sound);
