@@ -25,6 +25,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::net::ToSocketAddrs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -87,7 +88,10 @@ fn parse_as(tool: Tool, words: &[String]) -> Result<Arguments, clap::Error> {
 }
 
 fn route(arguments: &Arguments) -> ExitCode {
-    let (config, level) = match settings(arguments) {
+    let read = |path: &PathBuf| file::read(path).map_err(|error| Unusable::File(told(error)));
+    let written = arguments.named_server_config.as_ref().map(read).transpose();
+    let settings = written.and_then(|written| Ok((settings(arguments, written.as_ref())?, written)));
+    let ((config, level), written) = match settings {
         Ok(settings) => settings,
         Err(Unusable::Arguments(message)) => return misused(&message),
         Err(Unusable::File(message)) => return failed(&message),
@@ -105,20 +109,23 @@ fn route(arguments: &Arguments) -> ExitCode {
     if settings::is_client_mode(arguments, &config) {
         return stdio::serve(config, options);
     }
-    serve::serve(config, options, arguments)
+    serve::serve(config, options, arguments, written)
 }
 
-/// What the words, the environment and the file say together, as they are now.
-fn settings(arguments: &Arguments) -> Result<(Config, arguments::Level), Unusable> {
+/// What the words, the environment and the file say together.
+fn settings(
+    arguments: &Arguments,
+    written: Option<&file::Written>,
+) -> Result<(Config, arguments::Level), Unusable> {
     let environment = |name: &str| std::env::var(name).ok();
     let resolve = |host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect());
     let is_terminal = io::stderr().is_terminal();
     let read = |path: &std::path::Path| std::fs::read_to_string(path);
     let outside = Outside { environment: &environment, resolve: &resolve, read: &read, is_terminal };
-    let file = match &arguments.named_server_config {
-        Some(path) => Some(file::load(path, &environment).map_err(|error| Unusable::File(told(error)))?),
-        None => None,
+    let meaning = |written: &file::Written| {
+        written.meaning(&environment).map_err(|error| Unusable::File(told(error)))
     };
+    let file = written.map(meaning).transpose()?;
     Ok((settings::config(arguments, file, &outside)?, settings::level(arguments, &outside)?))
 }
 

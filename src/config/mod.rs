@@ -4,6 +4,7 @@
 
 mod aliases;
 mod base_path;
+pub mod diff;
 mod dotenv;
 mod entry;
 mod error;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 pub use aliases::Aliases;
 pub use base_path::{InvalidBasePath, base_path};
+pub use diff::Diff;
 pub use error::{ConfigError, Problem};
 pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};

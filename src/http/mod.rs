@@ -21,11 +21,13 @@ mod incoming;
 mod legacy_sse;
 mod mcp;
 mod modern;
+pub mod operator;
 pub mod origin;
 mod pulse;
 pub mod refusal;
 mod reply;
 pub mod serve;
+pub mod source;
 mod stage;
 mod stateless;
 mod unserved;
@@ -214,6 +216,8 @@ where
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
         Endpoint::Alive if get => Ok(admin::alive()),
+        Endpoint::Reload if method == Method::POST => operator::reload(front, headers, *peer).await,
+        Endpoint::Restart(name) if method == Method::POST => operator::restart(front, name, headers, *peer),
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.
             mount(place)?;

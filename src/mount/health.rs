@@ -48,6 +48,11 @@ impl Health {
         pause
     }
 
+    /// The next start may be tried at once; how it stands is not changed by that.
+    pub(super) fn give_another_chance(&mut self) {
+        self.not_before = None;
+    }
+
     /// How it stands, if `attempts` failures make it fail.
     pub(super) fn standing(&self, attempts: u32) -> Standing {
         match self.failures {
@@ -83,6 +88,8 @@ mod tests {
         assert_eq!((health.standing(3), health.reason()), (Standing::Failed, Some("c")));
         assert_eq!(health.wait(now + Duration::from_secs(10)), Some(Duration::from_secs(20)));
         assert_eq!(health.wait(now + PROBE_EVERY), None);
+        health.give_another_chance();
+        assert_eq!((health.standing(3), health.wait(now)), (Standing::Failed, None));
         health.succeeded();
         assert_eq!((health.standing(3), health.reason(), health.wait(now)), (Standing::Well, None, None));
     }

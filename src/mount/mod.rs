@@ -15,6 +15,7 @@ mod pool;
 mod seat;
 mod source;
 mod status;
+mod successor;
 mod table;
 mod unserved;
 mod visit;
@@ -33,7 +34,7 @@ use pool::Pool;
 use source::Source;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,7 @@ use tokio_util::task::TaskTracker;
 pub use house::House;
 pub use seat::Seat;
 pub use status::{MountStatus, State};
+pub use successor::Restarting;
 pub use table::Table;
 pub use unserved::Unserved;
 
@@ -71,9 +73,15 @@ pub struct Mount {
     tracker: TaskTracker,
     /// There is reason to doubt that the server starts.
     doubt: Notify,
+    /// The next attempt to start it is to be made at once.
+    chance: Notify,
     closing: AtomicBool,
     closed: AtomicBool,
     stop: CancellationToken,
+    /// How its sessions find it, or the mount that has taken its place.
+    door: Arc<Door>,
+    /// The mount that has taken its place.
+    next: OnceLock<Weak<Self>>,
     me: Weak<Self>,
 }
 
@@ -88,7 +96,11 @@ struct Facts {
 
 impl Mount {
     /// Mounts a server; nothing is started before [`start`](Self::start).
-    pub fn new(mut spec: ServerSpec, config: &Config, house: House) -> Arc<Self> {
+    pub fn new(spec: ServerSpec, config: &Config, house: House) -> Arc<Self> {
+        Self::make(spec, config, house, None)
+    }
+
+    fn make(mut spec: ServerSpec, config: &Config, house: House, before: Option<&Self>) -> Arc<Self> {
         let singleton = spec.pool.is_singleton();
         let warm = if singleton { 0 } else { spec.pool.warm };
         let tracker = house.tracker.clone();
@@ -104,7 +116,10 @@ impl Mount {
                 spec.target = Target::Broken(error.to_string());
                 None
             });
-        let pool = source.map(|source| Pool::new(spec.name.clone(), source, warm, spec.pool.max, house));
+        let pool = source.map(|source| {
+            let before = before.and_then(|before| before.pool.clone());
+            Pool::new(spec.name.clone(), source, warm, spec.pool.max, house, before)
+        });
         let settings = Settings {
             name: spec.name.as_str().into(),
             idle: spec.pool.idle_timeout.unwrap_or(config.idle_timeout),
@@ -128,13 +143,16 @@ impl Mount {
             eras: Eras::default(),
             catalog: Catalog::default(),
             parked: Mutex::default(),
-            freed: Arc::default(),
-            tally: Arc::default(),
+            freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
+            tally: before.map(|before| before.tally.clone()).unwrap_or_default(),
             tracker,
             doubt: Notify::new(),
+            chance: Notify::new(),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             stop,
+            door: Door::to(me.clone()),
+            next: OnceLock::new(),
             me: me.clone(),
         })
     }
@@ -259,6 +277,9 @@ impl Mount {
 
     /// Takes a new session into the mount's care; the pass is held until it has opened, or for [`STARTING`].
     fn adopt(&self, session: &Arc<Session>, pass: Option<Pass>) {
+        if let Some(next) = self.next() {
+            next.inherit(session);
+        }
         self.sessions().push(Arc::downgrade(session));
         if self.is_closing() {
             // The end has come in between, and has not seen this one.
@@ -277,7 +298,7 @@ impl Mount {
     fn parts(&self) -> Parts {
         Parts {
             settings: self.settings.clone(),
-            home: Arc::new(Door(self.me.clone())),
+            home: self.door.clone(),
             tally: self.tally.clone(),
             tracker: self.tracker.clone(),
             freed: self.freed.clone(),

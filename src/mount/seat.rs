@@ -106,6 +106,9 @@ impl Mount {
 
     /// A client has taken its place: from now on it is found by its id.
     pub(super) fn seat(&self, id: SessionId, seat: Seat) {
+        if let Some(next) = self.next() {
+            return next.seat(id, seat);
+        }
         self.seats().insert(id, seat);
     }
 

@@ -49,7 +49,7 @@ impl Session {
         let (mut state, now) = (self.lock(), Instant::now());
         let unused = state.is_unused(now);
         if unused {
-            tracing::debug!(server = %self.settings.name, "an unused shared process makes room for another");
+            tracing::debug!(server = %self.settings().name, "an unused shared process makes room for another");
             self.end(&mut state, None, now);
         }
         unused

@@ -1,0 +1,125 @@
+//! A mount that takes the place of another one whose entry was changed, and a mount whose processes are replaced: the
+//! sessions stay, as they do when a process dies.
+
+use super::{Mount, Seat};
+use crate::config::{Config, ServerSpec, Target};
+use crate::session::Session;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether all sessions have another process.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What a restart is about to replace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restarting {
+    /// The processes that are replaced.
+    pub pids: Vec<u32>,
+    /// The clients whose sessions go on with new ones.
+    pub sessions: usize,
+    /// The requests that may finish before that.
+    pub in_flight: usize,
+}
+
+impl Mount {
+    /// A mount for a new entry under the same name, which goes on counting where this one stops. Nothing is started before
+    /// [`start`](Self::start), and no session comes over before [`hand_over`](Self::hand_over).
+    #[must_use]
+    pub fn successor(&self, spec: ServerSpec, config: &Config, house: super::House) -> Arc<Self> {
+        Self::make(spec, config, house, Some(self))
+    }
+
+    /// Whether sessions of this mount can go on in `next`: clients that have a process each do not fit where they share
+    /// one, and where nothing runs there is nothing to go on with.
+    pub fn can_go_on_in(&self, next: &Self) -> bool {
+        let kind = |mount: &Self| (mount.spec.pool.mode, mount.spec.pool.is_singleton());
+        kind(self) == kind(next) && self.pool.is_some() && next.pool.is_some()
+    }
+
+    /// Lets `next` have the sessions, before it is to be found in this one's place. Until [`hand_over`](Self::hand_over)
+    /// they are found in both.
+    pub fn introduce(&self, next: &Arc<Self>) {
+        self.door.lead_to(next);
+        let seats: Vec<_> = self.seats().iter().map(|(id, seat)| (id.clone(), seat.clone())).collect();
+        next.seats().extend(seats);
+        let parked: Vec<_> = self.parked().iter().map(|(id, session)| (id.clone(), session.clone())).collect();
+        next.parked().extend(parked);
+        let sessions = self.sessions().clone();
+        next.sessions().extend(sessions);
+        if self.spec.pool.is_singleton() {
+            next.groups.inherit(&self.groups);
+        }
+    }
+
+    /// Takes nothing new any more: `next` is found in its place. Each session goes on there with a process of the new
+    /// entry as soon as nothing is in flight in it, and at `until` in any case. Returns when they all do.
+    pub async fn hand_over(&self, next: &Arc<Self>, until: Instant) {
+        let _ = self.next.set(Arc::downgrade(next));
+        // Those that came in between.
+        let late = std::mem::take(&mut *self.seats());
+        for (id, seat) in late {
+            let has_left = matches!(&seat, Seat::Taken(client) if client.session().is_over());
+            if !has_left {
+                next.seats().entry(id).or_insert(seat);
+            }
+        }
+        if let Some(pool) = &self.pool {
+            pool.close();
+        }
+        let sessions = std::mem::take(&mut *self.sessions());
+        let sessions: Vec<_> = sessions.iter().filter_map(std::sync::Weak::upgrade).collect();
+        for session in &sessions {
+            next.inherit(session);
+            session.replace_process(until);
+        }
+        while !next.is_closed() && sessions.iter().any(|session| session.is_to_be_replaced()) {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.close();
+    }
+
+    /// Replaces every process. What is in flight may finish until then; sessions go on as after a crash. A server that
+    /// could not be started is tried again at once.
+    ///
+    /// # Errors
+    /// Why nothing can be started: the entry is disabled, or cannot work.
+    pub fn restart(&self, until: Instant) -> Result<Restarting, String> {
+        let pool = match (&self.spec.target, &self.pool) {
+            (Target::Disabled, _) => return Err("it is disabled in the configuration".to_owned()),
+            (Target::Broken(reason), _) => return Err(reason.clone()),
+            (_, None) => return Err("it has nothing to start".to_owned()),
+            (_, Some(pool)) => pool,
+        };
+        let restarting = Restarting {
+            pids: pool.pids(),
+            sessions: self.clients().0,
+            in_flight: self.in_flight(),
+        };
+        self.facts().health.give_another_chance();
+        pool.refresh();
+        if !self.spec.pool.is_singleton() {
+            // Who comes now is served by a new process.
+            self.groups.forget();
+        }
+        for session in self.living() {
+            session.replace_process(until);
+        }
+        self.doubt.notify_one();
+        self.chance.notify_waiters();
+        Ok(restarting)
+    }
+
+    /// The mount that has taken its place, if one has.
+    pub(super) fn next(&self) -> Option<Arc<Self>> {
+        self.next.get()?.upgrade()
+    }
+
+    /// A session of the mount before lives here from now on.
+    pub(super) fn inherit(&self, session: &Arc<Session>) {
+        session.settle(self.settings.clone());
+        let mut sessions = self.sessions();
+        if !sessions.iter().any(|known| known.ptr_eq(&Arc::downgrade(session))) {
+            sessions.push(Arc::downgrade(session));
+        }
+    }
+}
