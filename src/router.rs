@@ -9,6 +9,7 @@ use crate::http::serve::{Stop, serve};
 use crate::http::source::Source;
 use crate::http::{self, Front};
 use crate::mount::{House, Mount, State, Table};
+use fresh::Fresh;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +18,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use fresh::Fresh;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 

@@ -10,6 +10,7 @@ pub mod check;
 pub mod compat;
 pub mod drop_in;
 pub mod logging;
+mod operate;
 pub mod progress;
 mod reload;
 mod remote;
@@ -63,6 +64,8 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
             Err(error) => failed(&error),
         },
         Some(Task::Compat { tool, words }) => perform(parse_as(*tool, words)),
+        Some(Task::Status { url, json }) => operate::status(url.as_deref(), *json),
+        Some(Task::Restart { name, url }) => operate::restart(name, url.as_deref()),
         Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
         None => route(&arguments),
     }
@@ -122,9 +125,8 @@ fn settings(
     let is_terminal = io::stderr().is_terminal();
     let read = |path: &std::path::Path| std::fs::read_to_string(path);
     let outside = Outside { environment: &environment, resolve: &resolve, read: &read, is_terminal };
-    let meaning = |written: &file::Written| {
-        written.meaning(&environment).map_err(|error| Unusable::File(told(error)))
-    };
+    let meaning =
+        |written: &file::Written| written.meaning(&environment).map_err(|error| Unusable::File(told(error)));
     let file = written.map(meaning).transpose()?;
     Ok((settings::config(arguments, file, &outside)?, settings::level(arguments, &outside)?))
 }

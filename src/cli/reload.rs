@@ -44,12 +44,17 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// A follower of the file that `router` was started from.
-    pub(super) fn new(arguments: Arguments, written: Written, router: Arc<Router>) -> Self {
+    /// A follower of the file that `router` was started from, of which these warnings were told.
+    pub(super) fn new(
+        arguments: Arguments,
+        written: Written,
+        told: Vec<String>,
+        router: Arc<Router>,
+    ) -> Self {
         let path = written.path().to_owned();
         let source = Source::new(path.display().to_string());
-        let follower =
-            Self { arguments, path, router, seen: written, source, missing: 0, told: HashSet::new() };
+        let told = told.into_iter().collect();
+        let follower = Self { arguments, path, router, seen: written, source, missing: 0, told };
         follower.publish();
         follower
     }
@@ -91,7 +96,7 @@ impl Follower {
         }
         let is_back = self.missing >= GONE;
         self.missing = 0;
-        if now == self.seen && !is_back {
+        if now.says_the_same(&self.seen) && !is_back {
             return;
         }
         let Some((now, settled)) = self.settled(now).await else { return };
@@ -114,7 +119,7 @@ impl Follower {
         loop {
             tokio::time::sleep(QUIET).await;
             let next = self.read().await.ok()?;
-            if next == now {
+            if next.is_untouched(&now) {
                 return Some((now, true));
             }
             now = next;
@@ -135,7 +140,14 @@ impl Follower {
         self.told = config.warnings.iter().cloned().collect();
         let diff = self.router.reload(config).await.ok_or(NotReloaded::Ending)?;
         let (added, changed, removed) = (diff.added.len(), diff.changed.len(), diff.removed.len());
-        tracing::info!(why, added, changed, removed, kept = diff.kept.len(), "the configuration was read again");
+        tracing::info!(
+            why,
+            added,
+            changed,
+            removed,
+            kept = diff.kept.len(),
+            "the configuration was read again"
+        );
         self.source.loaded_at = SystemTime::now();
         self.source.reloads += 1;
         self.source.error = None;

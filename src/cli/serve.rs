@@ -78,6 +78,7 @@ async fn route(
         tracing::warn!("{warning}");
     }
     warn_if_exposed(&config);
+    let told = config.warnings.clone();
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(orphans::reap_until(stop.clone()));
     let router = tokio::select! {
@@ -92,7 +93,7 @@ async fn route(
     }
     let ends_with_stdin = arguments.habits.ends_with_stdin;
     if let Some(written) = written {
-        let follower = Follower::new(arguments, written, Arc::clone(&router));
+        let follower = Follower::new(arguments, written, told, Arc::clone(&router));
         tasks.spawn(follower.follow(hangups, stop.clone()));
     }
     announce(&router);

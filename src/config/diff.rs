@@ -199,10 +199,8 @@ mod tests {
         let plain = |name: &str| server(name, |_| {});
         let old = config(vec![plain("a"), plain("b"), plain("c")]);
         let changed = server("b", |command| command.args.push("s3cret".to_owned()));
-        let new = Config {
-            warnings: vec!["odd".to_owned()],
-            ..config(vec![plain("d"), changed, plain("a")])
-        };
+        let new =
+            Config { warnings: vec!["odd".to_owned()], ..config(vec![plain("d"), changed, plain("a")]) };
         let diff = Diff::between(&old, &new);
         assert_eq!(diff.added, ["d"]);
         assert_eq!(diff.changed, [Changed { name: "b".to_owned(), keys: vec!["args"] }]);

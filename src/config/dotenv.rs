@@ -39,9 +39,7 @@ impl Dotenv {
         match self {
             Self::None => Set::default(),
             Self::Text(text) => parse(text),
-            Self::Unreadable => {
-                Set { warning: Some(".env cannot be read and is ignored"), ..Set::default() }
-            }
+            Self::Unreadable => Set { warning: Some(".env cannot be read and is ignored"), ..Set::default() },
         }
     }
 }

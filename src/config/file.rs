@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 
+use super::dotenv::Dotenv;
 use super::error::{ConfigError, Problem};
 use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::dotenv::Dotenv;
 use super::{Limits, ServerName, ServerSpec, base_path, entry, limits, origin};
 
 /// Keys of the top level that protect something and that this version does not have.
@@ -51,19 +52,23 @@ pub struct Surroundings<'a> {
 }
 
 /// What stands in a configuration file and in the `.env` beside it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Written {
     path: PathBuf,
     text: Vec<u8>,
     dotenv: Dotenv,
+    /// When the file was last written to, where that is known.
+    at: Option<SystemTime>,
 }
 
 /// Reads the file at `path`, and the `.env` beside it if there is one, as they are now.
 pub fn read(path: &Path) -> Result<Written, ConfigError> {
     let unreadable = |source| ConfigError::Read { file: path.to_owned(), source };
+    // Asked first: what is written in between makes it younger than the text.
+    let at = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let text = std::fs::read(path).map_err(unreadable)?;
     let dotenv = Dotenv::read(&directory_of(path).map_err(unreadable)?);
-    Ok(Written { path: path.to_owned(), text, dotenv })
+    Ok(Written { path: path.to_owned(), text, dotenv, at })
 }
 
 /// Reads the file at `path`, with variables from `environment` and, where it has none, from the `.env`
@@ -76,6 +81,16 @@ impl Written {
     /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the same stands there.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (&self.text, &self.dotenv) == (&other.text, &other.dotenv)
+    }
+
+    /// Whether nobody has written to the file in between, not even the same.
+    pub fn is_untouched(&self, other: &Self) -> bool {
+        self.says_the_same(other) && self.at == other.at
     }
 
     /// Whether there is a `.env` that can be read.

@@ -40,8 +40,8 @@ impl Door {
     }
 
     /// From now on it leads to the mount that has taken the place of the one before.
-    pub(super) fn lead_to(&self, next: &Arc<Mount>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(next);
+    pub(super) fn lead_to(&self, next: &Weak<Mount>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next.clone();
     }
 
     fn mount(&self) -> Option<Arc<Mount>> {

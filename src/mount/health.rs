@@ -48,9 +48,9 @@ impl Health {
         pause
     }
 
-    /// The next start may be tried at once; how it stands is not changed by that.
-    pub(super) fn give_another_chance(&mut self) {
-        self.not_before = None;
+    /// Nothing speaks against it any more, and nothing for it but what is said here.
+    pub(super) fn start_over(&mut self, proven: bool) {
+        *self = Self { proven, ..Self::default() };
     }
 
     /// How it stands, if `attempts` failures make it fail.
@@ -88,8 +88,9 @@ mod tests {
         assert_eq!((health.standing(3), health.reason()), (Standing::Failed, Some("c")));
         assert_eq!(health.wait(now + Duration::from_secs(10)), Some(Duration::from_secs(20)));
         assert_eq!(health.wait(now + PROBE_EVERY), None);
-        health.give_another_chance();
-        assert_eq!((health.standing(3), health.wait(now)), (Standing::Failed, None));
+        health.start_over(false);
+        assert_eq!((health.standing(3), health.wait(now), health.proven), (Standing::Well, None, false));
+        health.failed("d".into(), 3, now);
         health.succeeded();
         assert_eq!((health.standing(3), health.reason(), health.wait(now)), (Standing::Well, None, None));
     }

@@ -80,6 +80,8 @@ pub struct Mount {
     stop: CancellationToken,
     /// How its sessions find it, or the mount that has taken its place.
     door: Arc<Door>,
+    /// How those find it that it has from mounts whose place it took.
+    doors: Mutex<Vec<Arc<Door>>>,
     /// The mount that has taken its place.
     next: OnceLock<Weak<Self>>,
     me: Weak<Self>,
@@ -152,6 +154,7 @@ impl Mount {
             closed: AtomicBool::new(false),
             stop,
             door: Door::to(me.clone()),
+            doors: Mutex::default(),
             next: OnceLock::new(),
             me: me.clone(),
         })

@@ -1,10 +1,11 @@
 //! A mount that takes the place of another one whose entry was changed, and a mount whose processes are replaced: the
 //! sessions stay, as they do when a process dies.
 
+use super::health::Standing;
 use super::{Mount, Seat};
 use crate::config::{Config, ServerSpec, Target};
 use crate::session::Session;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether all sessions have another process.
@@ -39,10 +40,11 @@ impl Mount {
     /// Lets `next` have the sessions, before it is to be found in this one's place. Until [`hand_over`](Self::hand_over)
     /// they are found in both.
     pub fn introduce(&self, next: &Arc<Self>) {
-        self.door.lead_to(next);
+        self.redirect(next);
         let seats: Vec<_> = self.seats().iter().map(|(id, seat)| (id.clone(), seat.clone())).collect();
         next.seats().extend(seats);
-        let parked: Vec<_> = self.parked().iter().map(|(id, session)| (id.clone(), session.clone())).collect();
+        let parked: Vec<_> =
+            self.parked().iter().map(|(id, session)| (id.clone(), session.clone())).collect();
         next.parked().extend(parked);
         let sessions = self.sessions().clone();
         next.sessions().extend(sessions);
@@ -90,23 +92,40 @@ impl Mount {
             (_, None) => return Err("it has nothing to start".to_owned()),
             (_, Some(pool)) => pool,
         };
-        let restarting = Restarting {
-            pids: pool.pids(),
-            sessions: self.clients().0,
-            in_flight: self.in_flight(),
-        };
-        self.facts().health.give_another_chance();
+        let restarting =
+            Restarting { pids: pool.pids(), sessions: self.clients().0, in_flight: self.in_flight() };
+        let alone = self.spec.pool.is_singleton();
+        {
+            let health = &mut self.facts().health;
+            let well = health.standing(self.spec.restart.attempts) == Standing::Well;
+            if !well || (self.spec.pool.warm > 0 && !alone) {
+                // The keeper finds out; the first client of a singleton does.
+                health.start_over(alone && health.proven);
+                self.doubt.notify_one();
+                self.chance.notify_waiters();
+            }
+        }
         pool.refresh();
-        if !self.spec.pool.is_singleton() {
+        if !alone {
             // Who comes now is served by a new process.
             self.groups.forget();
         }
         for session in self.living() {
             session.replace_process(until);
         }
-        self.doubt.notify_one();
-        self.chance.notify_waiters();
         Ok(restarting)
+    }
+
+    /// Whoever looks for this mount finds `next`, sessions from mounts before this one, too.
+    fn redirect(&self, next: &Self) {
+        let mut doors = std::mem::take(&mut *self.doors.lock().unwrap_or_else(PoisonError::into_inner));
+        // By the others nobody comes any more.
+        doors.retain(|door| Arc::strong_count(door) > 1);
+        doors.push(self.door.clone());
+        for door in &doors {
+            door.lead_to(&next.me);
+        }
+        next.doors.lock().unwrap_or_else(PoisonError::into_inner).extend(doors);
     }
 
     /// The mount that has taken its place, if one has.

@@ -33,9 +33,12 @@ impl Fresh {
 
     /// They are found from now on. Those in whose place others were have their sessions: the one before, and the heir.
     pub(super) fn heirs(mut self) -> Vec<(Arc<Mount>, Arc<Mount>)> {
-        let heirs = std::mem::take(&mut self.0).into_iter().filter_map(|(next, before)| Some((before?, next)));
+        let heirs =
+            std::mem::take(&mut self.0).into_iter().filter_map(|(next, before)| Some((before?, next)));
         let heirs: Vec<_> = heirs.filter(|(before, next)| before.can_go_on_in(next)).collect();
-        heirs.iter().for_each(|(before, next)| before.introduce(next));
+        for (before, next) in &heirs {
+            before.introduce(next);
+        }
         heirs
     }
 }

@@ -1,5 +1,6 @@
 //! A process that is replaced while it is well: because its server is, or because it may still work on what was given up.
 
+use super::usage::ON_THE_WAY;
 use super::{Conversation, Link, Session, Settings};
 use crate::protocol::Input;
 use crate::wire::{Code, RpcError};
@@ -71,7 +72,11 @@ impl Session {
 impl Conversation {
     /// Whether the process is to be replaced now.
     pub(super) fn is_to_be_replaced(&self, now: Instant) -> bool {
-        let due = |by: Instant| self.bridge.in_flight() == 0 || now >= by;
+        // Whoever had it opened may be on his way.
+        let awaited = !self.dedicated
+            && self.next_client == 0
+            && self.resumed_at.is_some_and(|at| now < at + ON_THE_WAY);
+        let due = |by: Instant| now >= by || (self.bridge.in_flight() == 0 && !awaited);
         matches!(self.link, Link::Up(_)) && self.replace_by.is_some_and(due)
     }
 }

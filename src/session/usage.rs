@@ -5,7 +5,7 @@ use crate::protocol::Load;
 use std::time::{Duration, Instant};
 
 /// A session that was opened for somebody is his for so long.
-const ON_THE_WAY: Duration = Duration::from_secs(1);
+pub(super) const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 impl Session {
     /// How busy its server is.
