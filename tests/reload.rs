@@ -367,3 +367,44 @@ async fn a_changed_variable_changes_the_servers_that_use_it() {
     assert_eq!((&answer["changed"][0]["name"], &answer["kept"]), (&json!("a"), &json!(["b"])));
     assert_eq!(answer["changed"][0]["keys"], json!(["env"]));
 }
+
+#[tokio::test]
+async fn servers_given_by_hand_stand_beside_the_default_server() {
+    let named = format!("{BINARY} demo-server");
+    let words = ["--port", "0", "--named-server", "a", &named, "--named-server", "b", &named, "--", BINARY];
+    let words: Vec<&str> = words.into_iter().chain(["demo-server"]).collect();
+    let router = Router::with_options(&words).await;
+    assert_eq!(names(&router.status().await), ["a", "b", "default"]);
+    for name in ["a", "b", "default"] {
+        router.settled(name, 1).await;
+    }
+    let (a, b) = (Client::open(&router, "a").await, Client::open(&router, "b").await);
+    assert_eq!(a.text("echo", json!({ "text": "a" })).await, "a");
+    assert_eq!(b.text("echo", json!({ "text": "b" })).await, "b");
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": "echo", "arguments": { "text": "c" } } });
+    let answer = http_client().post(router.url("/sse")).json(&call).send().await.unwrap();
+    assert_eq!(support::client::text(&answer.json().await.unwrap()), "c");
+}
+
+#[tokio::test]
+async fn beside_a_file_servers_given_by_hand_are_ignored_and_the_default_server_stays() {
+    let named = format!("{BINARY} demo-server");
+    let mut options = vec!["--reload-interval", "0.05", "--named-server", "hand", &named];
+    options.extend(["--", BINARY, "demo-server"]);
+    let router = start(json!({ "a": lazy(0) }), &options).await;
+    assert_eq!(names(&router.status().await), ["a", "default"]);
+    let before = router.settled("default", 1).await;
+    assert_eq!(router.get("/servers/hand/health").await.0, 404);
+    eventually("it is warned", async || router.log().contains("`--named-server` is ignored").then_some(()))
+        .await;
+    write(&router, json!({ "b": lazy(0) }));
+    until(&router, "it is used", |config| config["reloads"] == 1).await;
+    assert_eq!(names(&router.status().await), ["b", "default"]);
+    assert_eq!(router.settled("default", 1).await, before);
+    // The default server's name is taken, from the first start on and in every reload.
+    write(&router, json!({ "default": lazy(0) }));
+    let (status, answer) = reload(&router).await;
+    assert_eq!(status, 422, "{answer}");
+    assert_eq!(names(&router.status().await), ["b", "default"]);
+}

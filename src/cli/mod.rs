@@ -9,6 +9,7 @@ pub mod arguments;
 pub mod check;
 pub mod compat;
 pub mod drop_in;
+mod journal;
 pub mod logging;
 mod operate;
 pub mod progress;
