@@ -1,8 +1,6 @@
 //! What the router and its servers say: one line each, with its server's name, not too many, and in the form that whoever
 //! reads it wants.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot start has failed")]
-
 mod support;
 
 use std::os::unix::fs::MetadataExt;

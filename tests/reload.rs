@@ -1,6 +1,7 @@
 //! A configuration that lives: what is edited is used, what is not edited does not notice.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+#![expect(clippy::needless_pass_by_value, reason = "json! makes values, and stories pass them as they are")]
 
 mod support;
 
@@ -326,6 +327,20 @@ async fn a_changed_servers_session_ends_where_a_crash_would_end_it() {
     assert!(call.response().await["result"].is_object());
     let ended = async || (client.ask("ping", json!({})).await.status == 404).then_some(());
     eventually("its session has ended", ended).await;
+}
+
+#[tokio::test]
+async fn a_session_that_goes_on_has_all_settings_of_the_new_entry() {
+    let servers = |more: &Value| json!({ "own": with(demo(), more), "shared": with(demo(), &json!({ "pool": { "mode": "shared" }, "timeout": more["timeout"] })) });
+    let router = start(servers(&json!({ "timeout": 60 })), &ASKED).await;
+    let (own, shared) = (Client::open(&router, "own").await, Client::open(&router, "shared").await);
+    write(&router, servers(&json!({ "timeout": 0.2 })));
+    let (_, answer) = reload(&router).await;
+    assert_eq!(answer["changed"][1]["keys"], json!(["timeout"]), "{answer}");
+    for client in [&own, &shared] {
+        let answer = client.call("sleep", json!({ "ms": 30_000 })).await;
+        assert_eq!(support::client::code(&answer), -31003, "{answer}");
+    }
 }
 
 #[tokio::test]

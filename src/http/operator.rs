@@ -162,8 +162,8 @@ mod tests {
     use http::HeaderValue;
     use std::sync::Arc;
 
-    fn front_of(config: Config) -> Arc<Front> {
-        Front::new(&config, Table::default(), true)
+    fn front_of(config: &Config) -> Arc<Front> {
+        Front::new(config, Table::default(), true)
     }
 
     fn allowed(front: &Front, peer: Option<&str>, headers: &[(&'static str, &str)]) -> bool {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_program_on_this_machine_is_an_operator_and_nobody_who_only_seems_to_be_one() {
-        let front = front_of(Config { allow_origins: vec!["*".to_owned()], ..Config::default() });
+        let front = front_of(&Config { allow_origins: vec!["*".to_owned()], ..Config::default() });
         for peer in [HERE, Some("[::1]:1"), Some("[::ffff:127.0.0.1]:1")] {
             assert!(allowed(&front, peer, &[("host", "localhost:8080")]), "{peer:?}");
         }
@@ -199,14 +199,14 @@ mod tests {
         assert!(!allowed(&front, HERE, &[]));
         let named = Config { allow_origins: vec!["https://app.example".to_owned()], ..Config::default() };
         let origin = ("origin", "https://app.example");
-        assert!(allowed(&front_of(named), HERE, &[("host", "localhost"), origin]));
+        assert!(allowed(&front_of(&named), HERE, &[("host", "localhost"), origin]));
         let proxied = Config { trust_proxies: vec!["127.0.0.1/32".parse().unwrap()], ..Config::default() };
-        assert!(!allowed(&front_of(proxied), HERE, &[("host", "localhost")]));
+        assert!(!allowed(&front_of(&proxied), HERE, &[("host", "localhost")]));
     }
 
     #[test]
     fn who_has_the_token_is_an_operator_from_wherever() {
-        let front = front_of(Config::default());
+        let front = front_of(&Config::default());
         let shows = |value: &str| allowed(&front, Some("10.0.0.1:1"), &[("authorization", value)]);
         assert!(!shows("Bearer t0ken"), "there is none");
         front.operators.trust("  ");

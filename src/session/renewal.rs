@@ -32,6 +32,7 @@ impl Session {
 
     /// From now on it belongs to a mount with these settings.
     pub fn settle(&self, settings: Settings) {
+        self.lock().bridge.set_timeout(settings.timeout);
         self.settings.store(Arc::new(settings));
     }
 
