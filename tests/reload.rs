@@ -13,6 +13,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::client::Client;
+use support::mcp;
+use support::modern::Modern;
 use support::process::is_running;
 use support::router::{BINARY, Router, demo, pids, script, with};
 use support::{eventually, http_client, within};
@@ -327,6 +329,91 @@ async fn a_changed_servers_session_ends_where_a_crash_would_end_it() {
     assert!(call.response().await["result"].is_object());
     let ended = async || (client.ask("ping", json!({})).await.status == 404).then_some(());
     eventually("its session has ended", ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_call_one_thing_after_the_other_hear_of_no_error_while_their_server_is_changed() {
+    let shared = json!({ "pool": { "mode": "shared", "max": 4 } });
+    let servers = |which: usize| {
+        let which = json!({ "env": { "WHICH": which.to_string() } });
+        json!({ "own": with(demo(), &which), "shared": with(with(demo(), &shared), &which) })
+    };
+    let router = start(servers(0), &ASKED).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let mut load = tokio::task::JoinSet::new();
+    for name in ["own", "shared"] {
+        for _ in 0..4 {
+            let (client, over) = (Client::open(&router, name).await, over.clone());
+            load.spawn(async move {
+                while !over.load(Ordering::Relaxed) {
+                    assert_eq!(client.text("echo", json!({ "text": "x" })).await, "x");
+                }
+            });
+        }
+        let (modern, over) = (Modern::at(router.mcp(name)), over.clone());
+        load.spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                assert_eq!(modern.ask("echo", json!({ "text": "y" })).await, "y");
+            }
+        });
+    }
+    for which in 1..=6 {
+        write(&router, servers(which));
+        let (status, answer) = reload(&router).await;
+        assert_eq!((status, &answer["changed"][1]["keys"]), (200, &json!(["env"])));
+        // Everybody has gone on before it changes again.
+        for name in ["own", "shared"] {
+            let sessions = if name == "own" { 4 * which } else { which };
+            let gone_on = |mount: &Value| mount["restarts"].as_u64() >= Some(sessions as u64);
+            router.until(name, "served by new processes", gone_on).await;
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    while let Some(ended) = load.join_next().await {
+        ended.unwrap();
+    }
+    for name in ["own", "shared"] {
+        assert_eq!(router.mount(name).await["errors"], 0);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_client_is_found_after_its_server_was_changed() {
+    let router = start(json!({ "a": demo() }), &ASKED).await;
+    let modern = Modern::asked(router.mcp("a"));
+    let question = json!({ "question": "name?" });
+    let parked = modern.parked("first", "ask", question.clone()).await;
+    write(&router, json!({ "a": with(demo(), &json!({ "env": { "WHICH": "1" } })) }));
+    assert_eq!(reload(&router).await.1["changed"][0]["name"], "a");
+    let answer = json!({ "action": "accept", "content": { "answer": "Ada" } });
+    let outcome = modern.come_back("second", ("ask", question), &parked, answer).await.json().await;
+    assert_eq!(outcome["result"]["content"][0]["text"], "The user answered: Ada", "{outcome}");
+}
+
+#[tokio::test]
+async fn a_client_of_http_and_sse_keeps_its_stream_when_its_server_is_changed() {
+    let router = start(json!({ "a": demo() }), &ASKED).await;
+    let mut stream = mcp::Client::at(router.sse("a")).listen().await;
+    let endpoint = stream.next().await.unwrap().data.unwrap();
+    let messages = mcp::Client::at(router.url(&endpoint));
+    let hello = mcp::hello("2024-11-05", json!({}));
+    messages.post(mcp::request(json!(1), "initialize", hello)).await;
+    assert!(stream.message().await["result"].is_object());
+    messages.post(mcp::notification("notifications/initialized", json!({}))).await;
+    let old = pids(&router.mount("a").await);
+    write(&router, json!({ "a": with(demo(), &json!({ "env": { "WHICH": "1" } })) }));
+    assert_eq!(reload(&router).await.1["changed"][0]["name"], "a");
+    let params = json!({ "name": "echo", "arguments": { "text": "on" } });
+    messages.post(mcp::request(json!(2), "tools/call", params)).await;
+    let answer = loop {
+        let message = stream.message().await;
+        if message["id"] == 2 {
+            break message;
+        }
+    };
+    assert_eq!(answer["result"]["content"][0]["text"], "on");
+    let new = router.until("a", "new", |mount| pids(mount).iter().all(|pid| !old.contains(pid))).await;
+    assert_eq!(new["sessions"], 1);
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl Mount {
         // Those that came in between.
         let late = std::mem::take(&mut *self.seats());
         for (id, seat) in late {
-            let has_left = matches!(&seat, Seat::Taken(client) if client.session().is_over());
+            let has_left = matches!(&seat, Seat::Taken(client) if client.has_left());
             if !has_left {
                 next.seats().entry(id).or_insert(seat);
             }

@@ -165,6 +165,11 @@ impl Client {
         }
     }
 
+    /// Whether it takes no part in its session any more, or that is over.
+    pub fn has_left(&self) -> bool {
+        !self.session.lock().clients.contains_key(&self.key)
+    }
+
     /// Whether its handshake is over, with success.
     pub fn is_open(&self) -> bool {
         let state = self.session.lock();
