@@ -197,6 +197,7 @@ impl Router {
             self.tracker.spawn(retire(mount));
         }
         self.tell(&diff);
+        self.house.forget_all_but(&config);
         *current = config;
         Some(diff)
     }

@@ -312,6 +312,25 @@ async fn a_changed_servers_session_finishes_its_call_and_goes_on_in_a_process_of
 }
 
 #[tokio::test]
+async fn a_server_that_takes_long_to_start_anew_leaves_its_sessions_the_process_that_they_have() {
+    let gated = r#"until [ "$WHICH" = 0 ] || [ -e "$1" ]; do sleep 0.05; done; exec "$0" demo-server"#;
+    let servers = |directory: &std::path::Path, which: usize| {
+        let entry = script(gated, &[&directory.join("go")]);
+        json!({ "mcpServers": { "a": with(entry, &json!({ "env": { "WHICH": which.to_string() } })) } })
+    };
+    let router = Router::with_file(|directory| servers(directory, 0)).await;
+    let client = Client::open(&router, "a").await;
+    std::fs::write(file(&router), servers(&router.path(""), 1).to_string()).unwrap();
+    assert_eq!(reload(&router).await.1["changed"][0]["name"], "a");
+    assert_eq!(router.mount("a").await["state"], "starting");
+    assert_eq!(client.text("echo", json!({ "text": "on" })).await, "on");
+    assert_eq!(router.mount("a").await["restarts"], 0);
+    std::fs::write(router.path("go"), "").unwrap();
+    router.until("a", "replaced", |mount| mount["restarts"] == 1).await;
+    assert_eq!(client.text("echo", json!({ "text": "on" })).await, "on");
+}
+
+#[tokio::test]
 async fn a_changed_servers_session_ends_where_a_crash_would_end_it() {
     let servers = |which: usize| {
         let end = json!({ "env": { "WHICH": which.to_string() }, "restart": { "onCrash": "end" } });
@@ -450,6 +469,25 @@ async fn of_a_changed_singleton_there_are_never_two_processes() {
     let life = std::fs::read_to_string(router.path("life")).unwrap();
     let life: Vec<_> = life.lines().collect();
     assert_eq!(life, ["up", "down", "up", "down", "up", "down", "up"]);
+}
+
+#[tokio::test]
+async fn a_router_that_is_stopped_while_it_starts_a_new_server_ends_in_order() {
+    let mut router = start(json!({ "a": demo() }), &ASKED).await;
+    router.settled("a", 1).await;
+    let started = router.path("started");
+    write(&router, json!({ "a": demo(), "new": script(r#"echo $$ > "$1"; cat > /dev/null"#, &[&started]) }));
+    let reload = http_client().post(router.url("/admin/reload")).send();
+    let stop = async {
+        let pid = async || std::fs::read_to_string(&started).ok()?.trim().parse::<u32>().ok();
+        let pid = eventually("the new server runs", pid).await;
+        router.signal(Signal::TERM);
+        assert_eq!(router.exit().await.code(), Some(0));
+        assert!(!is_running(pid));
+    };
+    let (answer, ()) = futures::future::join(reload, stop).await;
+    // It is told, unless its connection was closed before that.
+    assert!(answer.map_or(503, |answer| answer.status().as_u16()) == 503);
 }
 
 #[tokio::test]

@@ -275,6 +275,10 @@ mod tests {
             base_path: "/x".to_owned(),
             ..old.clone()
         };
+        let servers = vec![server("b", |_| {})];
+        let served = applied(&old, Config { servers: servers.clone(), ..new.clone() });
+        assert_eq!((served.listen, &served.limits, &served.servers), (old.listen, &old.limits, &servers));
+        assert_eq!(Diff::between(&served, &new).needs_restart, ["port", "limits", "basePath"], "said again");
         assert_eq!(Diff::between(&old, &new).needs_restart, ["port", "limits", "basePath"]);
         assert!(Diff::between(&old, &new).is_empty());
     }

@@ -281,7 +281,8 @@ impl Mount {
     /// Takes a new session into the mount's care; the pass is held until it has opened, or for [`STARTING`].
     fn adopt(&self, session: &Arc<Session>, pass: Option<Pass>) {
         if let Some(next) = self.next() {
-            next.inherit(session);
+            // It was opened by who had been on his way here.
+            return next.inherit_late(session);
         }
         self.sessions().push(Arc::downgrade(session));
         if self.is_closing() {

@@ -9,6 +9,7 @@ use crate::config::{ServerName, Target};
 use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -35,6 +36,8 @@ pub(super) struct Pool {
     /// Spares may be wanting: one was taken, or died, or there is room for one again.
     wanting: Notify,
     stop: CancellationToken,
+    /// Another one takes its place.
+    retired: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +97,7 @@ impl Pool {
             stock: Mutex::default(),
             wanting: Notify::new(),
             stop: CancellationToken::new(),
+            retired: AtomicBool::new(false),
         })
     }
 
@@ -203,6 +207,12 @@ impl Pool {
         self.give_up_spares();
     }
 
+    /// Keeps no spares any more.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        self.give_up_spares();
+    }
+
     /// Replaces the spares, and forgets those that have died.
     pub(super) fn refresh(&self) {
         self.lock().deaths = 0;
@@ -286,7 +296,8 @@ impl Pool {
                 stock.bury(&self.name);
                 (stock.spares.len(), stock.deaths)
             };
-            if spares >= self.warm || deaths >= SPARE_DEATHS {
+            let wanted = if self.retired.load(Ordering::Relaxed) { 0 } else { self.warm };
+            if spares >= wanted || deaths >= SPARE_DEATHS {
                 return;
             }
             if deaths > 0 {
@@ -307,8 +318,8 @@ impl Pool {
 
     fn keep(&self, peer: Peer) {
         self.lock().spares.push_back(peer);
-        if self.stop.is_cancelled() {
-            self.close();
+        if self.stop.is_cancelled() || self.retired.load(Ordering::Relaxed) {
+            self.give_up_spares();
         }
     }
 

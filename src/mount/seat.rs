@@ -91,7 +91,8 @@ impl Mount {
         if id.len() != SessionId::LENGTH {
             return None;
         }
-        self.seats().get(id).cloned()
+        let seat = self.seats().get(id).cloned();
+        seat.or_else(|| self.next()?.client(id))
     }
 
     /// Ends a client's session.
@@ -100,7 +101,7 @@ impl Mount {
         match seat {
             Some(Seat::Taken(client)) => client.leave(),
             Some(Seat::Standing(_, stream) | Seat::Joining(stream)) => stream.end(),
-            None => {}
+            None => drop(self.next().map(|next| next.leave(id))),
         }
     }
 

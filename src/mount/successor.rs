@@ -2,7 +2,7 @@
 //! sessions stay, as they do when a process dies.
 
 use super::health::Standing;
-use super::{Mount, Seat};
+use super::{Mount, Seat, State};
 use crate::config::{Config, ServerSpec, Target};
 use crate::session::Session;
 use std::sync::{Arc, PoisonError};
@@ -10,6 +10,12 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked whether all sessions have another process.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Who has found a mount before another took its place still finds it for so long.
+const ON_THEIR_WAY: Duration = Duration::from_secs(1);
+
+/// A session that somebody has opened on the way has its process for so long at most.
+const LATE: Duration = Duration::from_secs(30);
 
 /// What a restart is about to replace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,15 +72,23 @@ impl Mount {
             }
         }
         if let Some(pool) = &self.pool {
-            pool.close();
+            pool.retire();
         }
         let sessions = std::mem::take(&mut *self.sessions());
         let sessions: Vec<_> = sessions.iter().filter_map(std::sync::Weak::upgrade).collect();
         for session in &sessions {
             next.inherit(session);
+        }
+        // A server that takes long to start leaves them the process that they have.
+        while next.state() == State::Starting && Instant::now() < until && !next.is_closing() {
+            tokio::time::sleep(LOOK).await;
+        }
+        for session in &sessions {
             session.replace_process(until);
         }
-        while !next.is_closed() && sessions.iter().any(|session| session.is_to_be_replaced()) {
+        let on_their_way = Instant::now() + ON_THEIR_WAY;
+        let waits = || Instant::now() < on_their_way || sessions.iter().any(|it| it.is_to_be_replaced());
+        while !next.is_closing() && waits() {
             tokio::time::sleep(LOOK).await;
         }
         self.close();
@@ -131,6 +145,21 @@ impl Mount {
     /// The mount that has taken its place, if one has.
     pub(super) fn next(&self) -> Option<Arc<Self>> {
         self.next.get()?.upgrade()
+    }
+
+    /// The mount that is found in its place now, or itself.
+    pub fn newest(self: &Arc<Self>) -> Arc<Self> {
+        let mut newest = self.clone();
+        while let Some(next) = newest.next() {
+            newest = next;
+        }
+        newest
+    }
+
+    /// A session that was opened with the mount before, when this one had taken its place already.
+    pub(super) fn inherit_late(&self, session: &Arc<Session>) {
+        self.inherit(session);
+        session.replace_process(Instant::now() + LATE);
     }
 
     /// A session of the mount before lives here from now on.
