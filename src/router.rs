@@ -191,7 +191,7 @@ impl Router {
         self.front.table.store(Arc::new(next));
         let until = Instant::now() + RELOAD_GRACE;
         for (before, next) in heirs {
-            self.tracker.spawn(async move { before.hand_over(&next, until).await });
+            self.tracker.spawn(before.hand_over(&next, until));
         }
         for mount in old {
             self.tracker.spawn(retire(mount));

@@ -5,7 +5,7 @@ use super::health::Standing;
 use super::{Mount, Seat, State};
 use crate::config::{Config, ServerSpec, Target};
 use crate::session::Session;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether all sessions have another process.
@@ -59,9 +59,9 @@ impl Mount {
         }
     }
 
-    /// Takes nothing new any more: `next` is found in its place. Each session goes on there with a process of the new
-    /// entry as soon as nothing is in flight in it, and at `until` in any case. Returns when they all do.
-    pub async fn hand_over(&self, next: &Arc<Self>, until: Instant) {
+    /// From now on `next` is found in its place. Each session goes on there with a process of the new entry as soon as
+    /// nothing is in flight in it, and at `until` in any case; what is returned waits until they all do.
+    pub fn hand_over(self: &Arc<Self>, next: &Arc<Self>, until: Instant) -> impl Future<Output = ()> + use<> {
         let _ = self.next.set(Arc::downgrade(next));
         // Those that came in between.
         let late = std::mem::take(&mut *self.seats());
@@ -75,10 +75,15 @@ impl Mount {
             pool.retire();
         }
         let sessions = std::mem::take(&mut *self.sessions());
-        let sessions: Vec<_> = sessions.iter().filter_map(std::sync::Weak::upgrade).collect();
+        let sessions: Vec<_> = sessions.iter().filter_map(Weak::upgrade).collect();
         for session in &sessions {
             next.inherit(session);
         }
+        self.clone().leave_to(next.clone(), sessions, until)
+    }
+
+    /// Sees to it that the sessions get their new processes.
+    async fn leave_to(self: Arc<Self>, next: Arc<Self>, sessions: Vec<Arc<Session>>, until: Instant) {
         // A server that takes long to start leaves them the process that they have.
         while next.state() == State::Starting && Instant::now() < until && !next.is_closing() {
             tokio::time::sleep(LOOK).await;
@@ -164,6 +169,9 @@ impl Mount {
 
     /// A session of the mount before lives here from now on.
     pub(super) fn inherit(&self, session: &Arc<Session>) {
+        if let Some(next) = self.next() {
+            return next.inherit(session);
+        }
         session.settle(self.settings.clone());
         let mut sessions = self.sessions();
         if !sessions.iter().any(|known| known.ptr_eq(&Arc::downgrade(session))) {
