@@ -92,9 +92,8 @@ fn parse_as(tool: Tool, words: &[String]) -> Result<Arguments, clap::Error> {
 }
 
 fn route(arguments: &Arguments) -> ExitCode {
-    let read = |path: &PathBuf| file::read(path).map_err(|error| Unusable::File(told(error)));
-    let written = arguments.named_server_config.as_ref().map(read).transpose();
-    let settings = written.and_then(|written| Ok((settings(arguments, written.as_ref())?, written)));
+    let written = written(arguments);
+    let settings = written.and_then(|written| Ok((settings_with(arguments, written.as_ref())?, written)));
     let ((config, level), written) = match settings {
         Ok(settings) => settings,
         Err(Unusable::Arguments(message)) => return misused(&message),
@@ -116,8 +115,14 @@ fn route(arguments: &Arguments) -> ExitCode {
     serve::serve(config, options, arguments, written)
 }
 
+/// The file that the words name, as it is now.
+fn written(arguments: &Arguments) -> Result<Option<file::Written>, Unusable> {
+    let read = |path: &PathBuf| file::read(path).map_err(|error| Unusable::File(told(error)));
+    arguments.named_server_config.as_ref().map(read).transpose()
+}
+
 /// What the words, the environment and the file say together.
-fn settings(
+fn settings_with(
     arguments: &Arguments,
     written: Option<&file::Written>,
 ) -> Result<(Config, arguments::Level), Unusable> {

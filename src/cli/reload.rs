@@ -185,5 +185,5 @@ impl Follower {
 }
 
 fn settings_of(arguments: &Arguments, written: &Written) -> Result<crate::config::Config, Unusable> {
-    super::settings(arguments, Some(written)).map(|(config, _)| config)
+    super::settings_with(arguments, Some(written)).map(|(config, _)| config)
 }
