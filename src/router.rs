@@ -1,15 +1,23 @@
 //! The router: from a configuration to mounts and a listener; reload; the order of shutting down.
 
+mod fresh;
+
 use crate::aggregate::{Aggregate, Catalog};
-use crate::config::{AggregateSpec, Config, Gateway, PoolSpec, ServerName, ServerSpec, Target};
+use crate::config::diff::{self, Changed, Fate};
+use crate::config::{AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target};
+use crate::http::operator::Operators;
 use crate::http::serve::{Stop, serve};
+use crate::http::source::Source;
 use crate::http::{self, Front};
 use crate::mount::{House, ListCache, Mount, State, Table};
+use crate::peer::in_process::Service;
+use fresh::Fresh;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
@@ -34,6 +42,7 @@ pub struct Router {
     house: House,
     /// What the servers offer, for those that serve several of them together.
     catalog: Arc<Catalog>,
+    /// What is served; the lock lets one reload follow the other.
     config: Mutex<Config>,
     /// Tasks of mounts, sessions and processes.
     tracker: TaskTracker,
@@ -127,6 +136,16 @@ impl Router {
         self.front.table.load().all().cloned().collect()
     }
 
+    /// Whom it takes for an operator, and where their wishes go.
+    pub fn operators(&self) -> &Operators {
+        &self.front.operators
+    }
+
+    /// Where its configuration comes from, for `/status`.
+    pub fn comes_from(&self, source: Source) {
+        self.front.source.store(Some(Arc::new(source)));
+    }
+
     /// The address it listens on, if it listens.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address
@@ -142,74 +161,92 @@ impl Router {
         default.into_iter().chain(named).chain(views).collect()
     }
 
-    /// Serves `config` from now on. Mounts that are the same keep their sessions; a changed or removed one finishes what
-    /// is in flight, at most 30 s, and its sessions end. New ones are started. Addresses, limits, origins and proxies stay as
-    /// they were.
+    /// Serves `config` from now on, and says what that changes. Mounts that are the same keep their sessions and processes.
+    /// New ones are started before they are found. Sessions of a changed one go on with a process of its new entry once
+    /// what is in flight has finished, and after 30 s in any case; those of a removed one end then. Addresses, limits,
+    /// origins and proxies stay as they were.
     ///
-    /// False if the router is ending, and nothing was changed.
-    pub fn reload(&self, config: Config) -> bool {
-        let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.front.is_closing() {
-            return false;
-        }
+    /// None if the router is ending, and nothing was changed.
+    pub async fn reload(&self, config: Config) -> Option<Diff> {
+        let mut current = self.config.lock().await;
+        let diff = Diff::between(&current, &config);
+        let config = diff::applied(&current, config);
         let table = self.front.table.load_full();
-        let alike =
-            config.idle_timeout == current.idle_timeout && config.limits.depth == current.limits.depth;
-        let keep = |spec: &ServerSpec, old: Option<&Arc<Mount>>| match old {
-            Some(mount) if alike && mount.spec() == spec => mount.clone(),
-            _ => {
-                let mount = Mount::new(spec.clone(), &config, self.house.clone());
-                mount.start();
-                mount
+        let mut fresh = Fresh::default();
+        let mut place = |spec: &ServerSpec, mount: Option<&Arc<Mount>>, before: Option<&ServerSpec>| {
+            let house = self.house.clone();
+            match (diff::fate(before, spec, &current, &config), mount) {
+                (Fate::Kept, Some(mount)) => mount.clone(),
+                (Fate::Changed(_), Some(mount)) => {
+                    fresh.start(mount.successor(spec.clone(), None, &config, house), Some(mount))
+                }
+                (_, _) => fresh.start(Mount::new(spec.clone(), &config, house), None),
             }
         };
-        let named =
-            config.servers.iter().map(|spec| keep(spec, table.find_any(spec.name.as_str()))).collect();
-        let default = config.default_server.as_ref().map(|spec| keep(spec, table.default_mount()));
-        let next = Table::new(named, default);
-        let next = with_aggregates(next, &config, &self.house, &self.catalog, |spec| {
-            let view = if spec.name.as_str() == Gateway::ROOT {
-                table.aggregate()
-            } else {
-                table.view(spec.name.as_str())
-            };
-            view.filter(|mount| alike && mount.spec() == spec).cloned()
+        let named = |spec: &ServerSpec| current.servers.iter().find(|old| old.name == spec.name);
+        let named: Vec<_> = config.servers.iter().map(|spec| (spec, named(spec))).collect();
+        let named = named.into_iter().map(|(spec, old)| place(spec, table.find_any(spec.name.as_str()), old));
+        let named = named.collect();
+        let before = current.default_server.as_ref();
+        let default = config.default_server.as_ref().map(|spec| {
+            let before = before.filter(|old| old.name == spec.name);
+            place(spec, table.default_mount().filter(|_| before.is_some()), before)
         });
+        let next = Table::new(named, default);
+        let next = with_aggregates(next, &config, &self.catalog, |spec, service| {
+            let root = spec.name.as_str() == Gateway::ROOT;
+            let mount = if root { table.aggregate() } else { table.view(spec.name.as_str()) };
+            let house = self.house.clone();
+            match mount {
+                Some(mount) if mount.spec() == &spec && current.idle_timeout == config.idle_timeout => {
+                    mount.clone()
+                }
+                Some(mount) => fresh.start(mount.successor(spec, Some(service), &config, house), Some(mount)),
+                None => Mount::of_service(spec, service, &config, house),
+            }
+        });
+        fresh.settle(|| self.front.is_closing()).await;
+        if self.front.is_closing() {
+            return None;
+        }
+        let heirs = fresh.heirs();
+        let old = table.served().filter(|old| !next.served().any(|new| Arc::ptr_eq(old, new)));
         let old: Vec<_> =
-            table.served().filter(|old| !next.served().any(|new| Arc::ptr_eq(old, new))).cloned().collect();
+            old.filter(|old| !heirs.iter().any(|(before, _)| Arc::ptr_eq(old, before))).cloned().collect();
         let finishing = table.retired().iter().filter(|mount| !mount.is_closed()).cloned();
         let next = next.retiring(finishing.chain(old.iter().cloned()).collect());
         self.catalog.serve(next.named().cloned());
         self.front.table.store(Arc::new(next));
-        self.tell_changes(&table, &config, &current);
+        let until = Instant::now() + RELOAD_GRACE;
+        for (before, next) in heirs {
+            self.tracker.spawn(before.hand_over(&next, until));
+        }
         for mount in old {
             self.tracker.spawn(retire(mount));
         }
+        self.tell(&diff);
+        self.house.forget_all_but(&config);
         *current = config;
-        true
+        Some(diff)
     }
 
-    /// Says what a reload changes, and what it cannot change.
-    fn tell_changes(&self, before: &Table, config: &Config, current: &Config) {
-        let now = self.front.table.load();
-        let same = |mount: &Arc<Mount>, table: &Table| table.all().any(|other| Arc::ptr_eq(mount, other));
-        for mount in before.named().filter(|mount| !same(mount, &now)) {
-            let word = if now.find_any(mount.name().as_str()).is_some() { "changed" } else { "removed" };
-            tracing::info!(server = %mount.name(), "{word}; what is in flight may finish");
+    /// Logs what a reload has changed, and what it cannot change.
+    fn tell(&self, diff: &Diff) {
+        let table = self.front.table.load();
+        for name in &diff.added {
+            let url = table.find_any(name).map(|mount| {
+                let line = self.line(mount, &format!("/servers/{}/mcp", mount.name()));
+                line.url
+            });
+            tracing::info!(server = name, url, "added");
         }
-        for mount in now.named().filter(|mount| before.find_any(mount.name().as_str()).is_none()) {
-            let line = self.line(mount, &format!("/servers/{}/mcp", mount.name()));
-            tracing::info!(server = %mount.name(), url = line.url, "added");
+        for Changed { name, keys } in &diff.changed {
+            tracing::info!(server = name, keys = keys.join(", "), "changed; what is in flight may finish");
         }
-        let fixed = [
-            ("limits", config.limits != current.limits),
-            ("allowOrigins", config.allow_origins != current.allow_origins),
-            ("allowHosts", config.allow_hosts != current.allow_hosts),
-            ("basePath", config.base_path != current.base_path),
-            ("trustProxies", config.trust_proxies != current.trust_proxies),
-            ("host or port", config.listen != current.listen),
-        ];
-        for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
+        for name in &diff.removed {
+            tracing::info!(server = name, "removed; what is in flight may finish");
+        }
+        for key in &diff.needs_restart {
             tracing::warn!("the change of {key} needs a restart");
         }
     }
@@ -218,6 +255,8 @@ impl Router {
     /// Returns when nothing runs any more.
     pub async fn stop(&self) {
         self.front.close();
+        // A reload that is under way sees that, and leaves the table as it is.
+        drop(self.config.lock().await);
         let mounts: Vec<Arc<Mount>> = self.front.table.load().all_and_retired().cloned().collect();
         for mount in &mounts {
             mount.drain();
@@ -258,7 +297,9 @@ impl Router {
         let table =
             Table::new(config.servers.iter().map(mount).collect(), config.default_server.as_ref().map(mount));
         let catalog = Catalog::new(tracker.clone(), ListCache::new(config.cache_dir.as_deref()));
-        let table = with_aggregates(table, &config, &house, &catalog, |_| None);
+        let table = with_aggregates(table, &config, &catalog, |spec, service| {
+            Mount::of_service(spec, service, &config, house.clone())
+        });
         catalog.serve(table.named().cloned());
         let front = Front::new(&config, table, on_loopback);
         Self {
@@ -303,21 +344,17 @@ impl Router {
     }
 }
 
-/// The table with what serves several of its mounts together: what `kept` has already, else anew.
+/// The table with what serves several of its mounts together, each a `mount` of such a service.
 fn with_aggregates(
     table: Table,
     config: &Config,
-    house: &House,
     catalog: &Arc<Catalog>,
-    kept: impl Fn(&ServerSpec) -> Option<Arc<Mount>>,
+    mut mount: impl FnMut(ServerSpec, Arc<dyn Service>) -> Arc<Mount>,
 ) -> Table {
-    let mount = |name: ServerName, aggregate: &AggregateSpec| {
+    let mut mount = |name: ServerName, aggregate: &AggregateSpec| {
         let mut spec = ServerSpec::new(name, Target::Aggregate(Box::new(aggregate.clone())));
         spec.pool.max = PoolSpec::MOST_CONNECTIONS;
-        kept(&spec).unwrap_or_else(|| {
-            let service = Aggregate::new(aggregate.clone(), catalog.clone());
-            Mount::of_service(spec, Arc::new(service), config, house.clone())
-        })
+        mount(spec, Arc::new(Aggregate::new(aggregate.clone(), catalog.clone())))
     };
     // The paths of the root are the default server's, if there is one.
     let is_free = config.default_server.is_none() && !config.servers.is_empty();

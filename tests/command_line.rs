@@ -125,7 +125,8 @@ fn a_check_fails_where_a_mount_is_broken() {
         file(r#"{"servers": [{"name": "a", "command": "x", "args": ["${UNSET_HERE}"]}]}"#);
     let output = run(&["--check", "--config", &path]);
     assert_eq!(output.status.code(), Some(1));
-    let line = "a          broken    /servers/a/mcp  servers[0].args[0]: the variable `UNSET_HERE` is set neither";
+    let line =
+        "a          broken    /servers/a/mcp  servers[0].args[0]: the variable `UNSET_HERE` is set neither";
     assert!(stdout(&output).contains(line), "{output:?}");
     let output = run(&["--check", "--named-server", "a", ""]);
     assert_eq!(output.status.code(), Some(1));

@@ -67,6 +67,7 @@ async fn the_shape_is_the_same_in_every_state_and_what_is_not_known_is_null() {
         "aggregate",
         "active_sse_connections",
         "api_last_activity",
+        "config",
         "server_instances",
         "servers",
         "uptime_seconds",

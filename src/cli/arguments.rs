@@ -230,6 +230,23 @@ pub enum Task {
         #[command(flatten)]
         servers: Servers,
     },
+    /// Show how the servers of a running router stand.
+    Status {
+        /// Where it is [default: this machine] [env: `MCP_SWITCHBOARD_URL`].
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+        /// All that it says, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replace the processes of a server of a running router; its sessions go on.
+    Restart {
+        /// The server's name.
+        name: String,
+        /// Where the router is [default: this machine] [env: `MCP_SWITCHBOARD_URL`].
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
 }
 
 /// A transport towards a remote server.

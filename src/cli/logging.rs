@@ -13,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use super::arguments::{Format, Level};
+use super::journal;
 
 /// The target of warnings that no level silences.
 pub const ALWAYS: &str = "mcp_switchboard::always";
@@ -44,18 +45,20 @@ impl Log {
     /// # Errors
     /// The system's log was asked for and cannot be reached, or the process has a log already.
     pub fn open(options: Options, screen: MultiProgress) -> io::Result<Self> {
+        let journal = !options.syslog && options.format == Format::Text && journal::is_stderr();
         let (sink, colours): (Box<dyn Write + Send>, _) = if options.syslog {
             (system_log()?, false)
         } else {
-            (Box::new(Screen(screen)), options.format == Format::Text && takes_colours())
+            (Box::new(Screen(screen)), options.format == Format::Text && !journal && takes_colours())
         };
         let builder =
             NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("log");
         let (queue, writer) = builder.finish(sink);
         let dropped = queue.error_counter();
-        let lines = Lines { queue, syslog: options.syslog, colours };
+        let lines = Lines { queue, syslog: options.syslog, journal, colours };
         let layer = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(lines);
-        let layer: Box<dyn Layer<Registry> + Send + Sync> = match (options.format, options.syslog) {
+        let knows_the_time = options.syslog || journal;
+        let layer: Box<dyn Layer<Registry> + Send + Sync> = match (options.format, knows_the_time) {
             (Format::Json, _) => layer.json().flatten_event(true).boxed(),
             (Format::Text, true) => layer.without_time().boxed(),
             (Format::Text, false) => layer.boxed(),
@@ -68,6 +71,16 @@ impl Log {
     /// How many lines were dropped so far because they could not be written fast enough.
     pub fn dropped(&self) -> usize {
         self.dropped.dropped_lines()
+    }
+}
+
+/// The number that system logs have for a level.
+pub(super) fn severity(level: tracing::Level) -> u8 {
+    match level {
+        tracing::Level::ERROR => 3,
+        tracing::Level::WARN => 4,
+        tracing::Level::INFO => 6,
+        tracing::Level::DEBUG | tracing::Level::TRACE => 7,
     }
 }
 
@@ -117,6 +130,7 @@ impl Write for Screen {
 struct Lines {
     queue: NonBlocking,
     syslog: bool,
+    journal: bool,
     colours: bool,
 }
 
@@ -139,7 +153,10 @@ impl<'a> MakeWriter<'a> for Lines {
         if self.syslog {
             return Line { prefix: super::syslog::prefix(*meta.level()), ..self.make_writer() };
         }
-        let _ = (meta, self.syslog);
+        let _ = self.syslog;
+        if self.journal {
+            return Line { prefix: format!("<{}>", severity(*meta.level())), ..self.make_writer() };
+        }
         self.make_writer()
     }
 }

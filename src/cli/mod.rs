@@ -11,8 +11,10 @@ pub mod client_config;
 pub mod compat;
 pub mod drop_in;
 pub mod import;
+mod journal;
 pub mod logging;
 pub mod look;
+mod operate;
 pub mod places;
 pub mod progress;
 mod reload;
@@ -30,6 +32,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::net::ToSocketAddrs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -69,6 +72,8 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         Some(Task::Compat { tool, words }) => perform(parse_as(*tool, words)),
         Some(Task::ClientConfig(words)) => client_config::run(words),
         Some(Task::Import(words)) => import::run(words),
+        Some(Task::Status { url, json }) => operate::status(url.as_deref(), *json),
+        Some(Task::Restart { name, url }) => operate::restart(name, url.as_deref()),
         Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
         Some(Task::Tools { name, json, servers }) => look::tools(servers, name.as_deref(), *json),
         Some(Task::Call { words, json, servers }) => look::call(servers, words, *json),
@@ -96,7 +101,9 @@ fn parse_as(tool: Tool, words: &[String]) -> Result<Arguments, clap::Error> {
 }
 
 fn route(arguments: &Arguments) -> ExitCode {
-    let (config, level) = match settings(arguments) {
+    let written = written(arguments);
+    let settings = written.and_then(|written| Ok((settings_with(arguments, written.as_ref())?, written)));
+    let ((config, level), written) = match settings {
         Ok(settings) => settings,
         Err(Unusable::Arguments(message)) => return misused(&message),
         Err(Unusable::File(message)) => return failed(&message),
@@ -114,20 +121,33 @@ fn route(arguments: &Arguments) -> ExitCode {
     if settings::is_client_mode(arguments, &config) {
         return stdio::serve(config, options);
     }
-    serve::serve(config, options, arguments)
+    serve::serve(config, options, arguments, written)
+}
+
+/// The file that the words name, as it is now.
+fn written(arguments: &Arguments) -> Result<Option<file::Written>, Unusable> {
+    let read = |path: &PathBuf| file::read(path).map_err(|error| Unusable::File(told(error)));
+    arguments.named_server_config.as_ref().map(read).transpose()
 }
 
 /// What the words, the environment and the file say together, as they are now.
 fn settings(arguments: &Arguments) -> Result<(Config, arguments::Level), Unusable> {
+    settings_with(arguments, written(arguments)?.as_ref())
+}
+
+/// The same of a file that was read already.
+fn settings_with(
+    arguments: &Arguments,
+    written: Option<&file::Written>,
+) -> Result<(Config, arguments::Level), Unusable> {
     let environment = |name: &str| std::env::var(name).ok();
     let resolve = |host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect());
     let is_terminal = io::stderr().is_terminal();
     let read = |path: &std::path::Path| std::fs::read_to_string(path);
     let outside = Outside { environment: &environment, resolve: &resolve, read: &read, is_terminal };
-    let file = match &arguments.named_server_config {
-        Some(path) => Some(file::load(path, &environment).map_err(|error| Unusable::File(told(error)))?),
-        None => None,
-    };
+    let meaning =
+        |written: &file::Written| written.meaning(&environment).map_err(|error| Unusable::File(told(error)));
+    let file = written.map(meaning).transpose()?;
     Ok((settings::config(arguments, file, &outside)?, settings::level(arguments, &outside)?))
 }
 

@@ -1,73 +1,189 @@
-//! Hot reload: the configuration file and the `.env` beside it are looked at again and again.
+//! Hot reload: the configuration file and the `.env` beside it are read again when they change, and when somebody asks.
+//!
+//! Their contents are compared, not what the system tells of changes: two small files cost nothing to read, and contents
+//! are right where notices are missing or mean nothing, as for a file that is bound into a container, on a network drive,
+//! behind a link that is turned, or in a directory that was replaced. Who cannot wait for the next look asks.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::Arguments;
-use super::settings;
+use super::settings::{self, Unusable};
+use crate::config::file::{self, Written};
+use crate::config::{ConfigError, Diff};
+use crate::http::operator::NotReloaded;
+use crate::http::source::Source;
 use crate::router::Router;
 
-/// What the files held when they were last looked at; None where one could not be read.
-type Contents = [Option<Vec<u8>>; 2];
+/// A file that did not change for so long is written to its end.
+const QUIET: Duration = Duration::from_millis(150);
 
-/// Looks for changes until `stop`, and gives each to the router. A file that is broken, or gone for a moment while an
-/// editor replaces it, changes nothing.
-pub(super) async fn follow(arguments: Arguments, router: Arc<Router>, stop: CancellationToken) {
-    let (Some(interval), Some(file)) =
-        (settings::reload_interval(&arguments), &arguments.named_server_config)
-    else {
-        return;
-    };
-    let paths = [file.clone(), beside(file)];
-    let mut seen = read(&paths).await;
-    let mut missing = 0u32;
-    while pause(interval, &stop).await {
-        let now = read(&paths).await;
-        // Once: an editor that replaces a file leaves none for a moment, and is not worth a line.
-        missing = if now[0].is_none() { missing.saturating_add(1) } else { 0 };
-        if missing == 3 {
-            tracing::warn!(file = %file.display(), "the configuration cannot be read; the one before stays");
-        }
-        if missing == 0 && now != seen {
-            seen = now;
-            reload(&arguments, &router);
-        }
-    }
+/// A file that never stops changing is taken after this, if it can be used as it stands.
+const AT_LAST: Duration = Duration::from_secs(2);
+
+/// An editor that replaces a file leaves none for a moment: one that is missing so many times is gone.
+const GONE: u32 = 3;
+
+/// Reads the file again and again, and gives what changes to the router.
+pub(super) struct Follower {
+    arguments: Arguments,
+    path: PathBuf,
+    router: Arc<Router>,
+    /// What was last tried, whether it could be used or not.
+    seen: Written,
+    source: Source,
+    /// How often the file, or the `.env` that there was, has been missing since.
+    missing: u32,
+    /// Warnings that were told already.
+    told: HashSet<String>,
 }
 
-fn reload(arguments: &Arguments, router: &Router) {
-    let config = match super::settings(arguments) {
-        Ok((config, _)) => config,
-        Err(error) => {
-            tracing::error!("the changed configuration is not used, the one before stays: {error}");
+impl Follower {
+    /// A follower of the file that `router` was started from, of which these warnings were told.
+    pub(super) fn new(
+        arguments: Arguments,
+        written: Written,
+        told: Vec<String>,
+        router: Arc<Router>,
+    ) -> Self {
+        let path = written.path().to_owned();
+        let source = Source::new(path.display().to_string());
+        let told = told.into_iter().collect();
+        let follower = Self { arguments, path, router, seen: written, source, missing: 0, told };
+        follower.publish();
+        follower
+    }
+
+    /// Looks for changes, and reads the file when it is asked to, until `stop`. What is broken, or gone for a moment while
+    /// an editor replaces it, changes nothing.
+    pub(super) async fn follow(mut self, hangups: Arc<Notify>, stop: CancellationToken) {
+        let interval = settings::reload_interval(&self.arguments);
+        let Some(mut asks) = self.router.operators().listen() else { return };
+        loop {
+            let pause = async {
+                match interval {
+                    Some(interval) => tokio::time::sleep(interval).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = pause => tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.look() => {}
+                },
+                () = hangups.notified() => drop(self.read_again("SIGHUP").await),
+                Some(ask) = asks.recv() => {
+                    let outcome = self.read_again("POST /admin/reload").await;
+                    // Who has hung up does not want to know.
+                    let _ = ask.send(outcome);
+                }
+            }
+        }
+    }
+
+    /// Uses the file if it has changed, and is not about to change again.
+    async fn look(&mut self) {
+        let Ok(now) = self.read().await else { return self.miss() };
+        if self.seen.has_dotenv() && !now.has_dotenv() && self.missing + 1 < GONE {
+            self.missing += 1;
             return;
         }
-    };
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        let is_back = self.missing >= GONE;
+        self.missing = 0;
+        if now.says_the_same(&self.seen) && !is_back {
+            return;
+        }
+        let Some((now, settled)) = self.settled(now).await else { return };
+        if settled || settings_of(&self.arguments, &now).is_ok() {
+            let _ = self.take(now, "it has changed").await;
+        }
     }
-    if router.reload(config) {
-        tracing::info!("the changed configuration is in use");
+
+    /// Reads the file now, changed or not.
+    async fn read_again(&mut self, why: &str) -> Result<Diff, NotReloaded> {
+        match self.read().await {
+            Ok(now) => self.take(now, why).await,
+            Err(error) => Err(self.refuse(super::told(error))),
+        }
+    }
+
+    /// Waits until nobody writes any more; false if that does not come. None if the file is gone meanwhile.
+    async fn settled(&self, mut now: Written) -> Option<(Written, bool)> {
+        let until = Instant::now() + AT_LAST;
+        loop {
+            tokio::time::sleep(QUIET).await;
+            let next = self.read().await.ok()?;
+            if next.is_untouched(&now) {
+                return Some((now, true));
+            }
+            now = next;
+            if Instant::now() >= until {
+                return Some((now, false));
+            }
+        }
+    }
+
+    /// Gives what is written to the router, if it can be used.
+    async fn take(&mut self, written: Written, why: &str) -> Result<Diff, NotReloaded> {
+        let config = settings_of(&self.arguments, &written);
+        self.seen = written;
+        let config = config.map_err(|error| self.refuse(error.to_string()))?;
+        for warning in config.warnings.iter().filter(|warning| !self.told.contains(*warning)) {
+            tracing::warn!("{warning}");
+        }
+        self.told = config.warnings.iter().cloned().collect();
+        let diff = self.router.reload(config).await.ok_or(NotReloaded::Ending)?;
+        let (added, changed, removed) = (diff.added.len(), diff.changed.len(), diff.removed.len());
+        tracing::info!(
+            why,
+            added,
+            changed,
+            removed,
+            kept = diff.kept.len(),
+            "the configuration was read again"
+        );
+        self.source.loaded_at = SystemTime::now();
+        self.source.reloads += 1;
+        self.source.error = None;
+        self.source.needs_restart.clone_from(&diff.needs_restart);
+        self.publish();
+        Ok(diff)
+    }
+
+    /// What runs stays as it is; `/status` says why until the file is mended.
+    fn refuse(&mut self, reason: String) -> NotReloaded {
+        tracing::error!("the changed configuration is not used, the one before stays: {reason}");
+        self.source.error = Some(reason.clone());
+        self.publish();
+        NotReloaded::Broken(reason)
+    }
+
+    /// The file is not there, or cannot be read.
+    fn miss(&mut self) {
+        self.missing = self.missing.saturating_add(1);
+        if self.missing == GONE {
+            self.refuse(format!("{}: it is gone, or cannot be read", self.path.display()));
+        }
+    }
+
+    fn publish(&self) {
+        self.router.comes_from(self.source.clone());
+    }
+
+    async fn read(&self) -> Result<Written, ConfigError> {
+        let path = self.path.clone();
+        let unread = |source| ConfigError::Read { file: self.path.clone(), source };
+        let read = tokio::task::spawn_blocking(move || file::read(&path)).await;
+        read.map_err(|error| unread(error.into()))?
     }
 }
 
-/// The `.env` that belongs to a configuration file.
-fn beside(file: &Path) -> PathBuf {
-    file.with_file_name(".env")
-}
-
-async fn read(paths: &[PathBuf; 2]) -> Contents {
-    let [file, variables] = paths;
-    [tokio::fs::read(file).await.ok(), tokio::fs::read(variables).await.ok()]
-}
-
-/// False once the router stops.
-async fn pause(interval: Duration, stop: &CancellationToken) -> bool {
-    tokio::select! {
-        () = stop.cancelled() => false,
-        () = tokio::time::sleep(interval) => true,
-    }
+fn settings_of(arguments: &Arguments, written: &Written) -> Result<crate::config::Config, Unusable> {
+    super::settings_with(arguments, Some(written)).map(|(config, _)| config)
 }

@@ -7,15 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::MultiProgress;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::arguments::Arguments;
 use super::logging::{ALWAYS, Log, Options};
 use super::progress::MountProgress;
+use super::reload::Follower;
 use super::signals::Signals;
-use super::{failed, print, reload, stdin, tell};
+use super::{failed, print, stdin, tell};
 use crate::config::Config;
+use crate::config::file::Written;
+use crate::http::operator;
 use crate::peer::orphans;
 use crate::router::Router;
 
@@ -26,8 +30,14 @@ const LAST_PATIENCE: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal ends it: 0 after an orderly stop, 1 where it could not start or was told twice.
-pub(super) fn serve(config: Config, options: Options, arguments: &Arguments) -> ExitCode {
-    run(options, |screen| route(config, screen, arguments.clone()))
+/// `written`: the file that the configuration was read from.
+pub(super) fn serve(
+    config: Config,
+    options: Options,
+    arguments: &Arguments,
+    written: Option<Written>,
+) -> ExitCode {
+    run(options, |screen| route(config, screen, arguments.clone(), written))
 }
 
 /// Runs `work` with a log and a runtime, and says how it ended.
@@ -54,14 +64,21 @@ where
     outcome.unwrap_or_else(|error| failed(&error))
 }
 
-async fn route(config: Config, screen: MultiProgress, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let mut signals = Signals::listen()?;
+async fn route(
+    config: Config,
+    screen: MultiProgress,
+    arguments: Arguments,
+    written: Option<Written>,
+) -> anyhow::Result<ExitCode> {
+    let hangups = Arc::new(Notify::new());
+    let mut signals = Signals::listen(written.is_some().then(|| hangups.clone()))?;
     adopt_orphans();
     raise_descriptor_limit(&config);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     warn_if_exposed(&config);
+    let told = config.warnings.clone();
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(orphans::reap_until(stop.clone()));
     let router = tokio::select! {
@@ -71,9 +88,15 @@ async fn route(config: Config, screen: MultiProgress, arguments: Arguments) -> a
             return Ok(ExitCode::SUCCESS);
         }
     };
-    announce(&router);
+    if let Ok(token) = std::env::var(operator::TOKEN) {
+        router.operators().trust(&token);
+    }
     let ends_with_stdin = arguments.habits.ends_with_stdin;
-    tasks.spawn(reload::follow(arguments, Arc::clone(&router), stop.clone()));
+    if let Some(written) = written {
+        let follower = Follower::new(arguments, written, told, Arc::clone(&router));
+        tasks.spawn(follower.follow(hangups, stop.clone()));
+    }
+    announce(&router);
     let progress = follow(screen, &router);
     let reason = tokio::select! {
         signal = signals.next() => signal,

@@ -1,45 +1,66 @@
-//! The signals that ask the program to end.
+//! The signals that ask the program to end, and the one by which daemons are asked to read their configuration again.
 
 use std::io;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT, and on Linux SIGHUP: a closed terminal would leave the servers behind, which are in
-/// process groups of their own. Under nohup SIGHUP stays ignored.
+/// SIGTERM and SIGINT, and on Linux SIGHUP. That asks for a reload where there is something to reload, unless it is said
+/// because the terminal was closed: then it ends us, or the servers would be left behind, which are in process groups of
+/// their own. Under nohup SIGHUP stays ignored.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Option<Signal>,
+    reload: Option<Arc<Notify>>,
+    /// There was a terminal at the start.
+    had_terminal: bool,
 }
 
 #[cfg(unix)]
 impl Signals {
-    /// From now on these signals no longer end the process by themselves.
-    pub(super) fn listen() -> io::Result<Self> {
+    /// From now on these signals no longer end the process by themselves. `reload` is told by SIGHUP.
+    pub(super) fn listen(reload: Option<Arc<Notify>>) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: if hangup_ends_us() { Some(signal(SignalKind::hangup())?) } else { None },
+            reload,
+            had_terminal: has_terminal(),
         })
     }
 
-    /// Waits for the next one, and names it.
+    /// Waits for the next one that asks to end, and names it.
     pub(super) async fn next(&mut self) -> &'static str {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
+        loop {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = hangup => {}
             }
-        };
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = hangup => "SIGHUP",
+            match &self.reload {
+                Some(reload) if !self.had_terminal || has_terminal() => reload.notify_one(),
+                _ => return "SIGHUP",
+            }
         }
     }
+}
+
+/// Whether the process has a terminal that can close. One that was closed is none any more when its SIGHUP comes.
+#[cfg(unix)]
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
 }
 
 /// Whether SIGHUP would end this process: its disposition is known without unsafe code on Linux only.
@@ -63,7 +84,7 @@ pub(super) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(super) fn listen(_reload: Option<Arc<Notify>>) -> io::Result<Self> {
         Ok(Self)
     }
 

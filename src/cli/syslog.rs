@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tracing::Level;
 
+use super::logging::severity;
+
 /// Where daemons listen: Linux and most others, macOS, FreeBSD.
 const SOCKETS: &[&str] = &["/dev/log", "/var/run/syslog", "/var/run/log"];
 
@@ -59,13 +61,7 @@ impl Write for Syslog {
 
 /// What stands before a line of that level.
 pub(super) fn prefix(level: Level) -> String {
-    let severity = match level {
-        Level::ERROR => 3,
-        Level::WARN => 4,
-        Level::INFO => 6,
-        Level::DEBUG | Level::TRACE => 7,
-    };
-    format!("<{}>mcp-switchboard[{}]: ", DAEMON | severity, std::process::id())
+    format!("<{}>mcp-switchboard[{}]: ", DAEMON | severity(level), std::process::id())
 }
 
 #[cfg(test)]

@@ -4,26 +4,49 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
+/// A `.env` as it was read; its text may be secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Dotenv {
+    None,
+    Text(Vec<u8>),
+    Unreadable,
+}
+
 /// What a `.env` sets.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Dotenv {
+pub(super) struct Set {
     pub(super) variables: HashMap<String, String>,
     /// What could not be read of it. Never the text itself: it may hold a secret.
     pub(super) warning: Option<&'static str>,
 }
 
-/// Reads the `.env` of `directory`; where there is none, nothing is set.
-pub(super) fn read(directory: &Path) -> Dotenv {
-    match std::fs::read(directory.join(".env")) {
-        Ok(text) => parse(&text),
-        Err(error) if error.kind() == ErrorKind::NotFound => Dotenv::default(),
-        Err(_) => Dotenv { warning: Some(".env cannot be read and is ignored"), ..Dotenv::default() },
+impl Dotenv {
+    /// Reads the `.env` of `directory`.
+    pub(super) fn read(directory: &Path) -> Self {
+        match std::fs::read(directory.join(".env")) {
+            Ok(text) => Self::Text(text),
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::None,
+            Err(_) => Self::Unreadable,
+        }
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
+    /// What it sets; where there is none, nothing.
+    pub(super) fn variables(&self) -> Set {
+        match self {
+            Self::None => Set::default(),
+            Self::Text(text) => parse(text),
+            Self::Unreadable => Set { warning: Some(".env cannot be read and is ignored"), ..Set::default() },
+        }
     }
 }
 
 /// Of a variable that is set twice the last value counts. The process's environment is not touched.
-fn parse(text: &[u8]) -> Dotenv {
-    let mut dotenv = Dotenv::default();
+fn parse(text: &[u8]) -> Set {
+    let mut dotenv = Set::default();
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     for line in dotenvy::from_read_iter(text) {
         match line {

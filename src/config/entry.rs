@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::Problem;
 use super::file::Surroundings;
 use super::json::JsonPath;
-use super::node::{Members, Node};
+use super::node::{Expansion, Members, Node};
 use super::{
     EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RestartSpec, ServerName, ServerSpec, Startup, Target,
     target,
@@ -38,6 +38,7 @@ pub(super) fn read(
     let target = target::read(&mut members, &node.path, surroundings, warnings)?;
     let target = if enabled && !disabled { target } else { Target::Disabled };
 
+    let mut expansion = Expansion::new(surroundings.variables);
     let mut spec = ServerSpec::new(name, target);
     if let Some(node) = members.get("timeout") {
         spec.timeout = node.seconds()?;
@@ -50,7 +51,7 @@ pub(super) fn read(
     spec.startup = when(&mut members)?.unwrap_or(startup);
     let lazy = spec.startup == Startup::Lazy;
     if let Some(node) = members.get("pool") {
-        spec.pool = pool(spec.pool, &node, lazy, warnings)?;
+        spec.pool = pool(spec.pool, &node, lazy, &mut expansion, warnings)?;
     }
     if lazy {
         spec.pool.warm = 0;
@@ -58,10 +59,13 @@ pub(super) fn read(
     if let Some(node) = members.get("era") {
         let words =
             [("auto", EraSetting::Auto), ("legacy", EraSetting::Legacy), ("modern", EraSetting::Modern)];
-        spec.era = node.word(&words)?;
+        spec.era = expansion.word(&node, &words)?;
     }
     if let Some(node) = members.get("restart") {
-        spec.restart = restart(&node, warnings)?;
+        spec.restart = restart(&node, &mut expansion, warnings)?;
+    }
+    if let (Some(reason), false) = (expansion.reason(), spec.target == Target::Disabled) {
+        spec.target = Target::Broken(reason);
     }
     warnings.extend(members.unknown());
     Ok(spec)
@@ -85,11 +89,12 @@ fn pool(
     mut pool: PoolSpec,
     node: &Node<'_>,
     lazy: bool,
+    expansion: &mut Expansion<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<PoolSpec, Problem> {
     let mut members = node.members("an object")?;
     if let Some(node) = members.get("mode") {
-        pool.mode = node.word(&[("session", PoolMode::Session), ("shared", PoolMode::Shared)])?;
+        pool.mode = expansion.word(&node, &[("session", PoolMode::Session), ("shared", PoolMode::Shared)])?;
     }
     if let Some(node) = members.get("max") {
         pool.max = node.count(1..=100_000)?;
@@ -108,21 +113,26 @@ fn pool(
         pool.idle_timeout = Some(node.seconds()?);
     }
     if let Some(node) = members.get("isolation") {
-        pool.isolation = node.word(&[
+        let words = [
             ("shared", Isolation::Shared),
             ("principal", Isolation::Principal),
             ("request", Isolation::Request),
-        ])?;
+        ];
+        pool.isolation = expansion.word(&node, &words)?;
     }
     warnings.extend(members.unknown());
     Ok(pool)
 }
 
-fn restart(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<RestartSpec, Problem> {
+fn restart(
+    node: &Node<'_>,
+    expansion: &mut Expansion<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<RestartSpec, Problem> {
     let mut members = node.members("an object")?;
     let mut restart = RestartSpec::default();
     if let Some(node) = members.get("onCrash") {
-        restart.on_crash = node.word(&[("restart", OnCrash::Restart), ("end", OnCrash::End)])?;
+        restart.on_crash = expansion.word(&node, &[("restart", OnCrash::Restart), ("end", OnCrash::End)])?;
     }
     if let Some(node) = members.get("attempts") {
         let attempts = node.count(1..=1000)?;

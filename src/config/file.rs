@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 
+use super::dotenv::Dotenv;
 use super::error::{ConfigError, Problem};
 use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::{
-    Gateway, Limits, ServerName, ServerSpec, Startup, aggregate, base_path, dotenv, entry, limits, origin,
-};
+use super::{Gateway, Limits, ServerName, ServerSpec, Startup, aggregate, base_path, entry, limits, origin};
 
 /// Keys of the top level that protect something and that this version does not have.
 const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader"];
@@ -53,26 +53,79 @@ pub struct Surroundings<'a> {
     pub is_file: &'a dyn Fn(&Path) -> bool,
 }
 
+/// What stands in a configuration file and in the `.env` beside it.
+#[derive(Clone)]
+pub struct Written {
+    path: PathBuf,
+    text: Vec<u8>,
+    dotenv: Dotenv,
+    /// When the file was last written to, where that is known.
+    at: Option<SystemTime>,
+}
+
+/// Reads the file at `path`, and the `.env` beside it if there is one, as they are now.
+pub fn read(path: &Path) -> Result<Written, ConfigError> {
+    let unreadable = |source| ConfigError::Read { file: path.to_owned(), source };
+    // Asked first: what is written in between makes it younger than the text.
+    let at = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let text = std::fs::read(path).map_err(unreadable)?;
+    let dotenv = Dotenv::read(&directory_of(path).map_err(unreadable)?);
+    Ok(Written { path: path.to_owned(), text, dotenv, at })
+}
+
 /// Reads the file at `path`, with variables from `environment` and, where it has none, from the `.env`
 /// beside the file.
 pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<FileConfig, ConfigError> {
-    let unreadable = |source| ConfigError::Read { file: path.to_owned(), source };
-    let text = std::fs::read(path).map_err(unreadable)?;
-    let text = String::from_utf8(text).map_err(|error| {
-        unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error()))
-    })?;
-    let directory = directory_of(path).map_err(unreadable)?;
-    let dotenv = dotenv::read(&directory);
-    let variables = |name: &str| environment(name).or_else(|| dotenv.variables.get(name).cloned());
-    let surroundings =
-        Surroundings { directory: &directory, variables: &variables, is_file: &|path| path.is_file() };
-    let mut config = parse(&text, &surroundings)
-        .map_err(|problem| ConfigError::Invalid { file: path.to_owned(), problem })?;
-    config.warnings.splice(0..0, dotenv.warning.map(str::to_owned));
-    for warning in &mut config.warnings {
-        *warning = format!("{}: {warning}", path.display());
+    read(path)?.meaning(environment)
+}
+
+impl Written {
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
-    Ok(config)
+
+    /// Whether the same stands there.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (&self.text, &self.dotenv) == (&other.text, &other.dotenv)
+    }
+
+    /// Whether nobody has written to the file in between, not even the same.
+    pub fn is_untouched(&self, other: &Self) -> bool {
+        self.says_the_same(other) && self.at == other.at
+    }
+
+    /// Whether there is a `.env` that can be read.
+    pub fn has_dotenv(&self) -> bool {
+        self.dotenv.is_there()
+    }
+
+    /// What it says, with variables from `environment` and, where it has none, from the `.env`.
+    pub fn meaning(&self, environment: &dyn Fn(&str) -> Option<String>) -> Result<FileConfig, ConfigError> {
+        let path = &self.path;
+        let unreadable = |source| ConfigError::Read { file: path.clone(), source };
+        let text = std::str::from_utf8(&self.text)
+            .map_err(|error| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
+        let directory = directory_of(path).map_err(unreadable)?;
+        let set = self.dotenv.variables();
+        let variables = |name: &str| environment(name).or_else(|| set.variables.get(name).cloned());
+        let surroundings =
+            Surroundings { directory: &directory, variables: &variables, is_file: &|path| path.is_file() };
+        let mut config = parse(text, &surroundings)
+            .map_err(|problem| ConfigError::Invalid { file: path.clone(), problem })?;
+        config.warnings.splice(0..0, set.warning.map(str::to_owned));
+        for warning in &mut config.warnings {
+            *warning = format!("{}: {warning}", path.display());
+        }
+        Ok(config)
+    }
+}
+
+/// What stands in them may be secret.
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Written({})", self.path.display())
+    }
 }
 
 /// Reads the text of a file. It touches no disk but through `surroundings`.

@@ -5,6 +5,7 @@
 mod aggregate;
 mod aliases;
 mod base_path;
+pub mod diff;
 mod dotenv;
 mod entry;
 mod error;
@@ -28,6 +29,7 @@ use std::time::Duration;
 pub use aggregate::{AggregateSpec, Gateway, Prefix, Rules};
 pub use aliases::Aliases;
 pub use base_path::{InvalidBasePath, base_path};
+pub use diff::Diff;
 pub use error::{ConfigError, Problem};
 pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};

@@ -189,6 +189,29 @@ impl<'a> Expansion<'a> {
         }
     }
 
+    /// The value as one of `words`, in any case; the first of them where expanding it failed.
+    pub(super) fn word<T: Copy>(&mut self, node: &Node<'_>, words: &[(&str, T)]) -> Result<T, Problem> {
+        let written = node.text().unwrap_or_default();
+        if !written.contains("${") {
+            return node.word(words);
+        }
+        let failures = self.failures.len();
+        let meant = self.text(node)?;
+        let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&meant));
+        match (found, words.first()) {
+            (Some((_, meaning)), _) => Ok(*meaning),
+            (None, Some((_, first))) if self.failures.len() > failures => Ok(*first),
+            // What a variable holds is not shown.
+            (None, _) => node.word(words),
+        }
+    }
+
+    /// Why the mount that needs these strings cannot work, if one of them could not be expanded.
+    pub(super) fn reason(&self) -> Option<String> {
+        let reasons = self.failures.iter().map(|(path, reason)| format!("{path}: {reason}"));
+        (!self.failures.is_empty()).then(|| reasons.collect::<Vec<_>>().join("; "))
+    }
+
     /// The value as a list of strings, expanded.
     pub(super) fn texts(&mut self, node: &Node<'_>) -> Result<Vec<String>, Problem> {
         node.items("a list of strings")?.map(|item| self.text(&item)).collect()

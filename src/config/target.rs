@@ -35,9 +35,8 @@ pub(super) fn read(
     let login = members.get("oauth").map(|node| login::read(&node, &mut expansion, warnings)).transpose()?;
     let allow_http = members.get("allowHttp").map(|node| node.flag()).transpose()?.unwrap_or(false);
 
-    if !expansion.failures.is_empty() {
-        let reasons = expansion.failures.iter().map(|(path, reason)| format!("{path}: {reason}"));
-        return Ok(Target::Broken(reasons.collect::<Vec<_>>().join("; ")));
+    if let Some(reason) = expansion.reason() {
+        return Ok(Target::Broken(reason));
     }
     Ok(match (transport, program, url) {
         (Err(reason), ..) => Target::Broken(reason),

@@ -35,6 +35,7 @@ pub(super) fn status(front: &Front) -> Response {
             "active_sse_connections": sse,
             "server_instances": instances,
             "version": env!("CARGO_PKG_VERSION"),
+            "config": front.source.load().as_deref(),
             "uptime_seconds": front.started.elapsed().as_secs(),
             "servers": servers,
             "aggregate": table.aggregate().map(|mount| value(&mount.status(urls(front, mount)))),

@@ -23,6 +23,10 @@ pub enum Endpoint<'a> {
     Readyz,
     /// The process lives, in a word of plain text.
     Alive,
+    /// For operators: the configuration is read again.
+    Reload,
+    /// For operators: the processes of one mount are replaced.
+    Restart(&'a str),
 }
 
 /// Whose paths.
@@ -57,6 +61,9 @@ impl<'a> Endpoint<'a> {
                 None => (Place::Root, path),
             },
         };
+        if let Some(rest) = path.strip_prefix("admin/servers/") {
+            return rest.strip_suffix("/restart").filter(|name| !name.contains('/')).map(Self::Restart);
+        }
         match (place, last) {
             (place, "mcp") => Some(Self::Mcp(place)),
             (place, "sse") => Some(Self::Sse(place)),
@@ -65,6 +72,7 @@ impl<'a> Endpoint<'a> {
             (Place::Root, "health") => Some(Self::Health),
             (Place::Root, "healthz") => Some(Self::Healthz),
             (Place::Root, "readyz") => Some(Self::Readyz),
+            (Place::Root, "admin/reload") => Some(Self::Reload),
             _ => None,
         }
     }
@@ -88,7 +96,7 @@ impl<'a> Endpoint<'a> {
             Self::Mcp(_) if stateless => "POST, OPTIONS",
             Self::Mcp(_) => "GET, HEAD, POST, DELETE, OPTIONS",
             Self::Sse(_) => "GET, HEAD, POST, OPTIONS",
-            Self::Messages(_) => "POST, OPTIONS",
+            Self::Messages(_) | Self::Reload | Self::Restart(_) => "POST, OPTIONS",
             Self::MountHealth(_)
             | Self::Status
             | Self::Health
@@ -114,6 +122,11 @@ mod tests {
             ("views/a/messages", Some(Endpoint::Messages(Place::View("a")))),
             ("views/a/health", None),
             ("views/a", None),
+            ("admin/reload", Some(Endpoint::Reload)),
+            ("admin/servers/a/restart", Some(Endpoint::Restart("a"))),
+            ("admin/servers/a/b/restart", None),
+            ("admin/servers/a", None),
+            ("admin", None),
             ("servers/a/health", Some(Endpoint::MountHealth("a"))),
             ("status", Some(Endpoint::Status)),
             ("healthz", Some(Endpoint::Healthz)),

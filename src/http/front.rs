@@ -4,13 +4,15 @@ use super::cors::CorsPolicy;
 use super::guard::GuardPolicy;
 use crate::config::{Aliases, Config, Limits};
 use crate::mount::{Mount, Table};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::endpoint::{Endpoint, Place};
+use super::operator::Operators;
+use super::source::Source;
 
 /// The state behind the routes.
 #[derive(Debug)]
@@ -31,6 +33,10 @@ pub struct Front {
     pub aliases: Aliases,
     /// Streamable HTTP needs no session.
     pub stateless: bool,
+    /// Where the configuration comes from, if from a file.
+    pub source: ArcSwapOption<Source>,
+    /// How operators ask for things.
+    pub operators: Operators,
     /// Since when it serves.
     pub started: Instant,
     /// Microseconds since 1970 of the last request to a server.
@@ -50,6 +56,8 @@ impl Front {
             trust_proxies: config.trust_proxies.clone(),
             aliases: config.aliases.clone(),
             stateless: config.stateless,
+            source: ArcSwapOption::empty(),
+            operators: Operators::default(),
             started: Instant::now(),
             last_activity: AtomicU64::new(micros(SystemTime::now())),
             closing: AtomicBool::new(false),

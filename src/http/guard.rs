@@ -39,6 +39,21 @@ impl GuardPolicy {
         }
     }
 
+    /// Whether the request comes from no web page, or from one of this machine, of the host itself, or that is allowed by
+    /// name: `*` names none.
+    pub fn is_named_page(&self, headers: &HeaderMap) -> bool {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).and_then(Authority::parse);
+        match one(headers, &ORIGIN) {
+            One::None => true,
+            One::Several => false,
+            One::Value(value) => value.to_str().ok().and_then(Origin::parse).is_some_and(|origin| {
+                (self.bound_to_loopback && origin.is_loopback())
+                    || host.is_some_and(|host| origin.is_of(&host))
+                    || self.origins.names(&origin)
+            }),
+        }
+    }
+
     fn allows_host(&self, host: &Authority<'_>) -> bool {
         self.hosts.iter().filter_map(|allowed| Authority::parse(allowed)).any(|allowed| {
             allowed.host == host.host && allowed.port.is_none_or(|port| host.port == Some(port))

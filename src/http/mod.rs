@@ -21,11 +21,13 @@ mod incoming;
 mod legacy_sse;
 mod mcp;
 mod modern;
+pub mod operator;
 pub mod origin;
 mod pulse;
 pub mod refusal;
 mod reply;
 pub mod serve;
+pub mod source;
 mod stage;
 mod stateless;
 mod unserved;
@@ -192,7 +194,11 @@ where
     match endpoint {
         _ if method == Method::OPTIONS => Ok(options(front, endpoint, headers)),
         Endpoint::Mcp(place) if method == Method::POST => match mount(place) {
-            Ok(mount) => mcp::post(&mount, headers, payload.await?).await,
+            Ok(mount) => {
+                let payload = payload.await?;
+                // While the body was read, another may have taken its place.
+                mcp::post(&mount.newest(), headers, payload).await
+            }
             Err(unknown) => Err(payload.await.map_or(unknown, |payload| unserved::no_server(&payload))),
         },
         Endpoint::Mcp(place) if get && !front.stateless => mcp::get(&*mount(place)?, headers, head),
@@ -203,10 +209,12 @@ where
             legacy_sse::get(front, &mount(place)?, place, headers, *peer, head).await
         }
         Endpoint::Sse(place) if method == Method::POST => {
-            stateless::one_shot(&*mount(place)?, payload.await?).await
+            let (mount, payload) = (mount(place)?, payload.await?);
+            stateless::one_shot(&mount.newest(), payload).await
         }
         Endpoint::Messages(place) if method == Method::POST => {
-            legacy_sse::post(&*mount(place)?, query, payload.await?).await
+            let (mount, payload) = (mount(place)?, payload.await?);
+            legacy_sse::post(&mount.newest(), query, payload).await
         }
         Endpoint::MountHealth(name) if get => admin::mount_health(front, name),
         Endpoint::Status if get => Ok(admin::status(front)),
@@ -214,6 +222,8 @@ where
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
         Endpoint::Alive if get => Ok(admin::alive()),
+        Endpoint::Reload if method == Method::POST => operator::reload(front, headers, *peer).await,
+        Endpoint::Restart(name) if method == Method::POST => operator::restart(front, name, headers, *peer),
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.
             mount(place)?;

@@ -108,6 +108,20 @@ pub enum Refusal {
     /// 429: this client asks too often.
     #[error("too many requests: try again in {} s", seconds(*.0))]
     TooManyRequests(Duration),
+    /// 403: what only an operator may ask.
+    #[error(
+        "only an operator may ask this: on this machine at a loopback address, without a proxy and not from a web page, or with `Authorization: Bearer` and the token in MCP_SWITCHBOARD_ADMIN_TOKEN"
+    )]
+    NoOperator,
+    /// 404: an operator names a server that there is not.
+    #[error("there is no server {0}: `/status` lists them")]
+    NoServer(String),
+    /// 409: what an operator asks cannot be done as things are.
+    #[error("{0}")]
+    Conflict(String),
+    /// 422: the configuration file cannot be used, and what runs was not changed.
+    #[error("{0}; the configuration before it stays in use")]
+    BadConfiguration(String),
     /// 431: more headers than the limit.
     #[error("the request has more than {0} headers: send fewer, or raise limits.headers")]
     TooManyHeaders(usize),
@@ -159,7 +173,18 @@ impl Refusal {
             Self::BadHost(_) => {
                 answer(StatusCode::BAD_REQUEST, None, &RpcError::new(Code::InvalidRequest, message()))
             }
-            Self::ForeignHost(_) | Self::ForeignOrigin(_) => {
+            Self::NoServer(_) => {
+                answer(StatusCode::NOT_FOUND, None, &RpcError::new(Code::NotFound, message()))
+            }
+            Self::Conflict(_) => {
+                answer(StatusCode::CONFLICT, None, &RpcError::new(Code::InvalidRequest, message()))
+            }
+            Self::BadConfiguration(_) => answer(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                None,
+                &RpcError::new(Code::InvalidRequest, message()),
+            ),
+            Self::ForeignHost(_) | Self::ForeignOrigin(_) | Self::NoOperator => {
                 answer(StatusCode::FORBIDDEN, None, &RpcError::new(Code::NotAllowed, message()))
             }
             Self::NotFound { id, era } => {
@@ -305,6 +330,10 @@ mod tests {
             (Refusal::UriTooLong(4), 414, -31005),
             (Refusal::NotJson, 415, -32600),
             (Refusal::Encoded, 415, -32600),
+            (Refusal::NoOperator, 403, -31007),
+            (Refusal::NoServer("a".into()), 404, -31010),
+            (Refusal::Conflict("no".into()), 409, -32600),
+            (Refusal::BadConfiguration("no".into()), 422, -32600),
             (Refusal::TooManyRequests(Duration::from_secs(1)), 429, -31004),
             (Refusal::TooManyHeaders(64), 431, -31005),
             (Refusal::TooManyConnections(1), 503, -31004),

@@ -7,11 +7,11 @@ use crate::session::{Home, Session, SessionId};
 use crate::wire::{Code, RpcError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 /// The mount as its sessions know it: they do not keep it alive.
-pub(super) struct Door(pub(super) Weak<Mount>);
+pub(super) struct Door(Mutex<Weak<Mount>>);
 
 /// The home of a session that nobody lives in: what it meets says nothing about the mount.
 pub(super) struct Closed;
@@ -33,12 +33,28 @@ impl Home for Closed {
     fn left(&self, _id: &SessionId) {}
 }
 
+impl Door {
+    /// A door to this mount.
+    pub(super) fn to(mount: Weak<Mount>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(mount)))
+    }
+
+    /// From now on it leads to the mount that has taken the place of the one before.
+    pub(super) fn lead_to(&self, next: &Weak<Mount>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next.clone();
+    }
+
+    fn mount(&self) -> Option<Arc<Mount>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+}
+
 impl Home for Door {
     fn replace(&self) -> BoxFuture<'static, Result<Peer, RpcError>> {
-        let mount = self.0.clone();
+        let mount = self.mount();
         async move {
             let gone = || RpcError::new(Code::ShuttingDown, "the server is being unmounted");
-            let mount = mount.upgrade().ok_or_else(gone)?;
+            let mount = mount.ok_or_else(gone)?;
             let pool = mount.pool.clone().ok_or_else(gone)?;
             pool.replace().await.map_err(|error| match mount.not_had(&error) {
                 Unserved::Unavailable { error, .. } | Unserved::OtherEra(error) => error,
@@ -49,25 +65,25 @@ impl Home for Door {
     }
 
     fn turned_down(&self, certain: bool) -> BoxFuture<'static, Option<Peer>> {
-        let mount = self.0.clone();
-        async move { mount.upgrade()?.other_era(certain).await }.boxed()
+        let mount = self.mount();
+        async move { mount?.other_era(certain).await }.boxed()
     }
 
     fn parked(&self, state: &str, session: Arc<Session>) {
-        if let Some(mount) = self.0.upgrade() {
+        if let Some(mount) = self.mount() {
             mount.parked().insert(state.into(), session);
         }
     }
 
     fn unparked(&self, state: &str) {
-        if let Some(mount) = self.0.upgrade() {
+        if let Some(mount) = self.mount() {
             let session = mount.parked().remove(state);
             drop(session);
         }
     }
 
     fn opened(&self, opened: &Opened) {
-        if let Some(mount) = self.0.upgrade() {
+        if let Some(mount) = self.mount() {
             if let Some(revision) = opened.revision {
                 mount.learn(revision.era(), true);
             }
@@ -79,19 +95,19 @@ impl Home for Door {
     }
 
     fn crashed(&self, exit: &Exit) {
-        if let Some(mount) = self.0.upgrade() {
+        if let Some(mount) = self.mount() {
             mount.facts().last_exit = Some(exit.to_string());
         }
     }
 
     fn not_opened(&self) {
-        if let Some(mount) = self.0.upgrade() {
+        if let Some(mount) = self.mount() {
             mount.doubt.notify_one();
         }
     }
 
     fn left(&self, id: &SessionId) {
-        if let Some(mount) = self.0.upgrade() {
+        if let Some(mount) = self.mount() {
             let seat = mount.seats().remove(id);
             drop(seat);
         }

@@ -69,6 +69,11 @@ impl Verdicts {
         self.lock().get(target).copied().unwrap_or_default()
     }
 
+    /// Forgets what is not served any more.
+    pub(super) fn retain(&self, is_served: impl Fn(&Target) -> bool) {
+        self.lock().retain(|target, _| is_served(target));
+    }
+
     fn learn(&self, target: &Target, learn: impl FnOnce(&mut Spoken)) {
         learn(self.lock().entry(target.clone()).or_default());
     }

@@ -310,6 +310,17 @@ fn is_busy(load: Load) -> bool {
 }
 
 impl Groups {
+    /// Its sessions are these from now on, too: clients that come join them.
+    pub(super) fn inherit(&self, before: &Self) {
+        let before = before.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(before);
+    }
+
+    /// Nobody joins those there are any more; they go on for who is in them.
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn group(&self, kind: &Kind) -> Arc<Group> {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(group) = groups.get(kind) {

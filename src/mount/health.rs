@@ -48,6 +48,11 @@ impl Health {
         pause
     }
 
+    /// Nothing speaks against it any more, and nothing for it but what is said here.
+    pub(super) fn start_over(&mut self, proven: bool) {
+        *self = Self { proven, ..Self::default() };
+    }
+
     /// How it stands, if `attempts` failures make it fail.
     pub(super) fn standing(&self, attempts: u32) -> Standing {
         match self.failures {
@@ -83,6 +88,9 @@ mod tests {
         assert_eq!((health.standing(3), health.reason()), (Standing::Failed, Some("c")));
         assert_eq!(health.wait(now + Duration::from_secs(10)), Some(Duration::from_secs(20)));
         assert_eq!(health.wait(now + PROBE_EVERY), None);
+        health.start_over(false);
+        assert_eq!((health.standing(3), health.wait(now), health.proven), (Standing::Well, None, false));
+        health.failed("d".into(), 3, now);
         health.succeeded();
         assert_eq!((health.standing(3), health.reason(), health.wait(now)), (Standing::Well, None, None));
     }

@@ -2,6 +2,8 @@
 
 use super::era::Verdicts;
 use super::gate::Gate;
+use crate::config::{Config, Target};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -33,5 +35,12 @@ impl House {
             verdicts: Verdicts::default(),
             tracker,
         }
+    }
+
+    /// Forgets what it knows of commands and URLs that are not served any more.
+    pub fn forget_all_but(&self, config: &Config) {
+        let served: HashSet<&Target> =
+            config.servers.iter().chain(&config.default_server).map(|server| &server.target).collect();
+        self.verdicts.retain(|target| served.contains(target));
     }
 }

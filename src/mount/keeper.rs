@@ -53,7 +53,10 @@ pub(super) async fn keep(mount: Arc<Mount>, pool: Arc<Pool>) {
 async fn verify(mount: &Arc<Mount>, pool: &Arc<Pool>) {
     loop {
         let wait = mount.facts().health.wait(Instant::now());
-        tokio::time::sleep(wait.unwrap_or_default()).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait.unwrap_or_default()) => {}
+            () = mount.chance.notified() => {}
+        }
         match handshake(mount, pool).await {
             Ok(()) => return,
             Err(Fault::NoRoom) => {

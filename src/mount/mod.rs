@@ -17,6 +17,7 @@ mod pool;
 mod seat;
 mod source;
 mod status;
+mod successor;
 mod table;
 mod unserved;
 mod visit;
@@ -36,7 +37,7 @@ use pool::Pool;
 use source::Source;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,7 @@ pub use inquiry::question;
 pub use list_cache::{ListCache, ListKey, Lists};
 pub use seat::Seat;
 pub use status::{MountStatus, State};
+pub use successor::Restarting;
 pub use table::Table;
 pub use unserved::Unserved;
 
@@ -76,9 +78,17 @@ pub struct Mount {
     tracker: TaskTracker,
     /// There is reason to doubt that the server starts.
     doubt: Notify,
+    /// The next attempt to start it is to be made at once.
+    chance: Notify,
     closing: AtomicBool,
     closed: AtomicBool,
     stop: CancellationToken,
+    /// How its sessions find it, or the mount that has taken its place.
+    door: Arc<Door>,
+    /// How those find it that it has from mounts whose place it took.
+    doors: Mutex<Vec<Arc<Door>>>,
+    /// The mount that has taken its place.
+    next: OnceLock<Weak<Self>>,
     me: Weak<Self>,
 }
 
@@ -94,7 +104,7 @@ struct Facts {
 impl Mount {
     /// Mounts a server; nothing is started before [`start`](Self::start).
     pub fn new(spec: ServerSpec, config: &Config, house: House) -> Arc<Self> {
-        Self::make(spec, config, house, None)
+        Self::make(spec, config, house, None, None)
     }
 
     /// Mounts a server that is a part of this program.
@@ -104,7 +114,7 @@ impl Mount {
         config: &Config,
         house: House,
     ) -> Arc<Self> {
-        Self::make(spec, config, house, Some(service))
+        Self::make(spec, config, house, Some(service), None)
     }
 
     fn make(
@@ -112,6 +122,7 @@ impl Mount {
         config: &Config,
         house: House,
         service: Option<Arc<dyn Service>>,
+        before: Option<&Self>,
     ) -> Arc<Self> {
         let singleton = spec.pool.is_singleton();
         let warm = if singleton { 0 } else { spec.pool.warm };
@@ -128,7 +139,10 @@ impl Mount {
                 spec.target = Target::Broken(error.to_string());
                 None
             });
-        let pool = source.map(|source| Pool::new(spec.name.clone(), source, warm, spec.pool.max, house));
+        let pool = source.map(|source| {
+            let before = before.and_then(|before| before.pool.clone());
+            Pool::new(spec.name.clone(), source, warm, spec.pool.max, house, before)
+        });
         let settings = Settings {
             name: spec.name.as_str().into(),
             idle: spec.pool.idle_timeout.unwrap_or(config.idle_timeout),
@@ -152,13 +166,17 @@ impl Mount {
             eras: Eras::default(),
             catalog: Catalog::default(),
             parked: Mutex::default(),
-            freed: Arc::default(),
-            tally: Arc::default(),
+            freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
+            tally: before.map(|before| before.tally.clone()).unwrap_or_default(),
             tracker,
             doubt: Notify::new(),
+            chance: Notify::new(),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             stop,
+            door: Door::to(me.clone()),
+            doors: Mutex::default(),
+            next: OnceLock::new(),
             me: me.clone(),
         })
     }
@@ -296,6 +314,10 @@ impl Mount {
 
     /// Takes a new session into the mount's care; the pass is held until it has opened, or for [`STARTING`].
     fn adopt(&self, session: &Arc<Session>, pass: Option<Pass>) {
+        if let Some(next) = self.next() {
+            // It was opened by who had been on his way here.
+            return next.inherit_late(session);
+        }
         self.sessions().push(Arc::downgrade(session));
         if self.is_closing() {
             // The end has come in between, and has not seen this one.
@@ -314,7 +336,7 @@ impl Mount {
     fn parts(&self) -> Parts {
         Parts {
             settings: self.settings.clone(),
-            home: Arc::new(Door(self.me.clone())),
+            home: self.door.clone(),
             tally: self.tally.clone(),
             tracker: self.tracker.clone(),
             freed: self.freed.clone(),

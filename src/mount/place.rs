@@ -29,12 +29,16 @@ impl Places {
         Self { slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))), house }
     }
 
+    /// Places for the successor of a server of which only one may run: it waits for the one before.
+    pub(super) fn inherited(&self) -> Self {
+        Self { slots: self.slots.clone(), house: self.house.clone() }
+    }
+
     /// A place, if there is one.
     pub(super) fn free(&self) -> Result<Place, PoolError> {
-        let full = |full: PoolError| if self.slots.is_closed() { PoolError::Closed } else { full };
-        let slot = self.slots.clone().try_acquire_owned().map_err(|_| full(PoolError::Full))?;
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| PoolError::Full)?;
         let house = self.house.as_ref().map(|house| house.clone().try_acquire_owned()).transpose();
-        Ok(Place { _slot: slot, _house: house.map_err(|_| full(PoolError::HouseFull))? })
+        Ok(Place { _slot: slot, _house: house.map_err(|_| PoolError::HouseFull)? })
     }
 
     /// The next place that is free: who waits for one comes before those who only look.
@@ -46,10 +50,5 @@ impl Places {
         let house = tokio::time::timeout_at(until, house.clone().acquire_owned()).await;
         let house = house.map_err(|_| PoolError::HouseFull)?.map_err(|_| PoolError::Closed)?;
         Ok(Place { _slot: slot, _house: Some(house) })
-    }
-
-    /// Gives no more places.
-    pub(super) fn close(&self) {
-        self.slots.close();
     }
 }

@@ -9,6 +9,7 @@ use crate::config::{ServerName, Target};
 use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -31,11 +32,16 @@ pub(super) struct Pool {
     source: Source,
     house: House,
     warm: usize,
+    max: usize,
     places: Places,
+    /// The pool whose place it took, while something of it runs.
+    before: Mutex<Option<Arc<Pool>>>,
     stock: Mutex<Stock>,
     /// Spares may be wanting: one was taken, or died, or there is room for one again.
     wanting: Notify,
     stop: CancellationToken,
+    /// Another one takes its place.
+    retired: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -68,20 +74,36 @@ pub(super) enum PoolError {
 }
 
 impl Pool {
-    pub(super) fn new(name: ServerName, source: Source, warm: usize, max: usize, house: House) -> Arc<Self> {
+    /// `before`: the pool whose place it takes. What runs there is still counted here until it has ended.
+    pub(super) fn new(
+        name: ServerName,
+        source: Source,
+        warm: usize,
+        max: usize,
+        house: House,
+        before: Option<Arc<Self>>,
+    ) -> Arc<Self> {
         // A connection needs no place among the processes of this machine.
         let processes = (!source.starts_nothing()).then(|| house.processes.clone());
-        let places = Places::new(max, processes);
+        let places = match &before {
+            Some(before) if max == 1 && before.max == 1 && before.is_remote() == processes.is_none() => {
+                before.places.inherited()
+            }
+            _ => Places::new(max, processes),
+        };
         Arc::new(Self {
             name,
             // A connection that nobody has spoken over is no further than none. A spare must leave room for a client.
             warm: if source.starts_nothing() { 0 } else { warm.min(max) },
             source,
             places,
+            max,
             house,
+            before: Mutex::new(before),
             stock: Mutex::default(),
             wanting: Notify::new(),
             stop: CancellationToken::new(),
+            retired: AtomicBool::new(false),
         })
     }
 
@@ -90,7 +112,7 @@ impl Pool {
         if let Some(spare) = self.take_spare() {
             return Ok((spare, None));
         }
-        let place = self.places.free()?;
+        let place = self.free_place()?;
         self.start(place, self.turn(Urgency::Client)).await
     }
 
@@ -113,7 +135,7 @@ impl Pool {
         self: &Arc<Self>,
         turn: impl Future<Output = Pass> + Send,
     ) -> Result<(Peer, Option<Pass>), PoolError> {
-        let started = match self.places.free() {
+        let started = match self.free_place() {
             Ok(place) => self.start(place, turn).await,
             Err(full) => Err(full),
         };
@@ -164,7 +186,7 @@ impl Pool {
             // The keeper sees to it.
             return;
         }
-        let Ok(place) = self.places.free() else { return };
+        let Ok(place) = self.free_place() else { return };
         if let Ok((peer, _pass)) = self.start(place, self.turn(Urgency::Client)).await {
             self.lock().ready_since = Some(Instant::now());
             self.keep(peer);
@@ -207,7 +229,23 @@ impl Pool {
     /// Starts nothing more, and stops the spares.
     pub(super) fn close(&self) {
         self.stop.cancel();
-        self.places.close();
+        self.give_up_spares();
+    }
+
+    /// Keeps no spares any more.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        self.give_up_spares();
+    }
+
+    /// Replaces the spares, and forgets those that have died.
+    pub(super) fn refresh(&self) {
+        self.lock().deaths = 0;
+        self.give_up_spares();
+        self.wanting.notify_one();
+    }
+
+    fn give_up_spares(&self) {
         let spares = std::mem::take(&mut self.lock().spares);
         for spare in spares {
             spare.stop();
@@ -216,12 +254,26 @@ impl Pool {
 
     /// The ids of the processes that run.
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.lock().running().filter_map(Witness::pid).collect()
+        let mut pids = self.before().map_or_else(Vec::new, |before| before.pids());
+        pids.extend(self.lock().running().filter_map(Witness::pid));
+        pids
     }
 
-    /// Processes that run.
+    /// Processes that run, without those of the pool whose place it took.
     pub(super) fn processes(&self) -> usize {
         self.lock().running().count()
+    }
+
+    /// The pool whose place it took, if something of it still runs.
+    fn before(&self) -> Option<Arc<Self>> {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        before.take_if(|before| before.is_empty());
+        before.clone()
+    }
+
+    /// Whether nothing runs any more, and nothing will.
+    fn is_empty(&self) -> bool {
+        self.stop.is_cancelled() && self.before().is_none() && self.lock().processes.is_empty()
     }
 
     /// Whether the mount gave up on spares, because they exit.
@@ -237,6 +289,9 @@ impl Pool {
     /// Ends every process at once.
     pub(super) fn kill(&self) {
         self.close();
+        if let Some(before) = self.before() {
+            before.kill();
+        }
         let processes: Vec<Witness> = self.lock().processes.values().cloned().collect();
         for process in processes {
             process.kill();
@@ -266,14 +321,15 @@ impl Pool {
                 stock.bury(&self.name);
                 (stock.spares.len(), stock.deaths)
             };
-            if spares >= self.warm || deaths >= SPARE_DEATHS {
+            let wanted = if self.retired.load(Ordering::Relaxed) { 0 } else { self.warm };
+            if spares >= wanted || deaths >= SPARE_DEATHS {
                 return;
             }
             if deaths > 0 {
                 tokio::time::sleep(SPARE_PAUSE * 2u32.pow(deaths - 1)).await;
             }
             // A full mount has no spares; the next process that ends makes room for one.
-            let Ok(place) = self.places.free() else { return };
+            let Ok(place) = self.free_place() else { return };
             match self.start(place, self.turn(Urgency::Spare)).await {
                 Ok((peer, _pass)) => self.keep(peer),
                 Err(PoolError::Full | PoolError::HouseFull | PoolError::Closed) => return,
@@ -287,9 +343,14 @@ impl Pool {
 
     fn keep(&self, peer: Peer) {
         self.lock().spares.push_back(peer);
-        if self.stop.is_cancelled() {
-            self.close();
+        if self.stop.is_cancelled() || self.retired.load(Ordering::Relaxed) {
+            self.give_up_spares();
         }
+    }
+
+    /// A place, if there is one.
+    fn free_place(&self) -> Result<Place, PoolError> {
+        if self.stop.is_cancelled() { Err(PoolError::Closed) } else { self.places.free() }
     }
 
     /// The place that is free next.

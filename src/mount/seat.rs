@@ -106,7 +106,8 @@ impl Mount {
         if id.len() != SessionId::LENGTH {
             return None;
         }
-        self.seats().get(id).cloned()
+        let seat = self.seats().get(id).cloned();
+        seat.or_else(|| self.next()?.client(id))
     }
 
     /// Ends a client's session.
@@ -115,12 +116,15 @@ impl Mount {
         match seat {
             Some(Seat::Taken(client)) => client.leave(),
             Some(Seat::Standing(_, stream) | Seat::Joining(stream)) => stream.end(),
-            None => {}
+            None => drop(self.next().map(|next| next.leave(id))),
         }
     }
 
     /// A client has taken its place: from now on it is found by its id.
     pub(super) fn seat(&self, id: SessionId, seat: Seat) {
+        if let Some(next) = self.next() {
+            return next.seat(id, seat);
+        }
         self.seats().insert(id, seat);
     }
 

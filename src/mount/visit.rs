@@ -60,6 +60,8 @@ impl Mount {
         let member = Member { revision: Some(revision), capabilities, reachable: true };
         for _ in 0..TRIES {
             let session = self.session_for(Era::Legacy, &kind, false).await?;
+            // Who comes while its process is being replaced need not be told what that changes.
+            session.renewed().await;
             let guest = Guest::Legacy(member.clone());
             if let Ok(client) = session.join(id.clone(), transport.clone(), guest) {
                 return Ok(client);

@@ -79,7 +79,13 @@ mod tests {
 
     #[test]
     fn what_is_meant_for_the_router_never_passes() {
-        for name in ["API_ACCESS_TOKEN", "MCP_PROXY_PORT", "MCP_PROXY_ANYTHING", "MCP_SWITCHBOARD_SESSION"] {
+        for name in [
+            "API_ACCESS_TOKEN",
+            "MCP_PROXY_PORT",
+            "MCP_PROXY_ANYTHING",
+            "MCP_SWITCHBOARD_SESSION",
+            "MCP_SWITCHBOARD_ADMIN_TOKEN",
+        ] {
             assert!(!passes(OsStr::new(name), false), "{name}");
             assert!(!passes(OsStr::new(name), true), "{name}");
         }

@@ -7,7 +7,7 @@ use super::stage::{Down, Up};
 use super::{ClientKey, Guest, Input, Load, Member, Opened, Output, Rules};
 use crate::wire::{Message, Revision};
 use serde_json::{Map, Value};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The client that stands for all modern ones, to the machine of the process.
 const VISITORS: ClientKey = ClientKey(u64::MAX);
@@ -52,6 +52,11 @@ impl LegacyLane {
             Guest::Legacy(member) => self.shared.join(client, member),
             Guest::Modern(principal) => self.visitors.join(client, principal),
         }
+    }
+
+    /// Requests that come from now on may take this long.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.shared.set_timeout(timeout);
     }
 
     /// Takes what happened, appends what must be done about it.

@@ -259,6 +259,15 @@ pub enum Bridge {
 }
 
 impl Bridge {
+    /// Requests that come from now on may take this long.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        match self {
+            Self::Straight(straight) => straight.set_timeout(timeout),
+            Self::Legacy(lane) => lane.set_timeout(timeout),
+            Self::Modern(lane) => lane.set_timeout(timeout),
+        }
+    }
+
     /// Takes what happened, appends what must be done about it.
     pub fn handle(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
         match self {

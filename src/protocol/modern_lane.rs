@@ -7,7 +7,7 @@ use super::{ClientKey, ExchangeKey, Guest, Input, Load, Opened, Output, Rules};
 use crate::wire::{Code, Message, Revision, RpcError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The clients of a process that was opened in the modern era.
 #[derive(Debug)]
@@ -37,6 +37,13 @@ impl ModernLane {
             let guest = LegacyToModern::new(client, member, self.server.clone(), self.rules);
             self.guests.insert(client, guest);
         }
+    }
+
+    /// Requests that come from now on may take this long.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.rules.timeout = timeout;
+        self.modern.set_timeout(timeout);
+        self.guests.values_mut().for_each(|guest| guest.set_timeout(timeout));
     }
 
     /// Takes what happened, appends what must be done about it.

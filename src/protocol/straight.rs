@@ -11,7 +11,7 @@ use crate::wire::meta::{find, progress_token, uri};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The bridge of a process that belongs to one legacy client.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ impl Straight {
             questions: HashSet::new(),
             orphaned: HashSet::new(),
         }
+    }
+
+    /// Requests that come from now on may take this long.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.rules.timeout = timeout;
     }
 
     /// Takes what happened, appends what must be done about it.

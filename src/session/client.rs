@@ -12,9 +12,6 @@ use std::time::{Duration, Instant};
 /// A notification or an answer waits this long for a server that does not read.
 const ROOM_WITHIN: Duration = Duration::from_secs(10);
 
-/// A request waits this long for a remote server that was lost.
-const REACHED_WITHIN: Duration = Duration::from_secs(10);
-
 /// A session with so many requests in flight takes no further ones.
 const MOST_IN_FLIGHT: usize = 4096;
 
@@ -145,10 +142,7 @@ impl Client {
                 Attempt::TooMany => return Err(Refused::Full),
                 Attempt::NotNow => {
                     self.session.wanted.notify_one();
-                    let settings = &self.session.settings;
-                    let patience =
-                        if settings.patient { settings.start.min(REACHED_WITHIN) } else { settings.start };
-                    let until = begun + patience;
+                    let until = begun + self.session.patience();
                     tokio::time::timeout_at(until, changed).await.map_err(|_| Refused::Restarting)?;
                 }
                 Attempt::Full(peer, bytes) => {
@@ -169,6 +163,11 @@ impl Client {
             Some(id) => participant.streams.resume(id).ok_or(Refused::Ended),
             None => Ok(participant.streams.open_standalone()),
         }
+    }
+
+    /// Whether it takes no part in its session any more, or that is over.
+    pub fn has_left(&self) -> bool {
+        !self.session.lock().clients.contains_key(&self.key)
     }
 
     /// Whether its handshake is over, with success.
@@ -192,6 +191,11 @@ impl Client {
     fn attempt(&self, messages: &[Message], form: Form) -> Attempt {
         let now = Instant::now();
         let mut state = self.session.lock();
+        if state.is_to_be_replaced(now) {
+            // What comes from now on is for the next process.
+            self.session.renew_or_end(state, now);
+            return Attempt::NotNow;
+        }
         let state = &mut *state;
         let peer = match &state.link {
             Link::Opening(peer) | Link::Up(peer) => peer,

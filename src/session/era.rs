@@ -65,7 +65,7 @@ impl Session {
         // What came behind the `initialize` was for the process that has refused it.
         let error = RpcError::new(Code::ServerExited, "the server was opened anew in another era: ask again");
         self.handle(&mut state, Input::Exited(error), now);
-        state.bridge = lane(&self.settings.name, rules);
+        state.bridge = lane(&self.settings().name, rules);
         state.bridge.join(client, guest());
         state.generation += 1;
         let before = std::mem::replace(&mut state.link, Link::Opening(peer));

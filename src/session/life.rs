@@ -4,7 +4,7 @@ use super::{Conversation, Link, Session};
 use crate::peer::{Cause, Exit, Mask, Peer};
 use crate::protocol::{Bridge, ClientKey, Input, OpeningError, Rules};
 use crate::wire::{Code, RpcError};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Deaths count against a session for this long.
@@ -56,12 +56,15 @@ impl Session {
         if empty && state.once && state.next_client > 0 {
             return self.end(&mut state, None, now);
         }
+        if state.is_to_be_replaced(now) {
+            return self.renew_or_end(state, now);
+        }
         if state.bridge.is_spoiled() && state.bridge.in_flight() == 0 && matches!(state.link, Link::Up(_)) {
-            tracing::info!(server = %self.settings.name, "a process is replaced that may still work on a call that was given up");
+            tracing::info!(server = %self.settings().name, "a process is replaced that may still work on a call that was given up");
             return if empty { self.end(&mut state, None, now) } else { self.renew(state, now) };
         }
-        if empty && self.settings.idle.is_some_and(over) {
-            tracing::info!(server = %self.settings.name, "an idle shared process is stopped");
+        if empty && self.settings().idle.is_some_and(over) {
+            tracing::info!(server = %self.settings().name, "an idle shared process is stopped");
             self.end(&mut state, None, now);
         }
     }
@@ -72,7 +75,7 @@ impl Session {
             given_up.extend(participant.streams.tick(now).into_iter().map(|delivered| (*key, delivered)));
             if participant.streams.is_open() || participant.streams.in_flight() > 0 {
                 participant.last_active = now;
-            } else if self.settings.idle.is_some_and(|idle| now >= participant.last_active + idle) {
+            } else if self.settings().idle.is_some_and(|idle| now >= participant.last_active + idle) {
                 idle.push(*key);
             }
         }
@@ -80,20 +83,20 @@ impl Session {
             self.delivered(state, client, delivered, now);
         }
         for client in idle {
-            tracing::debug!(server = %self.settings.name, "an idle session has ended");
+            tracing::debug!(server = %self.settings().name, "an idle session has ended");
             self.dismiss(state, client, now);
         }
     }
 
     fn opening_timed_out(&self, state: &mut Conversation, now: Instant) {
-        let seconds = self.settings.start.as_secs_f32();
+        let seconds = self.settings().start.as_secs_f32();
         let reason = format!(
             "the server did not answer `initialize` within {seconds} s: raise `startTimeout`, or mend it"
         );
-        tracing::warn!(server = %self.settings.name, "{reason}");
+        tracing::warn!(server = %self.settings().name, "{reason}");
         match &state.link {
             Link::Opening(_) => self.home.not_opened(),
-            Link::Replaying(peer) if self.settings.patient => {
+            Link::Replaying(peer) if self.settings().patient => {
                 peer.stop();
                 // What it still says is not heard.
                 state.generation += 1;
@@ -132,7 +135,7 @@ impl Session {
             }
             Link::Up(peer) | Link::Replaying(peer) => {
                 let why = if exit.cause == Cause::Lost { peer.last_words() } else { Box::default() };
-                tracing::warn!(server = %self.settings.name, in_flight = state.bridge.in_flight(), %why, "the server {exit}");
+                tracing::warn!(server = %self.settings().name, in_flight = state.bridge.in_flight(), %why, "the server {exit}");
                 self.go_down(&mut state, exit, now);
             }
         }
@@ -154,8 +157,8 @@ impl Session {
         }
         state.failures = state.failures.saturating_add(1);
         // A remote server comes back when it does, and costs nothing while it is away.
-        let deaths = if self.settings.patient { state.failures } else { deaths };
-        if !self.settings.restart || (!self.settings.patient && deaths >= self.settings.attempts) {
+        let deaths = if self.settings().patient { state.failures } else { deaths };
+        if !self.settings().restart || (!self.settings().patient && deaths >= self.settings().attempts) {
             return self.end(state, None, now);
         }
         self.changed.notify_waiters();
@@ -164,31 +167,13 @@ impl Session {
         }
     }
 
-    /// Stops the process and goes on with another: subscriptions are made again, and their listeners stay.
-    fn renew(&self, mut state: MutexGuard<'_, Conversation>, now: Instant) {
-        let link = std::mem::replace(&mut state.link, Link::Down);
-        // Its end is not a crash, and what it still says is not heard.
-        state.generation += 1;
-        let error = RpcError::new(Code::ServerExited, "the server is being replaced: call again");
-        self.handle(&mut state, Input::Exited(error), now);
-        state.forget_questions();
-        if let Some(peer) = link.peer() {
-            peer.stop();
-        }
-        drop(state);
-        self.changed.notify_waiters();
-        if let Some(session) = self.me.upgrade() {
-            self.tracker.spawn(session.restart(0));
-        }
-    }
-
     /// Gets a new process and repeats the handshake with it.
-    async fn restart(self: Arc<Self>, deaths: u32) {
+    pub(super) async fn restart(self: Arc<Self>, deaths: u32) {
         let mut pause = match deaths {
             0 | 1 => Duration::ZERO,
             more => FIRST_PAUSE.saturating_mul(1 << (more - 2).min(8)).min(LONGEST_PAUSE),
         };
-        for _ in 0..self.settings.attempts.max(1) {
+        for _ in 0..self.settings().attempts.max(1) {
             self.pause(pause).await;
             if self.is_over() {
                 return;
@@ -196,7 +181,7 @@ impl Session {
             match self.home.replace().await {
                 Ok(peer) => return self.go_on_with(&peer),
                 Err(error) => {
-                    tracing::warn!(server = %self.settings.name, "no new process for a session whose process died: {error}");
+                    tracing::warn!(server = %self.settings().name, "no new process for a session whose process died: {error}");
                     pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
                 }
             }
@@ -214,7 +199,7 @@ impl Session {
 
     /// Lets the time pass; for a remote server no longer than until somebody wants something of it.
     async fn rest(&self, pause: Duration) {
-        if !self.settings.patient {
+        if !self.settings().patient {
             return tokio::time::sleep(pause).await;
         }
         tokio::time::sleep(pause.min(FIRST_PAUSE)).await;
@@ -243,6 +228,7 @@ impl Session {
         }
         state.link = Link::Replaying(peer.clone());
         state.generation += 1;
+        state.replace_by = None;
         self.greet(&mut state, now);
         drop(state);
         self.attach();
@@ -253,7 +239,7 @@ impl Session {
         if matches!(state.link, Link::Ended(_)) {
             return;
         }
-        tracing::debug!(server = %self.settings.name, clients = state.clients.len(), "a session has ended");
+        tracing::debug!(server = %self.settings().name, clients = state.clients.len(), "a session has ended");
         let answer = why.clone().unwrap_or_else(ended);
         let link = std::mem::replace(&mut state.link, Link::Ended(why));
         state.opening_until = None;
@@ -274,7 +260,7 @@ impl Session {
     /// What its bridge must know.
     pub(super) fn rules(&self) -> Rules {
         let answer_cancelled = self.lock().clients.values().all(|participant| !participant.streams.is_sse());
-        Rules { timeout: self.settings.timeout, answer_cancelled }
+        Rules { timeout: self.settings().timeout, answer_cancelled }
     }
 
     /// A client leaves of its own accord.
@@ -286,7 +272,7 @@ impl Session {
 
 impl Conversation {
     /// The process is gone, and nobody wants the answers to what it has asked.
-    fn forget_questions(&mut self) {
+    pub(super) fn forget_questions(&mut self) {
         // Before a modern server the questions are the router's own, and their calls go on with the next process.
         if !matches!(self.bridge, Bridge::Modern(_)) {
             self.clients.values_mut().for_each(|participant| participant.streams.forget_questions());

@@ -31,7 +31,7 @@ impl Listener for Ear {
         let now = Instant::now();
         let from = self.generation;
         match line {
-            Line::Whole(line) => match Payload::parse(&line, session.settings.depth) {
+            Line::Whole(line) => match Payload::parse(&line, session.settings().depth) {
                 Ok(Payload::One(message)) => session.hear(from, message, now),
                 Ok(Payload::Batch(messages)) => {
                     for message in messages {
@@ -81,14 +81,14 @@ impl Session {
         if field("method").is_some() {
             // Not an answer, whatever its id: the server's ids are its own.
             self.tally.skipped_lines.add_one();
-            tracing::warn!(server = %self.settings.name, "skipped a message of the server: {malformed}");
+            tracing::warn!(server = %self.settings().name, "skipped a message of the server: {malformed}");
             return;
         }
         self.with_living(from, |state| self.handle(state, Input::Unreadable { id, error }, now));
     }
 
     fn hear_too_long(&self, from: u64, skipped: &Skipped, now: Instant) {
-        tracing::warn!(server = %self.settings.name, bytes = skipped.length, "a line over the limit was skipped");
+        tracing::warn!(server = %self.settings().name, bytes = skipped.length, "a line over the limit was skipped");
         let error = RpcError::new(
             Code::TooLarge,
             format!(
@@ -107,9 +107,9 @@ impl Session {
         // A server that talks on stdout would fill the log: the first lines, then every power of two.
         if count <= 10 || count.is_power_of_two() {
             let text = String::from_utf8_lossy(line);
-            let masked = self.settings.mask.apply(&text);
+            let masked = self.settings().mask.apply(&text);
             let text: String = masked.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-            tracing::warn!(server = %self.settings.name, %count, "skipped a line of stdout that is no message: {text}");
+            tracing::warn!(server = %self.settings().name, %count, "skipped a line of stdout that is no message: {text}");
         }
     }
 

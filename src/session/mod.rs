@@ -14,6 +14,7 @@ mod interaction;
 mod life;
 mod lines;
 mod perform;
+mod renewal;
 mod stream;
 mod streams;
 mod tally;
@@ -22,6 +23,7 @@ mod usage;
 use crate::peer::{Exit, Mask, Peer};
 use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Opened, Output, Secrets, Straight};
 use crate::wire::{Revision, RpcError};
+use arc_swap::ArcSwap;
 use backlog::Backlog;
 use futures::future::BoxFuture;
 use interaction::Interactions;
@@ -45,7 +47,7 @@ const NEW: &str = "a session of which nothing was heard yet is not over";
 
 /// One conversation with a server.
 pub struct Session {
-    settings: Settings,
+    settings: ArcSwap<Settings>,
     home: Arc<dyn Home>,
     tally: Arc<Tally>,
     tracker: TaskTracker,
@@ -123,6 +125,8 @@ struct Conversation {
     dedicated: bool,
     /// It serves one request, and ends.
     once: bool,
+    /// Its process is to be replaced as soon as nothing is in flight there, and then at the latest.
+    replace_by: Option<Instant>,
     /// Which process it is: what an earlier one still says is not heard.
     generation: u64,
     /// An `initialize` that waits for a process of the other era.
@@ -276,6 +280,7 @@ impl Session {
             resumed_at: None,
             dedicated,
             once: false,
+            replace_by: None,
             generation: 0,
             turned_down: None,
             interaction: None,
@@ -284,7 +289,7 @@ impl Session {
         };
         let Parts { settings, home, tally, tracker, freed } = make;
         Arc::new_cyclic(|me| Self {
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             home,
             tally,
             tracker,
@@ -347,6 +352,11 @@ impl Session {
         }
     }
 
+    /// What it must know of its mount, now.
+    fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Conversation> {
         // A panic under the lock is our bug; the others in the process must still be served.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -406,6 +416,6 @@ impl Link {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("mount", &self.settings.name).finish_non_exhaustive()
+        f.debug_struct("Session").field("mount", &self.settings().name).finish_non_exhaustive()
     }
 }

@@ -23,7 +23,7 @@ impl Session {
                 Output::ToServer(line) => {
                     if !self.say(state, line, &mut said, now) {
                         self.tally.dropped.add_one();
-                        tracing::warn!(server = %self.settings.name, "the server does not read; a message to it was dropped");
+                        tracing::warn!(server = %self.settings().name, "the server does not read; a message to it was dropped");
                     }
                 }
                 Output::Request { exchange, line } if exchange.is_own() => {
@@ -63,7 +63,7 @@ impl Session {
                 }
                 Output::Opened(opened) => {
                     let version = opened.version();
-                    tracing::debug!(server = %self.settings.name, version, "a handshake has succeeded");
+                    tracing::debug!(server = %self.settings().name, version, "a handshake has succeeded");
                     self.home.opened(&opened);
                     if let Link::Opening(peer) = &state.link {
                         state.link = Link::Up(peer.clone());
@@ -80,7 +80,7 @@ impl Session {
                         state.resumed_at = Some(now);
                         self.tally.restarts.add_one();
                         self.changed.notify_waiters();
-                        tracing::info!(server = %self.settings.name, "the session goes on with a new process");
+                        tracing::info!(server = %self.settings().name, "the session goes on with a new process");
                     }
                 }
                 Output::TurnedDown(turned_down) => self.turned_down(state, *turned_down),
@@ -94,7 +94,7 @@ impl Session {
                 Output::Failed(error) => failure = Some(error),
                 Output::Dropped(why) => {
                     self.tally.dropped.add_one();
-                    tracing::debug!(server = %self.settings.name, ?why, "a message of the server reached nobody");
+                    tracing::debug!(server = %self.settings().name, ?why, "a message of the server reached nobody");
                 }
             }
         }
@@ -106,7 +106,7 @@ impl Session {
             self.handle(state, waiting.request(), now);
         }
         if let Some(error) = failure {
-            let error = life::not_opened(&error, &self.settings.mask);
+            let error = life::not_opened(&error, &self.settings().mask);
             self.end(state, Some(error), now);
         }
         for client in leaving {
@@ -204,7 +204,7 @@ impl Session {
     fn to_server(&self, state: &mut Conversation, line: Bytes, now: Instant) -> bool {
         let Some(peer) = state.link.peer() else { return true };
         if matches!(state.link, Link::Opening(_) | Link::Replaying(_)) && state.opening_until.is_none() {
-            state.opening_until = Some(now + self.settings.start);
+            state.opening_until = Some(now + self.settings().start);
         }
         match peer.send(line) {
             // A process that is ending says so itself, in a moment.

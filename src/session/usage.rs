@@ -5,7 +5,7 @@ use crate::protocol::Load;
 use std::time::{Duration, Instant};
 
 /// A session that was opened for somebody is his for so long.
-const ON_THE_WAY: Duration = Duration::from_secs(1);
+pub(super) const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 impl Session {
     /// How busy its server is.
@@ -49,7 +49,7 @@ impl Session {
         let (mut state, now) = (self.lock(), Instant::now());
         let unused = state.is_unused(now);
         if unused {
-            tracing::debug!(server = %self.settings.name, "an unused shared process makes room for another");
+            tracing::debug!(server = %self.settings().name, "an unused shared process makes room for another");
             self.end(&mut state, None, now);
         }
         unused

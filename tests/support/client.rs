@@ -88,7 +88,8 @@ impl Client {
         client.session = session.to_str().expect("visible characters").to_owned();
         let answer = reply.next().await.expect("an answer to initialize");
         client.opened = answer["result"].clone();
-        client.version = answer["result"]["protocolVersion"].as_str().expect("a version").to_owned();
+        let version = answer["result"]["protocolVersion"].as_str();
+        client.version = version.unwrap_or_else(|| panic!("no version: {answer}")).to_owned();
         client.notify("notifications/initialized", json!({})).await;
         Ok(client)
     }

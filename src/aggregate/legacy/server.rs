@@ -15,12 +15,15 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// What the ids of the router's own requests begin with; no client has such ids.
 const OWN: &str = "\"mcp-switchboard/";
+
+/// How often it is looked whether what is in flight with a server that is replaced has finished.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// One client's session with one server.
 pub(super) struct Server {
@@ -165,12 +168,21 @@ impl Server {
         }
     }
 
+    /// Waits until another server is served under its name, or none, and what is in flight here has finished.
+    async fn replaced(&self) {
+        self.member.gone().await;
+        while !self.expected().calls.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Passes on what the server says, until it or the conversation is over.
     async fn attend(self: Arc<Self>, talk: Weak<Talk>, over: CancellationToken, mut reader: StreamReader) {
         loop {
             let line = tokio::select! {
                 () = over.cancelled() => break,
                 () = self.idle() => break,
+                () = self.replaced() => break,
                 line = reader.next() => line,
             };
             let (Some(line), Some(talk)) = (line, talk.upgrade()) else { break };
@@ -179,7 +191,7 @@ impl Server {
             }
         }
         self.over.cancel();
-        self.member.mount.leave(self.client.id().as_str());
+        self.client.leave();
         let expected = std::mem::take(&mut *self.expected());
         let Some(talk) = talk.upgrade() else { return };
         if let Some(hello) = talk.hello.get() {

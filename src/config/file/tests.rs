@@ -234,6 +234,21 @@ fn variables_are_expanded_once_and_remembered_as_secrets() {
 }
 
 #[test]
+fn a_word_among_several_may_come_from_a_variable() {
+    let spec = |members: &str| read(&entry(members)).unwrap().servers.remove(0);
+    let server = spec(
+        r#""command": "x", "era": "${E:-LEGACY}", "pool": {"mode": "${M:-shared}", "isolation": "${I:-request}"}, "restart": {"onCrash": "${C:-end}"}"#,
+    );
+    assert_eq!((server.era, server.pool.mode), (EraSetting::Legacy, PoolMode::Shared));
+    assert_eq!((server.pool.isolation, server.restart.on_crash), (Isolation::Request, OnCrash::End));
+    let server = spec(r#""command": "x", "era": "${NONE}""#);
+    let Target::Broken(reason) = server.target else { panic!("{server:?}") };
+    assert!(reason.starts_with("mcpServers.a.era: the variable `NONE` is set neither"), "{reason}");
+    let refused = refusal(&entry(r#""command": "x", "era": "${TOKEN}""#));
+    assert!(refused.contains("mcpServers.a.era") && !refused.contains("s3cret"), "{refused}");
+}
+
+#[test]
 fn an_absolute_directory_stays() {
     assert_eq!(command(r#""command": "x", "cwd": "/srv""#).cwd.as_deref(), Some(Path::new("/srv")));
     assert_eq!(command(r#""command": "x", "cwd": """#).cwd, None);

@@ -22,7 +22,7 @@ use listen::Listening;
 use profile::{Profile, TASKS};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The translation for one legacy client.
 #[derive(Debug)]
@@ -63,6 +63,11 @@ impl LegacyToModern {
             listening: Listening::default(),
             minted: 0,
         }
+    }
+
+    /// Requests that come from now on may take this long.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.rules.timeout = timeout;
     }
 
     /// The revision that the client was told, or speaks without having asked.

@@ -16,7 +16,7 @@ use crate::wire::claim::LOG_LEVEL;
 use crate::wire::meta::{find, progress_token};
 use crate::wire::{Code, Message, RpcError};
 use bytes::Bytes;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The bridge of a process that was opened in the modern era.
 #[derive(Debug)]
@@ -44,6 +44,11 @@ impl Modern {
             opened: None,
             down: false,
         }
+    }
+
+    /// Requests that come from now on may take this long.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.rules.timeout = timeout;
     }
 
     /// Asks a new process what it is.

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use members::Members;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use members::Member;
 
@@ -72,6 +72,11 @@ impl Shared {
             level: None,
             visitors: None,
         }
+    }
+
+    /// Requests that come from now on may take this long.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.rules.timeout = timeout;
     }
 
     /// Speaks the handshake with a new process.

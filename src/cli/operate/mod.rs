@@ -1,0 +1,205 @@
+//! The tasks that talk to a running router: `status` and `restart`.
+
+mod report;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use super::{failed, print};
+use crate::config::{RemoteSpec, ServerName};
+use crate::http::operator::TOKEN;
+
+/// The environment variable that says where the router is.
+const URL: &str = "MCP_SWITCHBOARD_URL";
+
+/// An answer may take this long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// New processes are waited for this long.
+const RESTARTED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether they are there.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why a router could not be asked, or has refused.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("{0}: not a URL like http://127.0.0.1:8080")]
+    Url(String),
+    #[error("nobody listens at {base}: start the router there, or say by `--url` or {URL} where it is")]
+    Nobody { base: String },
+    #[error("no answer from {base}: {reason}")]
+    Silent { base: String, reason: String },
+    #[error("what answers at {base} is no mcp-switchboard")]
+    Stranger { base: String },
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Shows how the mounts of a running router stand.
+pub(super) fn status(url: Option<&str>, json: bool) -> ExitCode {
+    finish(async {
+        let status = Router::find(url)?.status().await?;
+        let text = if json { format!("{:#}\n", status.answer) } else { report::table(&status) };
+        Ok((text, true))
+    })
+}
+
+/// Replaces the processes of a server of a running router, and waits until new ones are there.
+pub(super) fn restart(name: &str, url: Option<&str>) -> ExitCode {
+    finish(async {
+        let name: ServerName =
+            name.parse().map_err(|error| Unanswered::Refused(format!("{name}: {error}")))?;
+        let router = Router::find(url)?;
+        let begun = router.ask(Method::POST, &format!("/admin/servers/{name}/restart")).await?;
+        let old: Vec<u64> =
+            begun["pids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let until = Instant::now() + RESTARTED_WITHIN;
+        loop {
+            let status = router.status().await?;
+            let mount = &status.answer["servers"][name.as_str()];
+            if report::is_restarted(mount, &old) || Instant::now() >= until {
+                return Ok(report::restarted(name.as_str(), mount, &begun));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+}
+
+/// Prints what a task has found out; whether all is well is the exit status.
+fn finish(task: impl Future<Output = Result<(String, bool), Unanswered>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(task),
+        Err(error) => return failed(&error),
+    };
+    match outcome {
+        Ok((text, well)) => {
+            print(text.as_bytes());
+            if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error @ Unanswered::Url(_)) => {
+            failed(&error);
+            ExitCode::from(2)
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// A router that runs somewhere.
+struct Router {
+    http: Client,
+    base: String,
+}
+
+/// What a router says of itself, and where it was asked.
+struct Status {
+    base: String,
+    answer: Value,
+}
+
+impl Router {
+    /// Where the words, else the environment, say that it is; else on this machine.
+    fn find(url: Option<&str>) -> Result<Self, Unanswered> {
+        let from = |name: &str| std::env::var(name).ok();
+        let base = base(url, &from)?;
+        // The first one stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder().timeout(PATIENCE);
+        if RemoteSpec::new(&base).is_ok_and(|spec| spec.is_loopback()) {
+            builder = builder.no_proxy();
+        }
+        if base.starts_with("http:") {
+            // The system's certificates take their time to be read.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|error| silent(&base, &error))?;
+        Ok(Self { http, base })
+    }
+
+    async fn status(&self) -> Result<Status, Unanswered> {
+        let answer = self.ask(Method::GET, "/status").await?;
+        if answer["servers"].is_object() {
+            return Ok(Status { base: self.base.clone(), answer });
+        }
+        Err(Unanswered::Stranger { base: self.base.clone() })
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<Value, Unanswered> {
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
+        // Who only looks needs no right.
+        let token = std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty());
+        if let Some(token) = token.filter(|_| method != Method::GET) {
+            request = request.bearer_auth(token.trim());
+        }
+        let answer = request.send().await.map_err(|error| {
+            if error.is_connect() {
+                Unanswered::Nobody { base: self.base.clone() }
+            } else {
+                silent(&self.base, &error)
+            }
+        })?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(|error| silent(&self.base, &error))?;
+        let value: Option<Value> = serde_json::from_str(&text).ok();
+        let reason = value.as_ref().and_then(|value| value["error"]["message"].as_str());
+        match (status, &value, reason) {
+            (StatusCode::OK, Some(value), _) => Ok(value.clone()),
+            (_, _, Some(reason)) => Err(Unanswered::Refused(report::harmless(reason))),
+            (StatusCode::OK, None, _) => Err(Unanswered::Stranger { base: self.base.clone() }),
+            _ => Err(Unanswered::Silent { base: self.base.clone(), reason: format!("status {status}") }),
+        }
+    }
+}
+
+fn silent(base: &str, error: &dyn std::error::Error) -> Unanswered {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    Unanswered::Silent { base: base.to_owned(), reason }
+}
+
+/// The URL without a slash at its end.
+fn base(url: Option<&str>, environment: &dyn Fn(&str) -> Option<String>) -> Result<String, Unanswered> {
+    let given = url.map(str::to_owned).or_else(|| environment(URL).filter(|url| !url.trim().is_empty()));
+    let Some(given) = given else {
+        let port = environment("MCP_PROXY_PORT").filter(|port| !matches!(port.trim(), "" | "0"));
+        return Ok(format!("http://127.0.0.1:{}", port.as_deref().map_or("8080", str::trim)));
+    };
+    let invalid = || Unanswered::Url(given.clone());
+    let parsed = Url::parse(given.trim()).map_err(|_| invalid())?;
+    let plain = matches!(parsed.scheme(), "http" | "https") && parsed.has_host() && parsed.query().is_none();
+    if !plain || !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(invalid());
+    }
+    Ok(parsed.as_str().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(url: Option<&str>, set: &[(&str, &str)]) -> Option<String> {
+        let environment =
+            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        base(url, &environment).ok()
+    }
+
+    #[test]
+    fn the_words_go_before_the_environment_and_that_before_this_machine() {
+        let both = [(URL, "http://b:2/tools/"), ("MCP_PROXY_PORT", "9000")];
+        assert_eq!(found(Some("https://a.example/x/"), &both).as_deref(), Some("https://a.example/x"));
+        assert_eq!(found(None, &both).as_deref(), Some("http://b:2/tools"));
+        assert_eq!(found(None, &both[1..]).as_deref(), Some("http://127.0.0.1:9000"));
+        assert_eq!(
+            found(None, &[(URL, ""), ("MCP_PROXY_PORT", "0")]).as_deref(),
+            Some("http://127.0.0.1:8080")
+        );
+        for wrong in ["localhost:8080", "8080", "ftp://a", "http://", "http://u:p@a/", "http://a/?x"] {
+            assert_eq!(found(Some(wrong), &[]), None, "{wrong}");
+        }
+    }
+}
