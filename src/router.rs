@@ -246,6 +246,9 @@ impl Router {
         for name in &diff.removed {
             tracing::info!(server = name, "removed; what is in flight may finish");
         }
+        for key in &diff.settings {
+            tracing::info!("{key} has changed, and is used as it is now");
+        }
         for key in &diff.needs_restart {
             tracing::warn!("the change of {key} needs a restart");
         }

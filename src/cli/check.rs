@@ -26,8 +26,8 @@ pub fn report(config: &Config) -> Report {
     let views = config.gateway.views.iter();
     let views = views.map(|(name, view)| (name.as_str(), "view", format!("/views/{name}/mcp"), view));
     let together: Vec<_> = whole.into_iter().chain(views).collect();
-    let names = config.servers.iter().chain(&config.default_server).map(|server| server.name.as_str());
-    let width = names.chain(together.iter().map(|(name, ..)| *name)).map(str::len).max().unwrap_or(0);
+    let every = config.servers.iter().chain(&config.default_server).map(|server| server.name.as_str());
+    let width = every.chain(together.iter().map(|(name, ..)| *name)).map(str::len).max().unwrap_or(0);
     let named = config.servers.iter().map(|server| (server, format!("/servers/{}/mcp", server.name)));
     let default = config.default_server.iter().map(|server| (server, "/mcp".to_owned()));
     for (server, path) in default.chain(named) {

@@ -17,8 +17,8 @@ pub struct Diff {
     pub removed: Vec<String>,
     /// Servers that are the same.
     pub kept: Vec<String>,
-    /// How servers are served together is another one.
-    pub aggregate: bool,
+    /// Keys beside the servers that are used from now on.
+    pub settings: Vec<&'static str>,
     /// Keys beside the servers that are used from the next start on.
     pub needs_restart: Vec<&'static str>,
     /// What is odd about the new configuration.
@@ -66,7 +66,9 @@ impl Diff {
         let defaults = old.default_server.iter().filter(|server| Some(&server.name) != default);
         let gone = old.servers.iter().filter(|server| !after.contains_key(server.name.as_str()));
         diff.removed = defaults.chain(gone).map(|server| server.name.to_string()).collect();
-        diff.aggregate = old.gateway != new.gateway;
+        if old.gateway != new.gateway {
+            diff.settings.push("aggregate");
+        }
         let fixed = [
             ("host", old.listen.ip() != new.listen.ip()),
             ("port", old.listen.port() != new.listen.port()),
@@ -82,7 +84,7 @@ impl Diff {
 
     /// Whether the same servers are served in the same way.
     pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty() && !self.aggregate
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
 }
 
@@ -119,10 +121,10 @@ fn keys(old: &ServerSpec, new: &ServerSpec) -> Vec<&'static str> {
         ("pool.max", pool.max != next.max),
         ("pool.idleTimeout", pool.idle_timeout != next.idle_timeout),
         ("pool.isolation", pool.isolation != next.isolation),
-        ("startup", old.startup != new.startup),
         ("era", old.era != new.era),
         ("restart.onCrash", old.restart.on_crash != new.restart.on_crash),
         ("restart.attempts", old.restart.attempts != new.restart.attempts),
+        ("startup", old.startup != new.startup),
     ];
     keys.extend(named(&others));
     if keys.is_empty() && old != new {
@@ -139,12 +141,12 @@ fn target_keys(old: &Target, new: &Target) -> Vec<&'static str> {
         (Target::Remote(old), Target::Remote(new)) => remote_keys(old, new),
         (Target::Disabled, _) | (_, Target::Disabled) => vec!["enabled"],
         // Which key breaks it is said by its reason, in `/status`.
-        (Target::Broken(_), _) | (_, Target::Broken(_)) => vec!["entry"],
+        (Target::Broken(_) | Target::Aggregate(_), _) | (_, Target::Broken(_) | Target::Aggregate(_)) => {
+            vec!["entry"]
+        }
         (Target::Stdio(_), Target::Remote(_)) | (Target::Remote(_), Target::Stdio(_)) => {
             vec!["command", "url"]
         }
-        // No entry is one.
-        (Target::Aggregate(_), _) | (_, Target::Aggregate(_)) => vec!["aggregate"],
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn read(
         spec.start_timeout = node.positive_seconds()?;
         warnings.extend(in_milliseconds(spec.start_timeout, &node.path));
     }
-    spec.startup = when(&mut members)?.unwrap_or(startup);
+    spec.startup = when(&mut members, &mut expansion)?.unwrap_or(startup);
     let lazy = spec.startup == Startup::Lazy;
     if let Some(node) = members.get("pool") {
         spec.pool = pool(spec.pool, &node, lazy, &mut expansion, warnings)?;
@@ -72,12 +72,12 @@ pub(super) fn read(
 }
 
 /// When it is to be started, if the entry says so: by `startup`, or by `lazy`, which is one of its words.
-fn when(members: &mut Members<'_>) -> Result<Option<Startup>, Problem> {
+fn when(members: &mut Members<'_>, expansion: &mut Expansion<'_>) -> Result<Option<Startup>, Problem> {
     let lazy = members.get("lazy").map(|node| node.flag()).transpose()?;
     let Some(node) = members.get("startup") else {
         return Ok(lazy.map(|lazy| if lazy { Startup::Lazy } else { Startup::Normal }));
     };
-    let startup = node.word(STARTUP)?;
+    let startup = expansion.word(&node, STARTUP)?;
     if lazy.is_some_and(|lazy| lazy != (startup == Startup::Lazy)) {
         let found = "`startup` beside a `lazy` that contradicts it".to_owned();
         return Err(Problem::Value { path: node.path, found, wanted: "one of them".to_owned() });
