@@ -30,11 +30,24 @@ struct Wishes {
     level: Option<Level>,
     /// URIs, as JSON strings.
     subscriptions: BTreeSet<Box<str>>,
+    /// It has been answered: before that it expects nothing else.
+    begun: bool,
 }
 
 impl Members {
     pub(super) fn join(&mut self, client: ClientKey, member: Member) {
-        self.wishes.insert(client, Wishes { member, level: None, subscriptions: BTreeSet::new() });
+        let wishes = Wishes { member, level: None, subscriptions: BTreeSet::new(), begun: false };
+        self.wishes.insert(client, wishes);
+    }
+
+    /// A client has asked something, and is told of changes from now on.
+    ///
+    /// 2025-11-25, basic/lifecycle: "The server SHOULD NOT send requests other than pings and logging before receiving the
+    /// `initialized` notification." To some clients anything but the answer to `initialize` is the end.
+    pub(super) fn begin(&mut self, client: ClientKey) {
+        if let Some(wishes) = self.wishes.get_mut(&client) {
+            wishes.begun = true;
+        }
     }
 
     /// Removes a client. What it alone was subscribed to is returned; None if it was no member.
@@ -50,7 +63,8 @@ impl Members {
 
     /// The clients that can be told of changes.
     pub(super) fn reachable(&self) -> impl Iterator<Item = ClientKey> {
-        self.wishes.iter().filter(|(_, wishes)| wishes.member.reachable).map(|(client, _)| *client)
+        let told = |wishes: &Wishes| wishes.member.reachable && wishes.begun;
+        self.wishes.iter().filter(move |(_, wishes)| told(wishes)).map(|(client, _)| *client)
     }
 
     /// Notes the level that a client asked for; false if it is no member.

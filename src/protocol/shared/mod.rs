@@ -97,6 +97,7 @@ impl Shared {
         self.visitors = Some(client);
         self.inflight.many = Some(client);
         self.members.join(client, member);
+        self.members.begin(client);
     }
 
     /// Stops the clock of a request whose client is asked something, or starts it again.
@@ -177,6 +178,7 @@ impl Shared {
         now: Instant,
         out: &mut Vec<Output>,
     ) {
+        self.members.begin(client);
         if let Some(line) = self.answered_here(client, message) {
             out.push(Output::Answer { client, exchange, message: line, failed: false });
             return;

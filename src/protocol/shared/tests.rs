@@ -209,7 +209,10 @@ fn what_changed_is_told_to_all_and_what_was_updated_to_its_subscribers() {
     let mut story = Story::open();
     let id = sent_id(&story.ask(A, "1", "resources/subscribe", r#"{"uri":"a:\u0062"}"#)[0]);
     story.server(&result(&id, "{}"));
+    // Who has not been answered yet expects no news.
     let changed = notification("tools/list_changed", "{}");
+    assert_eq!(story.server(&changed), [format!("1< {changed}")]);
+    story.ask(B, "\"hello\"", "initialize", "{}");
     assert_eq!(story.server(&changed), [format!("1< {changed}"), format!("2< {changed}")]);
     let updated = notification("resources/updated", r#"{"uri":"a:b"}"#);
     assert_eq!(story.server(&updated), [format!("1< {updated}")]);
