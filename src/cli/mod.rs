@@ -19,6 +19,7 @@ pub mod places;
 pub mod progress;
 mod reload;
 mod remote;
+mod running;
 mod serve;
 mod service;
 pub mod settings;

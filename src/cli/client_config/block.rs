@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn text(client: Client, is_list: bool, entries: &[Entry]) -> String {
-        let router = Router::at(Some("https://h.example".to_owned()), &|_| None).unwrap();
+        let router = Router::at(Some("https://h.example"), &|_| None).unwrap();
         Shape { client, is_list, router: &router }.text(entries).unwrap()
     }
 

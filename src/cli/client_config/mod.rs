@@ -85,7 +85,7 @@ pub(super) fn run(words: &ClientConfig) -> ExitCode {
 /// The block, and what to know about it.
 fn block(words: &ClientConfig) -> Result<(String, Vec<String>), Refused> {
     let environment = |name: &str| std::env::var(name).ok();
-    let router = Router::at(words.url.clone(), &environment).map_err(Refused::Address)?;
+    let router = Router::at(words.url.as_deref(), &environment).map_err(Refused::Address)?;
     let entries = match (&words.server, &words.view, words.all) {
         (Some(name), ..) => vec![Entry::new(name.as_str(), router.server(name.as_str()))],
         (_, Some(name), _) => vec![Entry::new(name.as_str(), router.view(name.as_str()))],

@@ -1,16 +1,12 @@
 //! The running router: its address, and what it says of its mounts.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use url::{Host, Url};
 
 use super::Client;
 use super::block::Entry;
+use crate::cli::running;
 use crate::config::{InvalidUrl, RemoteSpec};
-
-/// How long the router may take to say what it has.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The address of a router, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +19,10 @@ pub(super) struct Router {
 impl Router {
     /// The router at that address, else at the one that the environment names, else on this machine.
     pub(super) fn at(
-        given: Option<String>,
+        given: Option<&str>,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
-        let named = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let text = given.or_else(|| named("MCP_SWITCHBOARD_URL")).unwrap_or_else(|| {
-            format!("http://127.0.0.1:{}", named("MCP_PROXY_PORT").as_deref().unwrap_or("8080"))
-        });
+        let text = running::base(given, environment);
         let told = |invalid: InvalidUrl| format!("the router's address: {invalid}");
         let mut remote = RemoteSpec::new(&text).map_err(told)?;
         let is_in_the_clear = remote.check() == Err(InvalidUrl::Plain);
@@ -111,18 +104,12 @@ impl Router {
 }
 
 async fn ask(url: &str) -> Result<Value, String> {
-    // Another part of the program may have installed it already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let told = |error: reqwest::Error| format!("{:#}", anyhow::Error::new(error.without_url()));
-    let client = reqwest::Client::builder().timeout(PATIENCE);
-    // What is on this machine is not asked for through a proxy.
-    let is_near = RemoteSpec::new(url).is_ok_and(|remote| remote.is_loopback());
-    let client = if is_near { client.no_proxy() } else { client };
-    let answer = client.build().map_err(told)?.get(url).send().await.map_err(told)?;
+    let client = running::client(url).map_err(running::told)?;
+    let answer = client.get(url).send().await.map_err(running::told)?;
     if !answer.status().is_success() {
         return Err(format!("status {}", answer.status()));
     }
-    let body = answer.bytes().await.map_err(told)?;
+    let body = answer.bytes().await.map_err(running::told)?;
     serde_json::from_slice(&body).map_err(|_| "the answer is not JSON".to_owned())
 }
 
@@ -135,17 +122,15 @@ mod tests {
         let lookup = |name: &str| {
             environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         };
-        Router::at(given.map(str::to_owned), &lookup)
+        Router::at(given, &lookup)
     }
 
     #[test]
     fn the_address_is_the_options_else_the_environments_else_this_machine() {
-        let environment = [("MCP_SWITCHBOARD_URL", "https://env.example/tools/"), ("MCP_PROXY_PORT", "9000")];
+        let environment = [("MCP_SWITCHBOARD_URL", "https://env.example/tools/")];
         let everything = |router: Result<Router, String>| router.unwrap().everything();
         assert_eq!(everything(at(Some("http://localhost:1"), &environment)), "http://localhost:1/mcp");
         assert_eq!(everything(at(None, &environment)), "https://env.example/tools/mcp");
-        assert_eq!(everything(at(None, &environment[1..])), "http://127.0.0.1:9000/mcp");
-        assert_eq!(everything(at(None, &[("MCP_SWITCHBOARD_URL", "")])), "http://127.0.0.1:8080/mcp");
         for wrong in
             ["localhost:8080", "ftp://h", "http://169.254.1.1", "https://u:s3cret@h", "https://h/?k=s3cret"]
         {

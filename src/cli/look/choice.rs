@@ -9,13 +9,13 @@ use clap::error::ErrorKind;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::running;
+use super::served;
 use super::servers::{Servers, lazily};
 use crate::cli::arguments::{Arguments, Format, Level};
 use crate::cli::logging::Options;
 use crate::cli::settings::Unusable;
 use crate::cli::signals::Signals;
-use crate::cli::{failed, serve, settings, tell};
+use crate::cli::{failed, running, serve, settings, tell};
 use crate::config::{Config, RemoteSpec, Target};
 use crate::mount::Mount;
 use crate::peer::orphans;
@@ -143,7 +143,7 @@ async fn of_a_router(
     let Some(Target::Remote(spec)) = target else {
         return Err(Unusable::Arguments(format!("the router at {base}: not an http:// or https:// URL")));
     };
-    let served = running::servers(base, &spec).await.map_err(Unusable::File)?;
+    let served = served::servers(base, &spec).await.map_err(Unusable::File)?;
     let (mut all, mut states) = (Config::default(), HashMap::new());
     for server in served {
         let arguments = Arguments {

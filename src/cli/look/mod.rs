@@ -5,7 +5,7 @@
 
 mod choice;
 mod page;
-mod running;
+mod served;
 mod servers;
 mod user;
 mod words;

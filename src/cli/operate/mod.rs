@@ -9,15 +9,10 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
+use super::running::{self, URL};
 use super::{failed, print};
-use crate::config::{RemoteSpec, ServerName};
+use crate::config::ServerName;
 use crate::http::operator::TOKEN;
-
-/// The environment variable that says where the router is.
-const URL: &str = "MCP_SWITCHBOARD_URL";
-
-/// An answer may take this long.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// New processes are waited for this long.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(30);
@@ -105,19 +100,8 @@ struct Status {
 impl Router {
     /// Where the words, else the environment, say that it is; else on this machine.
     fn find(url: Option<&str>) -> Result<Self, Unanswered> {
-        let from = |name: &str| std::env::var(name).ok();
-        let base = base(url, &from)?;
-        // The first one stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder().timeout(PATIENCE);
-        if RemoteSpec::new(&base).is_ok_and(|spec| spec.is_loopback()) {
-            builder = builder.no_proxy();
-        }
-        if base.starts_with("http:") {
-            // The system's certificates take their time to be read.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|error| silent(&base, &error))?;
+        let base = checked(running::base(url, &|name| std::env::var(name).ok()))?;
+        let http = running::client(&base).map_err(|error| silent(&base, error))?;
         Ok(Self { http, base })
     }
 
@@ -140,11 +124,11 @@ impl Router {
             if error.is_connect() {
                 Unanswered::Nobody { base: self.base.clone() }
             } else {
-                silent(&self.base, &error)
+                silent(&self.base, error)
             }
         })?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|error| silent(&self.base, &error))?;
+        let text = answer.text().await.map_err(|error| silent(&self.base, error))?;
         let value: Option<Value> = serde_json::from_str(&text).ok();
         let reason = value.as_ref().and_then(|value| value["error"]["message"].as_str());
         match (status, &value, reason) {
@@ -156,24 +140,16 @@ impl Router {
     }
 }
 
-fn silent(base: &str, error: &dyn std::error::Error) -> Unanswered {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    Unanswered::Silent { base: base.to_owned(), reason }
+fn silent(base: &str, error: reqwest::Error) -> Unanswered {
+    Unanswered::Silent { base: base.to_owned(), reason: running::told(error) }
 }
 
-/// The URL without a slash at its end.
-fn base(url: Option<&str>, environment: &dyn Fn(&str) -> Option<String>) -> Result<String, Unanswered> {
-    let given = url.map(str::to_owned).or_else(|| environment(URL).filter(|url| !url.trim().is_empty()));
-    let Some(given) = given else {
-        let port = environment("MCP_PROXY_PORT").filter(|port| !matches!(port.trim(), "" | "0"));
-        return Ok(format!("http://127.0.0.1:{}", port.as_deref().map_or("8080", str::trim)));
-    };
-    let invalid = || Unanswered::Url(given.clone());
-    let parsed = Url::parse(given.trim()).map_err(|_| invalid())?;
+/// The URL of a router, with nothing in it that is none of its business.
+fn checked(base: String) -> Result<String, Unanswered> {
+    let Ok(parsed) = Url::parse(&base) else { return Err(Unanswered::Url(base)) };
     let plain = matches!(parsed.scheme(), "http" | "https") && parsed.has_host() && parsed.query().is_none();
     if !plain || !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err(invalid());
+        return Err(Unanswered::Url(base));
     }
     Ok(parsed.as_str().trim_end_matches('/').to_owned())
 }
@@ -182,24 +158,11 @@ fn base(url: Option<&str>, environment: &dyn Fn(&str) -> Option<String>) -> Resu
 mod tests {
     use super::*;
 
-    fn found(url: Option<&str>, set: &[(&str, &str)]) -> Option<String> {
-        let environment =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        base(url, &environment).ok()
-    }
-
     #[test]
-    fn the_words_go_before_the_environment_and_that_before_this_machine() {
-        let both = [(URL, "http://b:2/tools/"), ("MCP_PROXY_PORT", "9000")];
-        assert_eq!(found(Some("https://a.example/x/"), &both).as_deref(), Some("https://a.example/x"));
-        assert_eq!(found(None, &both).as_deref(), Some("http://b:2/tools"));
-        assert_eq!(found(None, &both[1..]).as_deref(), Some("http://127.0.0.1:9000"));
-        assert_eq!(
-            found(None, &[(URL, ""), ("MCP_PROXY_PORT", "0")]).as_deref(),
-            Some("http://127.0.0.1:8080")
-        );
+    fn what_is_no_url_of_a_router_is_refused() {
+        assert_eq!(checked("https://a.example/x".to_owned()).ok().as_deref(), Some("https://a.example/x"));
         for wrong in ["localhost:8080", "8080", "ftp://a", "http://", "http://u:p@a/", "http://a/?x"] {
-            assert_eq!(found(Some(wrong), &[]), None, "{wrong}");
+            assert!(checked(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 }

@@ -1,16 +1,9 @@
 //! The servers of a router that runs somewhere.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
+use crate::cli::running::{self, URL};
 use crate::config::RemoteSpec;
-
-/// The environment variable that says where the router is.
-const URL: &str = "MCP_SWITCHBOARD_URL";
-
-/// An answer may take this long.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server as a router serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,32 +14,12 @@ pub(super) struct Served {
     pub(super) url: String,
 }
 
-/// Where the router is that is meant.
-pub(super) fn base(option: Option<&str>, environment: &dyn Fn(&str) -> Option<String>) -> String {
-    let set = |name: &str| environment(name).filter(|text| !text.is_empty());
-    let url = option.map(str::to_owned).or_else(|| set(URL)).unwrap_or_else(|| {
-        let port = set("MCP_PROXY_PORT").unwrap_or_else(|| "8080".to_owned());
-        format!("http://127.0.0.1:{port}")
-    });
-    url.trim_end_matches('/').to_owned()
-}
-
 /// Asks a router what it serves. `spec`: how it is called, which says what is sent beside.
 ///
 /// # Errors
 /// Why it cannot be asked, for a person.
 pub(super) async fn servers(base: &str, spec: &RemoteSpec) -> Result<Vec<Served>, String> {
-    // The first one stays.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut client = reqwest::Client::builder().timeout(PATIENCE);
-    if spec.is_loopback() {
-        client = client.no_proxy();
-    }
-    if spec.url.scheme() == "http" {
-        // The system's certificates take their time to be read.
-        client = client.tls_certs_only([]);
-    }
-    let client = client.build().map_err(|error| format!("no connection can be set up: {error}"))?;
+    let client = running::client(base).map_err(|error| format!("no connection can be set up: {error}"))?;
     let mut request = client.get(format!("{base}/status"));
     for (name, value) in &spec.headers {
         request = request.header(name, value);
@@ -88,15 +61,6 @@ fn served(base: &str, name: &str, server: &Value) -> Served {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_router_is_where_the_option_says_else_the_environment_else_on_this_machine() {
-        let set = |name: &str| (name == URL).then(|| "http://b:2/x/".to_owned());
-        assert_eq!(base(Some("http://a:1"), &set), "http://a:1");
-        assert_eq!(base(None, &set), "http://b:2/x");
-        assert_eq!(base(None, &|_| None), "http://127.0.0.1:8080");
-        assert_eq!(base(None, &|name| (name == "MCP_PROXY_PORT").then(|| "9".into())), "http://127.0.0.1:9");
-    }
 
     #[test]
     fn a_server_is_found_behind_a_proxy_too() {
