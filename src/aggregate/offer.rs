@@ -6,7 +6,7 @@ use super::view::{Item, Shelf};
 use crate::config::{AggregateSpec, ServerName};
 use crate::wire::claim::SERVER_INFO;
 use crate::wire::meta::find;
-use crate::wire::{Code, Object, RpcError};
+use crate::wire::{Code, Era, Object, RpcError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
@@ -64,10 +64,10 @@ impl Offer {
         self.servers.iter().position(|member| Arc::ptr_eq(member, server))
     }
 
-    /// The result of a list request: a page, beginning where the `cursor` of its params says.
+    /// The result of a list request: a page for clients of an era, beginning where the `cursor` of its params says.
     ///
     /// 2026-07-28, server/utilities/pagination: "Invalid cursors SHOULD result in an error with code -32602 (Invalid params)."
-    pub(super) fn page(&self, kind: Kind, params: &str) -> Result<String, RpcError> {
+    pub(super) fn page(&self, kind: Kind, params: &str, era: Era) -> Result<String, RpcError> {
         let cursor = match find(params, &["cursor"]).filter(|raw| *raw != "null") {
             None => None,
             Some(raw) => {
@@ -93,21 +93,25 @@ impl Offer {
             .iter()
             .take(self.page_size)
             .take_while(|item| {
-                bytes += item.json.len();
+                bytes += item.listed(era).len();
                 bytes <= PAGE_BYTES
             })
             .count();
         // One that is larger than a page has one of its own.
         let page = &items[..length.max(1).min(items.len())];
         let mut result = Object::default();
-        result.set("resultType", "\"complete\"");
-        result.set(kind.member(), crate::wire::object::array(page.iter().map(|item| &*item.json)));
+        if era == Era::Modern {
+            result.set("resultType", "\"complete\"");
+        }
+        result.set(kind.member(), crate::wire::object::array(page.iter().map(|item| item.listed(era))));
         if let Some(last) = page.last().filter(|_| page.len() < items.len()) {
             result.set("nextCursor", format!("\"{}\"", URL_SAFE_NO_PAD.encode(&*last.name)));
         }
-        let (ttl, public) = self.holds[kind as usize];
-        result.set("ttlMs", ttl.to_string());
-        result.set("cacheScope", if public { "\"public\"" } else { "\"private\"" });
+        if era == Era::Modern {
+            let (ttl, public) = self.holds[kind as usize];
+            result.set("ttlMs", ttl.to_string());
+            result.set("cacheScope", if public { "\"public\"" } else { "\"private\"" });
+        }
         result.set("_meta", self.meta().to_string());
         Ok(result.to_json())
     }

@@ -12,7 +12,7 @@ use super::lists::Kind;
 use super::viewer::Viewer;
 use crate::peer::in_process::{Conversation, Voice};
 use crate::wire::meta::find;
-use crate::wire::{Claim, Code, Kind as MessageKind, Message, RpcError};
+use crate::wire::{Claim, Code, Era, Kind as MessageKind, Message, RpcError};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -103,7 +103,7 @@ impl Talk {
             method => {
                 let kind = Kind::asked_by(method).ok_or_else(|| unknown(method))?;
                 let offer = endpoint.offer(&Viewer::of(&claim.capabilities), Wait::Patiently).await;
-                offer.page(kind, message.body()).map(Some)
+                offer.page(kind, message.body(), Era::Modern).map(Some)
             }
         }
     }
