@@ -28,12 +28,17 @@ use catalog::{Member, Piece, Wait};
 use offer::Offer;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use viewer::Viewer;
 
 pub use catalog::Catalog;
 
 /// Kinds of clients for whom an offer is kept.
 const MOST_OFFERS: usize = 16;
+
+/// An offer is believed so long without another look at every server, by whoever finds in it what he calls: what has moved since
+/// he cannot know either.
+const RECENT: Duration = Duration::from_millis(50);
 
 /// Many servers behind one endpoint.
 #[derive(Clone, Debug)]
@@ -49,14 +54,34 @@ struct Endpoint {
 
 /// An offer, and what it was made of.
 struct Made {
+    /// The servers of the catalog when it was last looked at.
+    among: Arc<Vec<Arc<Member>>>,
+    looked_at: Instant,
     versions: Vec<u64>,
     offer: Arc<Offer>,
 }
 
+/// What was seen of all servers together.
+struct Look {
+    among: Arc<Vec<Arc<Member>>>,
+    /// When it began.
+    at: Instant,
+    pieces: Vec<Piece>,
+}
+
 impl Made {
-    fn new(spec: &AggregateSpec, pieces: Vec<Piece>) -> Self {
+    fn new(spec: &AggregateSpec, look: Look) -> Self {
+        let Look { among, at: looked_at, pieces } = look;
         let versions = pieces.iter().map(|piece| piece.version).collect();
-        Self { versions, offer: Arc::new(Offer::new(spec, pieces)) }
+        Self { among, looked_at, versions, offer: Arc::new(Offer::new(spec, pieces)) }
+    }
+
+    /// The offer, if that is what it would be made of now.
+    fn again(&mut self, look: &Look) -> Option<Arc<Offer>> {
+        self.is_of(&look.pieces).then(|| {
+            (self.among, self.looked_at) = (look.among.clone(), look.at);
+            self.offer.clone()
+        })
     }
 
     fn is_of(&self, pieces: &[Piece]) -> bool {
@@ -112,33 +137,51 @@ impl Conversation for Talk {
 impl Endpoint {
     /// The servers behind it, in their order.
     fn members(&self) -> Vec<Arc<Member>> {
+        self.shown(&self.catalog.members())
+    }
+
+    fn shown(&self, members: &[Arc<Member>]) -> Vec<Arc<Member>> {
         let shown = |member: &&Arc<Member>| {
             self.spec.servers.as_ref().is_none_or(|names| names.contains(member.mount.name()))
         };
-        self.catalog.members().iter().filter(shown).cloned().collect()
+        members.iter().filter(shown).cloned().collect()
+    }
+
+    /// What it offered to a client a moment ago, if the servers are still the same.
+    fn recent(&self, viewer: &Viewer) -> Option<Arc<Offer>> {
+        let is_recent = |made: &&Made| {
+            made.looked_at.elapsed() < RECENT && Arc::ptr_eq(&made.among, &self.catalog.members())
+        };
+        if let Some(own) = viewer.own.as_ref().filter(|own| !own.is_empty()) {
+            return own.made().as_ref().filter(is_recent).map(|made| made.offer.clone());
+        }
+        let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        offers.get(&viewer.capabilities).filter(is_recent).map(|made| made.offer.clone())
     }
 
     /// What it offers to a client.
     async fn offer(&self, viewer: &Viewer, wait: Wait) -> Arc<Offer> {
         let capabilities = &*viewer.capabilities;
-        let members = self.members();
-        let mut pieces = self.catalog.pieces(&members, capabilities, wait).await;
+        let (among, at) = (self.catalog.members(), Instant::now());
+        let pieces = self.catalog.pieces(&self.shown(&among), capabilities, wait).await;
+        let mut look = Look { among, at, pieces };
         if let Some(own) = viewer.own.as_ref().filter(|own| !own.is_empty()) {
-            own.replace(&mut pieces);
-            let mut last = own.made.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(made) = last.as_ref().filter(|made| made.is_of(&pieces)) {
-                return made.offer.clone();
+            // Held until the offer is made: what is shown from then on makes it a thing of the past.
+            let mut last = own.made();
+            own.replace(&mut look.pieces);
+            if let Some(offer) = last.as_mut().and_then(|made| made.again(&look)) {
+                return offer;
             }
-            let made = Made::new(&self.spec, pieces);
+            let made = Made::new(&self.spec, look);
             let offer = made.offer.clone();
             *last = Some(made);
             return offer;
         }
         let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = offers.get(capabilities).filter(|made| made.is_of(&pieces)) {
-            return made.offer.clone();
+        if let Some(offer) = offers.get_mut(capabilities).and_then(|made| made.again(&look)) {
+            return offer;
         }
-        let made = Made::new(&self.spec, pieces);
+        let made = Made::new(&self.spec, look);
         let offer = made.offer.clone();
         let before = offers.get(capabilities).map(|made| made.offer.clone());
         tell(&offer, before.as_deref());

@@ -59,6 +59,12 @@ impl Offer {
         &self.servers[item.server]
     }
 
+    /// The server that something on a list is of, and what that calls it.
+    pub(super) fn listed(&self, kind: Kind, name: &str) -> Option<(Arc<Member>, String)> {
+        let item = self.of(kind).find(name)?;
+        Some((self.owner(item).clone(), item.own.to_string()))
+    }
+
     /// The place of a server among them.
     pub(super) fn place(&self, server: &Arc<Member>) -> Option<usize> {
         self.servers.iter().position(|member| Arc::ptr_eq(member, server))
