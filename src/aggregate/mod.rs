@@ -193,6 +193,13 @@ impl Endpoint {
     }
 }
 
+/// The answer to a request. A long result stays where it is.
+fn answer(id: &str, mut result: String) -> Bytes {
+    result.insert_str(0, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#));
+    result.push('}');
+    result.into()
+}
+
 /// Says in the log what is not offered, where that is new.
 fn tell(offer: &Offer, before: Option<&Offer>) {
     for (server, reason) in &offer.missing {

@@ -126,7 +126,7 @@ impl Talk {
                 Ok(None) => {}
                 Ok(Some(result)) => {
                     talk.forget(&id);
-                    talk.voice.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#).into());
+                    talk.voice.say(super::answer(&id, result));
                 }
                 Err(error) => {
                     talk.forget(&id);

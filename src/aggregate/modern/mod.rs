@@ -79,7 +79,7 @@ impl Talk {
         match self.result(message).await {
             Ok(Some(result)) => {
                 let id = message.id().unwrap_or("null");
-                self.voice.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#).into());
+                self.voice.say(super::answer(id, result));
             }
             Ok(None) => {}
             Err(error) => self.voice.say(error.to_line(message.id())),
