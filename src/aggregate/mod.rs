@@ -25,6 +25,7 @@ use crate::peer::in_process::{Conversation, Service, Voice};
 use crate::wire::Message;
 use bytes::Bytes;
 use catalog::{Member, Piece, Wait};
+use lists::Lists;
 use offer::Offer;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -58,6 +59,7 @@ struct Made {
     among: Arc<Vec<Arc<Member>>>,
     looked_at: Instant,
     versions: Vec<u64>,
+    lists: Vec<Option<Arc<Lists>>>,
     offer: Arc<Offer>,
 }
 
@@ -70,10 +72,29 @@ struct Look {
 }
 
 impl Made {
-    fn new(spec: &AggregateSpec, look: Look) -> Self {
+    /// `made`: offers that were made before; one of the same lists is the same.
+    fn new<'a>(spec: &AggregateSpec, look: Look, made: impl IntoIterator<Item = &'a Self>) -> Self {
         let Look { among, at: looked_at, pieces } = look;
         let versions = pieces.iter().map(|piece| piece.version).collect();
-        Self { among, looked_at, versions, offer: Arc::new(Offer::new(spec, pieces)) }
+        let lists = pieces.iter().map(|piece| piece.lists.clone()).collect();
+        let same = made.into_iter().find(|made| made.is_of_lists(&pieces)).map(|made| made.offer.clone());
+        let offer = same.unwrap_or_else(|| Arc::new(Offer::new(spec, pieces)));
+        Self { among, looked_at, versions, lists, offer }
+    }
+
+    /// Whether nothing is missing, neither in it nor in the pieces, and both have the same lists of the same servers.
+    fn is_of_lists(&self, pieces: &[Piece]) -> bool {
+        let same = |(piece, lists): (&Piece, &Option<Arc<Lists>>)| match (&piece.lists, lists) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            _ => false,
+        };
+        self.is_of_servers(pieces) && pieces.iter().zip(&self.lists).all(same)
+    }
+
+    fn is_of_servers(&self, pieces: &[Piece]) -> bool {
+        let mut both = pieces.iter().zip(&self.offer.servers);
+        self.offer.servers.len() == pieces.len()
+            && both.all(|(piece, server)| Arc::ptr_eq(&piece.member, server))
     }
 
     /// The offer, if that is what it would be made of now.
@@ -85,12 +106,8 @@ impl Made {
     }
 
     fn is_of(&self, pieces: &[Piece]) -> bool {
-        self.versions.len() == pieces.len()
+        self.is_of_servers(pieces)
             && pieces.iter().zip(&self.versions).all(|(piece, version)| piece.version == *version)
-            && pieces
-                .iter()
-                .zip(&self.offer.servers)
-                .all(|(piece, server)| Arc::ptr_eq(&piece.member, server))
     }
 }
 
@@ -172,7 +189,7 @@ impl Endpoint {
             if let Some(offer) = last.as_mut().and_then(|made| made.again(&look)) {
                 return offer;
             }
-            let made = Made::new(&self.spec, look);
+            let made = Made::new(&self.spec, look, None);
             let offer = made.offer.clone();
             *last = Some(made);
             return offer;
@@ -181,7 +198,7 @@ impl Endpoint {
         if let Some(offer) = offers.get_mut(capabilities).and_then(|made| made.again(&look)) {
             return offer;
         }
-        let made = Made::new(&self.spec, look);
+        let made = Made::new(&self.spec, look, offers.values());
         let offer = made.offer.clone();
         let before = offers.get(capabilities).map(|made| made.offer.clone());
         tell(&offer, before.as_deref());
