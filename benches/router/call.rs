@@ -38,8 +38,13 @@ pub(crate) struct Answer<'a> {
 impl Call {
     /// Returns the text it is given, 100 bytes.
     pub(crate) fn echo() -> Self {
+        Self::echo_as(ECHO)
+    }
+
+    /// The same, where it has another name.
+    pub(crate) fn echo_as(tool: &str) -> Self {
         let text = "0123456789".repeat(10);
-        Self { params: format!(r#""name":"echo","arguments":{{"text":"{text}"}}"#), size: 100, notes: 0 }
+        Self { params: format!(r#""name":"{tool}","arguments":{{"text":"{text}"}}"#), size: 100, notes: 0 }
     }
 
     /// Returns a text of `size` bytes.
@@ -164,8 +169,11 @@ fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }
 
+/// What the echo server calls the tool that returns its text.
+pub(crate) const ECHO: &str = "echo";
+
 /// What a request of 2026-07-28 says of itself.
-const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
+pub(crate) const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
 
 /// Bytes of each end of a response that are looked at.
 const KEPT: usize = 128;

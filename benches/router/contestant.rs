@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::call::ECHO;
 use crate::connection::Connection;
 use crate::memory;
 use crate::session::{Accept, Era, Session};
@@ -22,6 +23,8 @@ pub(crate) struct Contestant {
     child: Child,
     address: SocketAddr,
     kind: Kind,
+    /// What it took from its start until it said where it listens.
+    pub(crate) started: Duration,
     /// Reads what the process goes on to print: one line per mount.
     _stdout: JoinSet<()>,
     /// Holds the configuration.
@@ -41,8 +44,19 @@ pub(crate) struct Mounts {
     pub(crate) sessions: usize,
     /// What the server takes to start.
     pub(crate) delay: Duration,
+    /// Tools that each server offers.
+    pub(crate) tools: usize,
     /// Two more mounts, `legacy` and `modern`, of servers that are said to speak one era only.
     pub(crate) eras: bool,
+}
+
+/// Where the echo server is called.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The path of the endpoint.
+    pub(crate) path: String,
+    /// What its tool is called there.
+    pub(crate) tool: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +67,15 @@ enum Kind {
 
 impl Default for Mounts {
     fn default() -> Self {
-        Self { count: 1, warm: 1, all_warm: false, sessions: 64, delay: Duration::ZERO, eras: false }
+        Self {
+            count: 1,
+            warm: 1,
+            all_warm: false,
+            sessions: 64,
+            delay: Duration::ZERO,
+            tools: 0,
+            eras: false,
+        }
     }
 }
 
@@ -82,6 +104,7 @@ impl Contestant {
         verbose: bool,
     ) -> Result<Self> {
         let stderr = if verbose { Stdio::inherit() } else { Stdio::null() };
+        let begun = Instant::now();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -91,12 +114,13 @@ impl Contestant {
             .with_context(|| format!("failed to start the {kind:?}"))?;
         let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let first = timeout(START, lines.next_line()).await.context("it prints nothing")??;
+        let started = begun.elapsed();
         let first = first.with_context(|| format!("the {kind:?} ended at once"))?;
         let address = first.strip_prefix("listening on http://").and_then(|address| address.parse().ok());
         let mut stdout = JoinSet::new();
         stdout.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let address = address.with_context(|| format!("no address in {first:?}"))?;
-        Ok(Self { child, address, kind, _stdout: stdout, _directory: directory })
+        Ok(Self { child, address, kind, started, _stdout: stdout, _directory: directory })
     }
 
     /// Opens the session of this number: with a handshake at the router, without one at the limit.
@@ -120,10 +144,15 @@ impl Contestant {
 
     /// Opens the session of this number on a mount, for a client of one era.
     pub(crate) async fn client(&self, mount: &str, era: Era, number: usize) -> Result<Session> {
-        let path = format!("/servers/{mount}/mcp");
+        self.visitor(&Place { path: format!("/servers/{mount}/mcp"), tool: ECHO.to_owned() }, era, number)
+            .await
+    }
+
+    /// Opens the session of this number somewhere, for a client of one era.
+    pub(crate) async fn visitor(&self, place: &Place, era: Era, number: usize) -> Result<Session> {
         match era {
-            Era::Legacy => Session::open(self.address, &path, Accept::Both, number as u64).await,
-            Era::Modern => Session::stateless(self.address, &path, number as u64).await,
+            Era::Legacy => Session::open(self.address, &place.path, Accept::Both, number as u64).await,
+            Era::Modern => Session::stateless(self.address, place, number as u64).await,
         }
     }
 
@@ -187,7 +216,7 @@ impl Mounts {
         let entry = |warm: usize| {
             json!({
                 "command": program,
-                "args": ["--echo-server", delay],
+                "args": ["--echo-server", delay, "--tools", self.tools.to_string()],
                 "pool": { "warm": warm, "max": self.sessions + self.warm + 8 },
             })
         };

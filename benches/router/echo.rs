@@ -1,4 +1,6 @@
 //! A very fast stdio MCP server: what is measured is the way to it.
+//!
+//! It can be told to offer many tools, whose descriptions and schemas are of the size that those of real servers have.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::time::Duration;
@@ -6,8 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Answers on stdout what it reads on stdin, until stdin ends; the first line is read after `delay`.
-pub(crate) fn serve(delay: Duration) -> io::Result<()> {
+/// Answers on stdout what it reads on stdin, until stdin ends; the first line is read after `delay`. It offers `tools` tools.
+pub(crate) fn serve(delay: Duration, tools: usize) -> io::Result<()> {
+    let tools = listed(tools);
     std::thread::sleep(delay);
     let mut input = BufReader::with_capacity(64 << 10, io::stdin().lock());
     let mut output = io::stdout().lock();
@@ -23,7 +26,7 @@ pub(crate) fn serve(delay: Duration) -> io::Result<()> {
         if message.params.name == "progress" {
             progress(&message.params, &mut output)?;
         }
-        answer(&mut reply, id.get(), &message)?;
+        answer(&mut reply, id.get(), &message, &tools)?;
         // Ends with a line feed, so that it goes out in one write.
         output.write_all(&reply)?;
     }
@@ -66,7 +69,7 @@ struct Meta<'a> {
     token: Option<&'a RawValue>,
 }
 
-fn answer(out: &mut Vec<u8>, id: &str, message: &Message<'_>) -> io::Result<()> {
+fn answer(out: &mut Vec<u8>, id: &str, message: &Message<'_>, tools: &str) -> io::Result<()> {
     let params = &message.params;
     match (message.method, params.name) {
         ("initialize", _) => writeln!(
@@ -79,7 +82,9 @@ fn answer(out: &mut Vec<u8>, id: &str, message: &Message<'_>) -> io::Result<()> 
             r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},"ttlMs":0,"cacheScope":"private"}}}}"#
         ),
         ("ping", _) => writeln!(out, r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#),
-        ("tools/list", _) => writeln!(out, r#"{{"jsonrpc":"2.0","id":{id},"result":{{"tools":[]}}}}"#),
+        ("tools/list", _) => {
+            writeln!(out, r#"{{"jsonrpc":"2.0","id":{id},"result":{{"tools":[{tools}]}}}}"#)
+        }
         ("tools/call", "echo") => {
             text(out, id, params.arguments.text.map_or("\"\"", RawValue::get).as_bytes())
         }
@@ -95,6 +100,17 @@ fn answer(out: &mut Vec<u8>, id: &str, message: &Message<'_>) -> io::Result<()> 
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"method not found"}}}}"#
         ),
     }
+}
+
+/// So many tools as they stand in a list. The first is the one that is called.
+fn listed(count: usize) -> String {
+    let tool = |number: usize| {
+        let name = if number == 0 { "echo".to_owned() } else { format!("search_records_{number}") };
+        format!(
+            r#"{{"name":"{name}","title":"Search records ({number})","description":"Searches the records of a collection and returns those that fit, the newest first.","inputSchema":{{"type":"object","properties":{{"text":{{"type":"string","description":"What to look for"}},"limit":{{"type":"integer","minimum":1,"maximum":100,"default":20}}}},"required":["text"]}},"outputSchema":{{"type":"object"}}}}"#
+        )
+    };
+    (0..count).map(tool).collect::<Vec<_>>().join(",")
 }
 
 fn text(out: &mut Vec<u8>, id: &str, json: &[u8]) -> io::Result<()> {

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use tokio::task::JoinSet;
 
 use crate::call::Call;
-use crate::contestant::Contestant;
+use crate::contestant::{Contestant, Place};
 use crate::session::{Accept, Era, Session};
 
 /// The sessions of one contestant that call.
@@ -54,6 +54,15 @@ impl Fleet {
         let mut fleet = Self { sessions: Vec::with_capacity(clients), tally: Tally::default() };
         for number in 0..clients {
             fleet.sessions.push(contestant.client(mount, era, number).await?);
+        }
+        Ok(fleet)
+    }
+
+    /// The sessions of clients of one era somewhere.
+    pub(crate) async fn at(contestant: &Contestant, place: &Place, era: Era, clients: usize) -> Result<Self> {
+        let mut fleet = Self { sessions: Vec::with_capacity(clients), tally: Tally::default() };
+        for number in 0..clients {
+            fleet.sessions.push(contestant.visitor(place, era, number).await?);
         }
         Ok(fleet)
     }
@@ -117,24 +126,34 @@ impl Tally {
 /// Lets fleets call in turn, slice by slice, so that what else the machine does meets all of them. Of each fleet so
 /// many sessions call.
 pub(crate) async fn race<const N: usize>(
-    mut fleets: [&mut Fleet; N],
+    fleets: [&mut Fleet; N],
     call: Call,
     callers: usize,
     pace: Pace,
 ) -> [Tally; N] {
     let call = Arc::new(call);
-    for fleet in &mut fleets {
-        fleet.run(&call, callers, pace.slice / 2).await;
+    race_each(fleets.map(|fleet| (fleet, call.clone())), callers, pace).await
+}
+
+/// The same, where each fleet has a call of its own.
+pub(crate) async fn race_each<const N: usize>(
+    mut fleets: [(&mut Fleet, Arc<Call>); N],
+    callers: usize,
+    pace: Pace,
+) -> [Tally; N] {
+    for (fleet, call) in &mut fleets {
+        fleet.run(call, callers, pace.slice / 2).await;
         // Only errors of the warm-up count.
         fleet.tally = Tally { errors: std::mem::take(&mut fleet.tally.errors), ..Tally::default() };
     }
     for turn in 0..pace.turns {
         for place in 0..N {
             // Who begins changes with each turn.
-            fleets[(place + turn as usize) % N].run(&call, callers, pace.slice).await;
+            let (fleet, call) = &mut fleets[(place + turn as usize) % N];
+            fleet.run(call, callers, pace.slice).await;
         }
     }
-    fleets.map(|fleet| std::mem::take(&mut fleet.tally))
+    fleets.map(|(fleet, _)| std::mem::take(&mut fleet.tally))
 }
 
 async fn repeat(

@@ -71,6 +71,9 @@ struct Options {
     /// Be the stdio server that all contestants use; its first line is read after so many milliseconds
     #[arg(long, hide = true, value_name = "MILLISECONDS", num_args = 0..=1, default_missing_value = "0")]
     echo_server: Option<u64>,
+    /// Tools that this server offers
+    #[arg(long, hide = true, value_name = "COUNT", default_value_t = 0)]
+    tools: usize,
     /// Be the bare limit over so many children
     #[arg(long, hide = true, value_name = "CHILDREN")]
     limit: Option<usize>,
@@ -79,7 +82,7 @@ struct Options {
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     if let Some(delay) = options.echo_server {
-        echo::serve(Duration::from_millis(delay))?;
+        echo::serve(Duration::from_millis(delay), options.tools)?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(children) = options.limit {

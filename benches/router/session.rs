@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, META};
 use crate::connection::{Connection, Framing, Head};
+use crate::contestant::Place;
 
 /// A client with one connection of its own.
 pub(crate) struct Session {
@@ -41,6 +43,28 @@ pub(crate) enum Era {
     Legacy,
     /// 2026-07-28: every request stands alone.
     Modern,
+}
+
+/// A page of a list of tools.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Its tools.
+    pub(crate) tools: usize,
+    /// Where the next one begins.
+    pub(crate) next: Option<String>,
+}
+
+impl Page {
+    fn read(answer: &[u8], id: u64) -> Result<Self> {
+        let answer: Value = serde_json::from_slice(answer).context("a list that is not JSON")?;
+        ensure!(answer["id"] == id, "the list of another request than {id}: {}", answer["id"]);
+        let tools = answer["result"]["tools"].as_array().with_context(|| format!("no tools in {answer}"))?;
+        for tool in tools {
+            ensure!(tool["inputSchema"]["properties"]["text"]["type"] == "string", "no tool: {tool}");
+        }
+        let next = answer["result"]["nextCursor"].as_str().map(str::to_owned);
+        Ok(Self { tools: tools.len(), next })
+    }
 }
 
 impl Session {
@@ -86,15 +110,11 @@ impl Session {
     }
 
     /// Connects as a client of 2026-07-28, which has no handshake: every request says all that it needs.
-    pub(crate) async fn stateless(address: SocketAddr, path: &str, number: u64) -> Result<Self> {
-        let mut session = Self::bare(address, path, Accept::Both, number).await?;
+    pub(crate) async fn stateless(address: SocketAddr, place: &Place, number: u64) -> Result<Self> {
+        let mut session = Self::bare(address, &place.path, Accept::Both, number).await?;
         session.era = Era::Modern;
-        session.post = post(address, path, Accept::Both, None);
-        let mirrored = b"mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: echo\r\n";
-        let length = b"content-length: ";
-        session.post.truncate(session.post.len() - length.len());
-        session.post.extend_from_slice(mirrored);
-        session.post.extend_from_slice(length);
+        let mirrored = format!("mcp-method: tools/call\r\nmcp-name: {}\r\n", place.tool);
+        session.post = modern_post(address, &place.path, &mirrored);
         Ok(session)
     }
 
@@ -118,6 +138,29 @@ impl Session {
         let time = begun.elapsed();
         answer.check()?;
         Ok(time)
+    }
+
+    /// Asks for a page of the tools, and checks that it is one; the time runs from the first byte sent to the last one read.
+    pub(crate) async fn list(&mut self, cursor: Option<&str>) -> Result<(Duration, Page)> {
+        let id = self.next_call;
+        self.next_call += 1;
+        let cursor = cursor.map(|cursor| format!(r#""cursor":"{cursor}","#)).unwrap_or_default();
+        let meta = if self.era == Era::Modern { META } else { "{}" };
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list","params":{{{cursor}"_meta":{meta}}}}}"#
+        );
+        let mut request = match self.era {
+            Era::Modern => modern_post(self.address, &self.path, "mcp-method: tools/list\r\n"),
+            Era::Legacy => self.post.clone(),
+        };
+        write!(request, "{}\r\n\r\n{body}", body.len())?;
+        let mut answer = Vec::with_capacity(1 << 20);
+        let begun = Instant::now();
+        let head = self.connection.request(&request).await?;
+        self.connection.body(head.framing, |piece| answer.extend_from_slice(piece)).await?;
+        let time = begun.elapsed();
+        ensure!(head.status == 200 && !head.event_stream, "tools/list: status {}", head.status);
+        Ok((time, Page::read(&answer, id)?))
     }
 
     /// Opens the session's GET stream on a connection of its own and keeps it open.
@@ -169,6 +212,17 @@ fn post(address: SocketAddr, path: &str, accept: Accept, id: Option<&str>) -> Ve
         "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\naccept: {accept}\r\n{session}content-length: "
     )
     .into_bytes()
+}
+
+/// The same for 2026-07-28, which mirrors parts of the body into headers.
+fn modern_post(address: SocketAddr, path: &str, mirrored: &str) -> Vec<u8> {
+    let mut head = post(address, path, Accept::Both, None);
+    let length = b"content-length: ";
+    head.truncate(head.len() - length.len());
+    head.extend_from_slice(b"mcp-protocol-version: 2026-07-28\r\n");
+    head.extend_from_slice(mirrored.as_bytes());
+    head.extend_from_slice(length);
+    head
 }
 
 /// A revision whose event streams hold nothing but the messages: later ones begin with a priming event.

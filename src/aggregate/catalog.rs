@@ -244,6 +244,13 @@ impl Member {
         parts.values().find_map(|part| part.known().lists)
     }
 
+    /// Lists to keep: the ones that are kept already, if clients of any kind are shown the same.
+    fn kept_once(&self, lists: Lists) -> Arc<Lists> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = parts.values().filter_map(|part| part.known().lists);
+        kept.find(|kept| **kept == lists).unwrap_or_else(|| Arc::new(lists))
+    }
+
     fn part(&self, capabilities: &str) -> Arc<Part> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(part) = parts.get(capabilities) {
@@ -310,7 +317,7 @@ async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, cap
         && part.known().lists.is_none()
         && let Some(kept) = cache.load(&key()).await
     {
-        return part.remember(kept.into());
+        return part.remember(member.kept_once(kept.into()));
     }
     let lists = tokio::select! {
         () = member.gone() => return,
@@ -323,7 +330,7 @@ async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, cap
     if let (Some(cache), Ok(lists)) = (&cache, &lists) {
         cache.store(&key(), &lists.into()).await;
     }
-    let changes = part.settle(lists);
+    let changes = part.settle(lists.map(|lists| member.kept_once(lists)));
     if let Some(catalog) = catalog.upgrade() {
         catalog.changed(changes);
     }

@@ -6,14 +6,18 @@ use super::view::{Item, Shelf};
 use crate::config::{AggregateSpec, ServerName};
 use crate::wire::claim::SERVER_INFO;
 use crate::wire::meta::find;
-use crate::wire::{Code, Object, RpcError};
+use crate::wire::{Code, Era, RpcError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Bytes of a page, whatever the number of its items: some clients refuse an event of more than 1 MiB.
 const PAGE_BYTES: usize = 768 << 10;
+
+/// Bytes that stand around the items of a page, and around the page in its answer.
+const AROUND: usize = 1 << 10;
 
 /// What an endpoint offers at one moment.
 pub(super) struct Offer {
@@ -59,15 +63,21 @@ impl Offer {
         &self.servers[item.server]
     }
 
+    /// The server that something on a list is of, and what that calls it.
+    pub(super) fn listed(&self, kind: Kind, name: &str) -> Option<(Arc<Member>, String)> {
+        let item = self.of(kind).find(name)?;
+        Some((self.owner(item).clone(), item.own.to_string()))
+    }
+
     /// The place of a server among them.
     pub(super) fn place(&self, server: &Arc<Member>) -> Option<usize> {
         self.servers.iter().position(|member| Arc::ptr_eq(member, server))
     }
 
-    /// The result of a list request: a page, beginning where the `cursor` of its params says.
+    /// The result of a list request: a page for clients of an era, beginning where the `cursor` of its params says.
     ///
     /// 2026-07-28, server/utilities/pagination: "Invalid cursors SHOULD result in an error with code -32602 (Invalid params)."
-    pub(super) fn page(&self, kind: Kind, params: &str) -> Result<String, RpcError> {
+    pub(super) fn page(&self, kind: Kind, params: &str, era: Era) -> Result<String, RpcError> {
         let cursor = match find(params, &["cursor"]).filter(|raw| *raw != "null") {
             None => None,
             Some(raw) => {
@@ -93,23 +103,38 @@ impl Offer {
             .iter()
             .take(self.page_size)
             .take_while(|item| {
-                bytes += item.json.len();
+                bytes += item.listed(era).len();
                 bytes <= PAGE_BYTES
             })
             .count();
         // One that is larger than a page has one of its own.
         let page = &items[..length.max(1).min(items.len())];
-        let mut result = Object::default();
-        result.set("resultType", "\"complete\"");
-        result.set(kind.member(), crate::wire::object::array(page.iter().map(|item| &*item.json)));
-        if let Some(last) = page.last().filter(|_| page.len() < items.len()) {
-            result.set("nextCursor", format!("\"{}\"", URL_SAFE_NO_PAD.encode(&*last.name)));
+        // Written once, where it is to stay: the memory for a page is dearer than its text.
+        let length: usize = page.iter().map(|item| item.listed(era).len() + 1).sum();
+        let mut json = String::with_capacity(length + AROUND);
+        json.push('{');
+        if era == Era::Modern {
+            json.push_str(r#""resultType":"complete","#);
         }
-        let (ttl, public) = self.holds[kind as usize];
-        result.set("ttlMs", ttl.to_string());
-        result.set("cacheScope", if public { "\"public\"" } else { "\"private\"" });
-        result.set("_meta", self.meta().to_string());
-        Ok(result.to_json())
+        // Writing to a string cannot fail.
+        let _ = write!(json, r#""{}":["#, kind.member());
+        for (at, item) in page.iter().enumerate() {
+            if at > 0 {
+                json.push(',');
+            }
+            json.push_str(item.listed(era));
+        }
+        json.push(']');
+        if let Some(last) = page.last().filter(|_| page.len() < items.len()) {
+            let _ = write!(json, r#","nextCursor":"{}""#, URL_SAFE_NO_PAD.encode(&*last.name));
+        }
+        if era == Era::Modern {
+            let (ttl, public) = self.holds[kind as usize];
+            let scope = if public { "public" } else { "private" };
+            let _ = write!(json, r#","ttlMs":{ttl},"cacheScope":"{scope}""#);
+        }
+        let _ = write!(json, r#","_meta":{}}}"#, self.meta());
+        Ok(json)
     }
 
     /// What a result says beside itself: who answers, and what is missing.

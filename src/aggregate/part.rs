@@ -100,16 +100,16 @@ impl Part {
     }
 
     /// Notes what is known of the server from when it last ran, unless there is something newer.
-    pub(super) fn remember(&self, lists: Lists) {
+    pub(super) fn remember(&self, lists: Arc<Lists>) {
         let mut known = self.lock();
         if known.lists.is_none() {
-            known.lists = Some(Arc::new(lists));
+            known.lists = Some(lists);
             known.version += 1;
         }
     }
 
     /// Notes what came of asking.
-    pub(super) fn settle(&self, outcome: Result<Lists, String>) -> Changes {
+    pub(super) fn settle(&self, outcome: Result<Arc<Lists>, String>) -> Changes {
         let mut known = self.lock();
         let before = known.clone();
         known.asked = Some(Instant::now());
@@ -130,7 +130,7 @@ impl Part {
                 if kinds.contains(&true) || before.failure.is_some() || before.lists.is_none() {
                     known.version += 1;
                 }
-                known.lists = Some(Arc::new(lists));
+                known.lists = Some(lists);
                 known.failure = None;
                 known.missed = false;
             }
@@ -158,10 +158,10 @@ impl Part {
 mod tests {
     use super::*;
 
-    fn lists(tool: &str) -> Lists {
+    fn lists(tool: &str) -> Arc<Lists> {
         let mut lists = Lists::default();
         lists.lists[0].items = vec![format!(r#"{{"name":"{tool}"}}"#).into()];
-        lists
+        lists.into()
     }
 
     #[tokio::test]
@@ -172,7 +172,7 @@ mod tests {
             answer.settle(Ok(lists("a")));
         };
         part.refresh(&tracker, true, fetch).unwrap().outcome().await;
-        assert_eq!(part.known().lists.as_deref(), Some(&lists("a")));
+        assert_eq!(part.known().lists.as_deref(), Some(&*lists("a")));
         assert!(part.refresh(&tracker, true, || async { panic!("it is fresh") }).is_none());
     }
 
@@ -190,7 +190,7 @@ mod tests {
         );
         tracker.close();
         tracker.wait().await;
-        assert_eq!(part.known().lists.as_deref(), Some(&lists("b")));
+        assert_eq!(part.known().lists.as_deref(), Some(&*lists("b")));
     }
 
     #[test]

@@ -34,17 +34,11 @@ impl Endpoint {
     /// Finds the way of a request about a tool, a prompt or a resource.
     pub(super) async fn route(&self, message: &Message, viewer: &Viewer) -> Result<Route, RpcError> {
         let named = Named::read(message)?;
-        // Nobody waits for a server that he does not call.
-        let offer = self.offer(viewer, Wait::No).await;
-        let found = match self.find(&offer, &named) {
-            Err(Unfound::Perhaps) => {
-                let offer = self.offer(viewer, Wait::ForCall).await;
-                self.find(&offer, &named).map_err(|unfound| unfound.into_error(&named, &offer))?
-            }
-            Err(unfound) => return Err(unfound.into_error(&named, &offer)),
-            Ok(found) => found,
+        let recent = self.recent(viewer).and_then(|offer| offer.listed(named.kind, &named.name));
+        let (member, own) = match recent {
+            Some(found) => found,
+            None => self.look_for(&named, viewer).await?,
         };
-        let (member, own) = found;
         let request = if own == named.name {
             message.clone()
         } else {
@@ -56,6 +50,20 @@ impl Endpoint {
         Ok(Route { member, request, renamed })
     }
 
+    /// Looks at what all servers offer now.
+    async fn look_for(&self, named: &Named<'_>, viewer: &Viewer) -> Result<(Arc<Member>, String), RpcError> {
+        // Nobody waits for a server that he does not call.
+        let offer = self.offer(viewer, Wait::No).await;
+        match self.find(&offer, named) {
+            Err(Unfound::Perhaps) => {
+                let offer = self.offer(viewer, Wait::ForCall).await;
+                self.find(&offer, named).map_err(|unfound| unfound.into_error(named, &offer))
+            }
+            Err(unfound) => Err(unfound.into_error(named, &offer)),
+            Ok(found) => Ok(found),
+        }
+    }
+
     /// The server that a resource is of, and its own URI.
     pub(super) fn resource(&self, offer: &Offer, uri: &str) -> Option<(Arc<Member>, String)> {
         let named = Named { kind: Kind::Resources, raw: "", name: uri.to_owned() };
@@ -63,11 +71,10 @@ impl Endpoint {
     }
 
     fn find(&self, offer: &Offer, named: &Named<'_>) -> Result<(Arc<Member>, String), Unfound> {
-        let things = offer.of(named.kind);
-        if let Some(item) = things.find(&named.name) {
-            return Ok((offer.owner(item).clone(), item.own.to_string()));
+        if let Some(found) = offer.listed(named.kind, &named.name) {
+            return Ok(found);
         }
-        if let Some(reason) = things.refusal(&named.name) {
+        if let Some(reason) = offer.of(named.kind).refusal(&named.name) {
             return Err(Unfound::Ambiguous(reason.to_owned()));
         }
         match named.kind {

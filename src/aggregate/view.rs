@@ -3,8 +3,9 @@
 use super::lists::{Kind, Lists};
 use super::{names, uri};
 use crate::config::{AggregateSpec, Prefix, Rules, ServerName};
-use crate::wire::Object;
+use crate::protocol::legacy_tool;
 use crate::wire::meta::find_string;
+use crate::wire::{Era, Object};
 use serde_json::Value;
 use std::collections::HashMap;
 use wildmatch::WildMatch;
@@ -33,6 +34,8 @@ pub(super) struct Item {
     pub(super) own: Box<str>,
     /// As it is listed.
     pub(super) json: Box<str>,
+    /// As it is listed for legacy clients, where that is not the same.
+    older: Option<Box<str>>,
 }
 
 /// The rules for one kind of things.
@@ -48,6 +51,13 @@ struct Candidate<'a> {
     own: String,
     full: String,
     json: &'a str,
+}
+
+impl Item {
+    /// As it is listed for clients of an era.
+    pub(super) fn listed(&self, era: Era) -> &str {
+        self.older.as_deref().filter(|_| era == Era::Legacy).unwrap_or(&self.json)
+    }
 }
 
 impl Shelf {
@@ -166,9 +176,10 @@ impl Shelf {
     }
 
     fn put(&mut self, name: &str, server: usize, own: &str, json: String) {
+        let older = legacy_tool(&json).map(Into::into);
         self.by_name.insert(name.into(), self.items.len());
         self.by_origin.insert((server, own.into()), self.items.len());
-        self.items.push(Item { name: name.into(), server, own: own.into(), json: json.into() });
+        self.items.push(Item { name: name.into(), server, own: own.into(), json: json.into(), older });
     }
 }
 

@@ -6,7 +6,7 @@ use super::lists::Lists;
 use crate::protocol::offered;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// For whom an offer is made.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub(super) struct OwnLists {
     /// By server; the number counts the changes.
     lists: Mutex<HashMap<u64, (Arc<Lists>, u64)>>,
     /// The last offer that was made of them.
-    pub(super) made: Mutex<Option<Made>>,
+    made: Mutex<Option<Made>>,
 }
 
 impl Viewer {
@@ -39,11 +39,19 @@ impl OwnLists {
         let mut all = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let version = all.get(&member.id).map_or(0, |(_, version)| *version) + 1;
         all.insert(member.id, (Arc::new(lists), version));
+        drop(all);
+        *self.made() = None;
     }
 
     /// The session with a server is over, and what it showed there.
     pub(super) fn forget(&self, member: &Member) {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner).remove(&member.id);
+        *self.made() = None;
+    }
+
+    /// The last offer that was made of them; none if they have changed since.
+    pub(super) fn made(&self) -> MutexGuard<'_, Option<Made>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts what is shown to this client in place of what is shown to all like it.

@@ -11,6 +11,9 @@ pub const MAX_DEPTH: usize = 1024;
 /// Bytes of a string that are looked at together; the compiler turns the loop into vector instructions.
 const BLOCK: usize = 64;
 
+/// Bytes of a string that are looked at before any block.
+const SHORT: usize = 16;
+
 /// Why a text was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -301,9 +304,18 @@ fn plain_run(text: &[u8]) -> Option<(usize, u8)> {
     )]
     let is_special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     let (mut at, mut bits) = (0, 0);
-    // Short strings, which are nearly all of a small message, end in the first block.
-    if text.len() > BLOCK {
-        for block in text.as_chunks::<BLOCK>().0 {
+    // Keys and single words, which are most strings of a message, end here: a block would be more than they are.
+    for word in text.as_chunks::<8>().0.iter().take(SHORT / 8) {
+        let word = u64::from_le_bytes(*word);
+        let found = specials(word);
+        bits |= if word & HIGH == 0 { 0 } else { 0x80 };
+        if found != 0 {
+            return Some((at + found.trailing_zeros() as usize / 8, bits));
+        }
+        at += 8;
+    }
+    if text.len() - at > BLOCK {
+        for block in text[at..].as_chunks::<BLOCK>().0 {
             let (found, all) = block.iter().fold((false, 0), |(f, all), &b| (f | is_special(b), all | b));
             bits |= all;
             if found {

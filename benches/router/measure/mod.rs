@@ -1,5 +1,6 @@
 //! The measures, one module each: what design and README promise, in figures.
 
+mod aggregate;
 mod calls;
 mod client;
 mod eras;
@@ -41,6 +42,8 @@ pub(crate) enum Measure {
     Memory,
     /// What a call costs among many sessions, and among many mounts
     Growth,
+    /// A hundred servers of fifty tools behind one endpoint: lists, calls, start and memory
+    Aggregate,
 }
 
 impl Measure {
@@ -57,6 +60,7 @@ impl Measure {
             Self::Progress => progress::take(lab).await,
             Self::Memory => memory::take(lab).await,
             Self::Growth => growth::take(lab).await,
+            Self::Aggregate => aggregate::take(lab).await,
         }
     }
 }

@@ -12,10 +12,10 @@ use super::modern::unknown;
 use super::route::Route;
 use super::viewer::{OwnLists, Viewer};
 use crate::peer::in_process::{Conversation, Voice};
+use crate::protocol::handshake;
 use crate::protocol::subscription::LISTS;
-use crate::protocol::{handshake, legacy_result};
 use crate::wire::meta::{find, find_string};
-use crate::wire::{Code, Kind as MessageKind, Message, Object, Revision, RpcError};
+use crate::wire::{Code, Era, Kind as MessageKind, Message, Object, RpcError};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use server::Server;
@@ -46,7 +46,6 @@ pub(super) struct Talk {
 /// What the client has said of itself.
 struct Hello {
     initialize: Message,
-    revision: Revision,
     viewer: Viewer,
     own: Arc<OwnLists>,
 }
@@ -127,7 +126,7 @@ impl Talk {
                 Ok(None) => {}
                 Ok(Some(result)) => {
                     talk.forget(&id);
-                    talk.voice.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#).into());
+                    talk.voice.say(super::answer(&id, result));
                 }
                 Err(error) => {
                     talk.forget(&id);
@@ -192,8 +191,7 @@ impl Talk {
             method => {
                 let kind = Kind::asked_by(method).ok_or_else(|| unknown(method))?;
                 let offer = self.endpoint.offer(&hello.viewer, Wait::Patiently).await;
-                let page = offer.page(kind, message.body())?;
-                Ok(Some(legacy_result(method, &page, hello.revision)))
+                offer.page(kind, message.body(), Era::Legacy).map(Some)
             }
         }
     }
@@ -203,7 +201,7 @@ impl Talk {
         let own: Arc<OwnLists> = Arc::default();
         let capabilities = serde_json::from_str(&capabilities).unwrap_or_default();
         let viewer = Viewer { own: Some(own.clone()), ..Viewer::of(&capabilities) };
-        let hello = Hello { initialize: message.clone(), revision, viewer, own };
+        let hello = Hello { initialize: message.clone(), viewer, own };
         self.hello
             .set(hello)
             .map_err(|_| RpcError::new(Code::InvalidRequest, "the session has begun already"))?;

@@ -12,7 +12,7 @@ use super::lists::Kind;
 use super::viewer::Viewer;
 use crate::peer::in_process::{Conversation, Voice};
 use crate::wire::meta::find;
-use crate::wire::{Claim, Code, Kind as MessageKind, Message, RpcError};
+use crate::wire::{Claim, Code, Era, Kind as MessageKind, Message, RpcError};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -79,7 +79,7 @@ impl Talk {
         match self.result(message).await {
             Ok(Some(result)) => {
                 let id = message.id().unwrap_or("null");
-                self.voice.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#).into());
+                self.voice.say(super::answer(id, result));
             }
             Ok(None) => {}
             Err(error) => self.voice.say(error.to_line(message.id())),
@@ -103,7 +103,7 @@ impl Talk {
             method => {
                 let kind = Kind::asked_by(method).ok_or_else(|| unknown(method))?;
                 let offer = endpoint.offer(&Viewer::of(&claim.capabilities), Wait::Patiently).await;
-                offer.page(kind, message.body()).map(Some)
+                offer.page(kind, message.body(), Era::Modern).map(Some)
             }
         }
     }

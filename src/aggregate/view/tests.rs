@@ -38,6 +38,20 @@ fn every_tool_is_called_by_its_server_and_its_own_name() {
 }
 
 #[test]
+fn a_schema_that_legacy_clients_cannot_read_is_left_out_for_them_alone() {
+    let mut of_server = lists(&["x"], &[]);
+    of_server.lists[Kind::Tools as usize]
+        .items
+        .push(r#"{"name":"y","outputSchema":{"type":"array"}}"#.into());
+    let shelf = shelf(&AggregateSpec::default(), Kind::Tools, &[("a", of_server)]);
+    let x = shelf.find("a__x").unwrap();
+    assert_eq!(x.listed(Era::Legacy), x.listed(Era::Modern));
+    let y = shelf.find("a__y").unwrap();
+    assert_eq!(y.listed(Era::Legacy), r#"{"name":"a__y"}"#);
+    assert_eq!(y.listed(Era::Modern), r#"{"name":"a__y","outputSchema":{"type":"array"}}"#);
+}
+
+#[test]
 fn where_names_need_not_say_the_server_they_do_so_only_in_conflict_or_never() {
     let servers = [("a", lists(&["x", "y"], &[])), ("b", lists(&["x", "z"], &[]))];
     let conflict = AggregateSpec { prefix: Prefix::OnConflict, ..AggregateSpec::default() };

@@ -36,13 +36,13 @@ pub(super) fn kind(result: &str) -> Kind {
 }
 
 /// A complete result of `method` for a client of `revision`.
-pub fn legacy(method: &str, result: &str, revision: Revision) -> String {
+pub(super) fn legacy(method: &str, result: &str, revision: Revision) -> String {
     let Some(mut object) = Object::read(result) else { return result.to_owned() };
     for key in ["resultType", "ttlMs", "cacheScope"] {
         object.remove(key);
     }
     match method {
-        "tools/list" => each(&mut object, "tools", tool),
+        "tools/list" => each(&mut object, "tools", legacy_tool),
         "tools/call" => {
             let content = object.get("content").and_then(|content| blocks(content, revision));
             if let Some(content) = content {
@@ -67,10 +67,11 @@ fn each(object: &mut Object<'_>, key: &str, change: impl Fn(&str) -> Option<Stri
     object.set(key, list);
 }
 
-/// A tool whose `outputSchema` is none of an object: it would cost the client the whole list.
+/// A tool as a legacy client reads it; nothing where that is as it is. An `outputSchema` that is none of an object would cost
+/// the client the whole list.
 ///
 /// 2025-11-25, schema: "Currently restricted to type: "object" at the root level."
-fn tool(tool: &str) -> Option<String> {
+pub fn legacy_tool(tool: &str) -> Option<String> {
     memmem::find(tool.as_bytes(), b"outputSchema")?;
     let mut object = Object::read(tool)?;
     let is_object = |schema: &str| find_string(schema, &["type"]).as_deref() == Some("object");
