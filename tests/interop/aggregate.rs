@@ -1,6 +1,9 @@
 //! The official SDKs before the aggregate: what a server can do with a client, it can do from behind it.
 
+use rmcp::service::ClientLifecycleMode;
+
 use crate::eras::OLD_SERVERS;
+use crate::rust::{auto, calls_five_servers};
 use crate::stage::Client::{PythonV1, PythonV2, TypescriptV1, TypescriptV2};
 use crate::stage::{Client, Stage};
 use crate::{ERRANDS, FEATURES};
@@ -29,6 +32,17 @@ async fn the_official_servers_run_errands_behind_the_aggregate() {
     let Some(stage) = Stage::viewing(&["time", "fetch", "filesystem"]).await else { return };
     for client in [PythonV1, PythonV2, TypescriptV1, TypescriptV2] {
         stage.play(client, "http", ERRANDS).await;
+    }
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn five_real_servers_are_one_server_for_the_rust_sdk_in_either_era() {
+    let servers = ["time", "fetch", "filesystem", "everything", "demo"];
+    let Some(stage) = Stage::mounting(&servers, &[]).await else { return };
+    let (address, page) = stage.addresses();
+    for lifecycle in [ClientLifecycleMode::Initialize, auto()] {
+        calls_five_servers(address, page, lifecycle).await;
     }
     stage.close().await;
 }

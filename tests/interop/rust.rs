@@ -87,6 +87,43 @@ async fn uses_every_feature(server: &Value, words: &Words, lifecycle: ClientLife
     router.close().await;
 }
 
+/// Calls five real servers that are served together at `address`; `page` is there to be fetched.
+pub(crate) async fn calls_five_servers(address: &str, page: &str, lifecycle: ClientLifecycleMode) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (heard, _news) = watch::channel(Heard::default());
+    let transport = StreamableHttpClientTransport::from_uri(format!("{address}/mcp"));
+    let client = Listener { heard }.serve_with_lifecycle(transport, lifecycle).await.expect("it opens");
+    let all = async {
+        loop {
+            let names = names(&client).await;
+            let has = |server: &str| names.iter().any(|name| name.starts_with(&format!("{server}__")));
+            if ["time", "fetch", "filesystem", "everything", "demo"].into_iter().all(has) {
+                return;
+            }
+            // A list that waits for nobody any more comes without those that are slow.
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, all).await.expect("the tools of all servers are listed");
+    let time = call(&client, "time__get_current_time", json!({ "timezone": "Europe/Berlin" })).await;
+    assert!(time.contains("Europe/Berlin"), "{time}");
+    let fetched = call(&client, "fetch__fetch", json!({ "url": page })).await;
+    assert!(fetched.contains("connects everyone"), "{fetched}");
+    let files = call(&client, "filesystem__list_allowed_directories", json!({})).await;
+    assert!(files.contains("Allowed directories"), "{files}");
+    assert!(call(&client, "everything__echo", json!({ "message": "hi" })).await.ends_with("hi"));
+    for tool in ["everything__trigger-elicitation-request", "demo__ask"] {
+        let asked = call(&client, tool, json!({})).await;
+        assert!(!asked.is_empty(), "{tool}");
+    }
+    let prompts = client.list_all_prompts().await.expect("the prompts are listed");
+    let prompts: Vec<_> = prompts.iter().map(|prompt| prompt.name.clone()).collect();
+    for prompt in ["fetch__fetch", "everything__simple-prompt", "demo__greet"] {
+        assert!(prompts.iter().any(|name| name == prompt), "{prompts:?}");
+    }
+    client.cancel().await.expect("the client ends");
+}
+
 /// How a server calls its tools.
 struct Words {
     /// The tool, and its argument.
@@ -113,7 +150,7 @@ fn demo() -> Value {
 }
 
 /// The modern era where the server speaks it.
-fn auto() -> ClientLifecycleMode {
+pub(crate) fn auto() -> ClientLifecycleMode {
     let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
     ClientLifecycleMode::Auto { preferred_versions, legacy_version: None }
 }

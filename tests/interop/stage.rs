@@ -50,7 +50,7 @@ pub(crate) struct Tools {
     pub(crate) node: PathBuf,
 }
 
-/// A router with some of the servers everything, odd-jobs, time, fetch and filesystem, and what they work on.
+/// A router with some of the servers everything, odd-jobs, time, fetch, filesystem and demo, and what they work on.
 pub(crate) struct Stage {
     tools: Tools,
     router: Router,
@@ -165,6 +165,11 @@ impl Stage {
         assert_eq!(played, scenarios.len(), "every scenario says that it went well");
     }
 
+    /// Where the router listens, and the page that there is to fetch.
+    pub(crate) fn addresses(&self) -> (&str, &str) {
+        (&self.router.address, &self.page)
+    }
+
     /// Ends the router, which must leave nothing behind.
     pub(crate) async fn close(self) {
         self.router.close().await;
@@ -220,6 +225,7 @@ fn commands(tools: &Tools, folder: &Path) -> Value {
             "args": ["--ignore-robots-txt", "--allow-private-ips"],
             "env": { "NO_PROXY": "127.0.0.1" },
         },
+        "demo": { "command": env!("CARGO_BIN_EXE_mcp-switchboard"), "args": ["demo-server"] },
         "filesystem": { "command": "node", "args": [package("server-filesystem"), folder] },
     })
 }
