@@ -2,6 +2,7 @@
 
 mod admission;
 mod catalog;
+mod crowd;
 mod door;
 mod era;
 pub(crate) mod errand;
@@ -27,6 +28,7 @@ use crate::peer::in_process::Service;
 use crate::protocol::Opened;
 use crate::session::{Parts, Session, SessionId, Settings, Tally};
 use catalog::Catalog;
+use crowd::Listeners;
 use door::Door;
 use era::Eras;
 use gate::Pass;
@@ -72,6 +74,7 @@ pub struct Mount {
     parked: Mutex<HashMap<Box<str>, Arc<Session>>>,
     /// A process can take a call to which it may ask questions.
     freed: Arc<Notify>,
+    listeners: Listeners,
     tally: Arc<Tally>,
     tracker: TaskTracker,
     /// There is reason to doubt that the server starts.
@@ -153,6 +156,7 @@ impl Mount {
             catalog: Catalog::default(),
             parked: Mutex::default(),
             freed: Arc::default(),
+            listeners: Listeners::default(),
             tally: Arc::default(),
             tracker,
             doubt: Notify::new(),
