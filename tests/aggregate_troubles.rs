@@ -246,7 +246,12 @@ async fn the_session_of_a_server_that_a_reload_has_removed_is_not_one_of_the_who
         router.until("b", "gone", Value::is_null).await;
         let whole = Client { url: router.url("/mcp"), ..own.clone() };
         assert_eq!(whole.request(json!(1), "ping", json!({})).await.status, 404);
-        own.assert_serves().await;
+        // At its own path it is known, although it takes nothing new.
+        let refused = own.request(json!(1), "ping", json!({})).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.outcome().await["error"]["code"]),
+            (200, &json!(-31009))
+        );
     };
     let (slept, ()) = futures::future::join(own.call(2, "sleep", json!({ "ms": 3000 })), removed).await;
     assert_eq!(text(&slept.outcome().await), "Slept 3000 ms.");
