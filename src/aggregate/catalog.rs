@@ -28,6 +28,8 @@ pub struct Catalog {
     /// Counts the changes of tools, prompts and resources.
     changes: watch::Sender<[u64; 3]>,
     listened: Mutex<HashMap<Box<str>, Listened>>,
+    /// The servers that had failed when it was last looked.
+    failed: Mutex<Vec<Weak<Member>>>,
     /// What servers have listed that are not started before somebody calls them.
     cache: ListCache,
     tracker: TaskTracker,
@@ -93,6 +95,7 @@ impl Catalog {
             members: ArcSwap::default(),
             changes: watch::Sender::default(),
             listened: Mutex::default(),
+            failed: Mutex::default(),
             cache,
             tracker,
             me: me.clone(),
@@ -111,14 +114,18 @@ impl Catalog {
             |member: &Arc<Member>, members: &[Arc<Member>]| members.iter().any(|m| Arc::ptr_eq(m, member));
         let gone: Vec<_> = before.iter().filter(|member| !is_in(member, &now)).cloned().collect();
         let new: Vec<_> = now.iter().filter(|member| !is_in(member, &before)).cloned().collect();
-        self.members.store(Arc::new(now));
+        {
+            // Whoever begins to listen finds the new ones by himself, or is found here.
+            let listened = self.listened();
+            self.members.store(Arc::new(now));
+            for (capabilities, listened) in &*listened {
+                for member in &new {
+                    self.listen_to(member, capabilities, &listened.stop);
+                }
+            }
+        }
         for member in &gone {
             member.gone.cancel();
-        }
-        for (capabilities, listened) in &*self.listened() {
-            for member in &new {
-                self.listen_to(member, capabilities, &listened.stop);
-            }
         }
         if !(gone.is_empty() && new.is_empty()) {
             self.changed(Changes { kinds: [true; 3] });
@@ -181,10 +188,10 @@ impl Catalog {
     }
 
     /// Fetches what a server offers, and tells those who listen what has changed.
-    pub(super) async fn renew(&self, member: &Arc<Member>, capabilities: &str) {
+    pub(super) async fn renew(&self, member: &Arc<Member>, capabilities: &str, announced: Changes) {
         let part = member.part(capabilities);
-        part.renew(&self.tracker, fetch(self.me.clone(), member.clone(), part.clone(), capabilities.into()))
-            .await;
+        let fetch = fetch(self.me.clone(), member.clone(), part.clone(), capabilities.into());
+        part.renew(&self.tracker, announced, fetch).await;
     }
 
     /// Tells those who listen.
@@ -324,6 +331,8 @@ async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, cap
         lists = timeout(FETCH_WITHIN, Lists::fetch(&member.mount, &capabilities)) => lists,
     };
     let lists = lists.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
+    // The words may be the server's own.
+    let lists = lists.map_err(|reason| member.mount.fit_to_show(&reason));
     if let Err(reason) = &lists {
         tracing::debug!(server = %member.mount.name(), "what it offers is not known: {reason}");
     }
@@ -338,7 +347,6 @@ async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, cap
 
 /// Looks for servers that fail, and for those that come back.
 async fn observe(catalog: Weak<Catalog>, stop: CancellationToken) {
-    let mut failed: Vec<Weak<Member>> = Vec::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -351,9 +359,11 @@ async fn observe(catalog: Weak<Catalog>, stop: CancellationToken) {
             .filter(|member| member.mount.state() == State::Failed)
             .map(Arc::downgrade)
             .collect();
-        let same = now.len() == failed.len() && now.iter().zip(&failed).all(|(a, b)| a.ptr_eq(b));
+        // Others may look, too: a change is told by whoever sees it first.
+        let mut failed = catalog.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = now.len() == failed.len() && now.iter().zip(&*failed).all(|(a, b)| a.ptr_eq(b));
         if !same {
-            failed = now;
+            *failed = now;
             catalog.changed(Changes { kinds: [true; 3] });
         }
     }

@@ -227,9 +227,8 @@ fn tell(offer: &Offer, before: Option<&Offer>) {
         }
     }
     for kind in lists::Kind::ALL {
-        for reason in offer.of(kind).refusals() {
-            let known = before.is_some_and(|before| before.of(kind).refusals().any(|other| other == reason));
-            if !known {
+        for (name, reason) in offer.of(kind).refusals() {
+            if before.and_then(|before| before.of(kind).refusal(name)) != Some(reason) {
                 tracing::warn!("not in the lists of the aggregate: {reason}");
             }
         }

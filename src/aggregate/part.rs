@@ -2,6 +2,7 @@
 
 use super::lists::{Kind, Lists};
 use crate::mount::errand::{Errand, Underway};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
@@ -29,12 +30,14 @@ pub(super) struct Known {
     pub(super) lists: Option<Arc<Lists>>,
     /// Why they could not be had the last time.
     pub(super) failure: Option<String>,
-    /// Counts what has changed.
+    /// The number of the last change.
     pub(super) version: u64,
     /// When it was last asked, with whatever success.
     asked: Option<Instant>,
     /// The server has announced a change since.
     stale: bool,
+    /// Which ones: they are told with what is found when it is asked.
+    announced: Changes,
     /// An answer was given without it.
     missed: bool,
 }
@@ -44,6 +47,21 @@ pub(super) struct Known {
 pub(super) struct Changes {
     /// Of tools, prompts and resources, which.
     pub(super) kinds: [bool; 3],
+}
+
+impl Changes {
+    /// These, too.
+    fn add(&mut self, more: Self) {
+        for (kind, more) in self.kinds.iter_mut().zip(more.kinds) {
+            *kind |= more;
+        }
+    }
+}
+
+/// The number of a change. None comes twice: what was forgotten and is learned anew must not pass for what it was.
+pub(super) fn next_version() -> u64 {
+    static COUNTED: AtomicU64 = AtomicU64::new(0);
+    COUNTED.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 impl Part {
@@ -67,18 +85,18 @@ impl Part {
             let known = self.lock();
             let age = known.asked.map(|at| at.elapsed());
             match (&known.lists, age) {
-                // What was remembered is believed until the server runs.
-                (Some(_), None) => (running, false),
+                // What is known of a server that is started by its first use is believed until it runs.
+                (Some(_), _) if !running => (false, false),
+                (Some(_), None) => (true, false),
                 (None, None) => (true, true),
-                (Some(_), Some(age)) => (known.stale || age >= HOLDS, false),
-                (None, Some(age)) => (age >= AGAIN, false),
+                // It may be as old as the last client's visit.
+                (Some(_), Some(age)) => (known.stale || age >= HOLDS, age >= HOLDS),
+                (None, Some(age)) => (age >= AGAIN, true),
             }
         };
         let underway = if due { Some(self.errand.run(tracker, fetch())) } else { self.errand.underway() };
         // One that has had its time is not waited for again.
-        underway.filter(|underway| {
-            waits || (self.lock().lists.is_none() && underway.begun().elapsed() < PATIENCE)
-        })
+        underway.filter(|underway| waits && underway.begun().elapsed() < PATIENCE)
     }
 
     /// The server is being asked.
@@ -86,12 +104,16 @@ impl Part {
         self.errand.underway()
     }
 
-    /// Asks the server anew, and waits for that.
-    pub(super) async fn renew<F>(&self, tracker: &TaskTracker, fetch: F)
+    /// Asks the server anew, since it has `announced` changes or may have, and waits for that.
+    pub(super) async fn renew<F>(&self, tracker: &TaskTracker, announced: Changes, fetch: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.lock().stale = true;
+        {
+            let mut known = self.lock();
+            known.stale = true;
+            known.announced.add(announced);
+        }
         // One that was asked before the change may not know of it.
         if let Some(underway) = self.errand.underway() {
             underway.outcome().await;
@@ -104,7 +126,7 @@ impl Part {
         let mut known = self.lock();
         if known.lists.is_none() {
             known.lists = Some(lists);
-            known.version += 1;
+            known.version = next_version();
         }
     }
 
@@ -114,6 +136,8 @@ impl Part {
         let before = known.clone();
         known.asked = Some(Instant::now());
         known.stale = false;
+        // Also where the lists are the same as before: there may be a new process behind them.
+        let announced = std::mem::take(&mut known.announced);
         let mut changes = Changes::default();
         match outcome {
             Ok(lists) => {
@@ -128,7 +152,7 @@ impl Part {
                     changes.kinds = kinds;
                 }
                 if kinds.contains(&true) || before.failure.is_some() || before.lists.is_none() {
-                    known.version += 1;
+                    known.version = next_version();
                 }
                 known.lists = Some(lists);
                 known.failure = None;
@@ -136,11 +160,12 @@ impl Part {
             }
             Err(reason) => {
                 if before.failure.as_ref() != Some(&reason) {
-                    known.version += 1;
+                    known.version = next_version();
                 }
                 known.failure = Some(reason);
             }
         }
+        changes.add(announced);
         changes
     }
 
@@ -193,6 +218,35 @@ mod tests {
         assert_eq!(part.known().lists.as_deref(), Some(&*lists("b")));
     }
 
+    #[tokio::test]
+    async fn what_is_old_is_asked_for_again_only_where_the_server_runs() {
+        let (part, tracker) = (Arc::new(Part::default()), TaskTracker::new());
+        part.settle(Ok(lists("a")));
+        part.lock().asked = Instant::now().checked_sub(HOLDS);
+        assert!(part.refresh(&tracker, false, || async { panic!("it is left alone") }).is_none());
+        let answer = part.clone();
+        let fetch = || async move {
+            answer.settle(Ok(lists("b")));
+        };
+        part.refresh(&tracker, true, fetch).expect("it is waited for").outcome().await;
+        assert_eq!(part.known().lists.as_deref(), Some(&*lists("b")));
+    }
+
+    #[tokio::test]
+    async fn a_change_that_was_announced_is_told_once() {
+        let (part, tracker) = (Arc::new(Part::default()), TaskTracker::new());
+        part.settle(Ok(lists("a")));
+        let (answer, told) = (part.clone(), Arc::new(Mutex::new(Vec::new())));
+        let tell = told.clone();
+        let announced = Changes { kinds: [true, false, false] };
+        part.renew(&tracker, announced, async move {
+            let changes = [answer.settle(Ok(lists("b"))), answer.settle(Ok(lists("b")))];
+            tell.lock().unwrap().extend(changes);
+        })
+        .await;
+        assert_eq!(*told.lock().unwrap(), [announced, Changes::default()]);
+    }
+
     #[test]
     fn only_what_somebody_has_seen_or_missed_is_a_change() {
         let part = Part::default();
@@ -203,6 +257,10 @@ mod tests {
         assert_eq!(late.settle(Err("slow".into())), Changes::default());
         late.miss();
         assert_eq!(late.settle(Ok(lists("a"))).kinds, [true, true, true]);
-        assert_eq!(late.known().version, 2);
+        let version = late.known().version;
+        late.settle(Ok(lists("a")));
+        assert_eq!(late.known().version, version);
+        late.settle(Ok(lists("b")));
+        assert!(late.known().version > version);
     }
 }

@@ -99,9 +99,19 @@ impl Endpoint {
         let own = |member: &Arc<Member>| {
             names::own(member.mount.name(), &self.spec.separator, &named.name).map(str::to_owned)
         };
-        let found = offer.servers.iter().filter_map(|member| Some((member.clone(), own(member)?)));
+        let mut found: Vec<_> =
+            offer.servers.iter().filter_map(|member| Some((member.clone(), own(member)?))).collect();
         // Of two servers of which one's name begins with the other's, the longer one is meant.
-        match found.min_by_key(|(_, own)| own.len()) {
+        found.sort_by_key(|(_, own)| own.len());
+        if let [(one, own), (other, same), ..] = &*found
+            && own.len() == same.len()
+        {
+            let (name, one, other) = (&named.name, one.mount.name(), other.mount.name());
+            return Err(Unfound::Ambiguous(format!(
+                "{name:?} may be of {one} or of {other}: in the names of tools and prompts both are called the same"
+            )));
+        }
+        match found.into_iter().next() {
             Some(_) if !view::admits(rules, &named.name) => Err(Unfound::Hidden),
             Some(found) => Ok(found),
             None => Err(if offer.missing.is_empty() { Unfound::Unknown } else { Unfound::Perhaps }),
@@ -136,7 +146,9 @@ impl Endpoint {
     }
 
     fn admitted(&self, member: Arc<Member>, own: String) -> Result<(Arc<Member>, String), Unfound> {
-        if view::admits(&self.spec.resources, &own) { Ok((member, own)) } else { Err(Unfound::Hidden) }
+        // What is on no list is seen only as far as its URI shows it, and there are several ways to write one.
+        let admitted = uri::spellings(&own).all(|uri| view::admits(&self.spec.resources, &uri));
+        if admitted { Ok((member, own)) } else { Err(Unfound::Hidden) }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::protocol::legacy_tool;
 use crate::wire::meta::find_string;
 use crate::wire::{Era, Object};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use wildmatch::WildMatch;
 
 /// What is shown of one kind, and where each comes from.
@@ -86,8 +86,8 @@ impl Shelf {
     }
 
     /// The names that nothing has because several things would have them, each with the reason.
-    pub(super) fn refusals(&self) -> impl Iterator<Item = &str> {
-        self.refused.values().map(String::as_str)
+    pub(super) fn refusals(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.refused.iter().map(|(name, reason)| (&**name, reason.as_str()))
     }
 
     /// Where the item of this name stands.
@@ -103,11 +103,13 @@ impl Shelf {
     ) -> Self {
         let gate = Gate::new(rules);
         let mut candidates = Vec::new();
+        let mut seen = HashSet::new();
         for (server, (name, lists)) in servers.iter().enumerate() {
             for json in lists.iter().flat_map(|lists| &lists.of(kind).items) {
                 let Some(own) = find_string(json, &[kind.key()]) else { continue };
                 let full = names::full(name, &spec.separator, &own);
-                if gate.admits(&full) {
+                // One that a server lists twice is listed once.
+                if gate.admits(&full) && seen.insert((server, own.clone())) {
                     candidates.push(Candidate { server, own, full, json });
                 }
             }
@@ -134,12 +136,15 @@ impl Shelf {
         for (name, candidate) in &named {
             let rivals = &of_name[name.as_str()];
             if rivals.len() > 1 {
+                if shelf.refused.contains_key(name.as_str()) {
+                    continue;
+                }
                 let all: Vec<&str> = rivals.iter().map(|rival| rival.full.as_str()).collect();
                 let reason = format!(
                     "{name:?} would be the name of {}: rename one, or set `aggregate.prefix` to \"always\"",
                     all.join(" and of ")
                 );
-                shelf.refused.entry(name.as_str().into()).or_insert(reason);
+                shelf.refused.insert(name.as_str().into(), reason);
                 continue;
             }
             let Some(mut item) = Object::read(candidate.json) else { continue };
@@ -162,7 +167,8 @@ impl Shelf {
                 if !gate.admits(&own) || shelf.of(server, &own).is_some() {
                     continue;
                 }
-                if shelf.by_name.contains_key(own.as_str()) {
+                // A URI that names a server leads to that one, and not to whoever lists it.
+                if shelf.by_name.contains_key(own.as_str()) || uri::split(&own).is_some() {
                     let Some(mut item) = Object::read(json) else { continue };
                     let shown = uri::prefixed(name.as_str(), &own);
                     item.set(kind.key(), Value::from(shown.as_str()).to_string());

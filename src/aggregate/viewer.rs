@@ -3,6 +3,7 @@
 use super::Made;
 use super::catalog::{Member, Piece};
 use super::lists::Lists;
+use super::part::next_version;
 use crate::protocol::offered;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -37,16 +38,16 @@ impl OwnLists {
     /// A server shows this from now on.
     pub(super) fn show(&self, member: &Member, lists: Lists) {
         let mut all = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        let version = all.get(&member.id).map_or(0, |(_, version)| *version) + 1;
-        all.insert(member.id, (Arc::new(lists), version));
+        all.insert(member.id, (Arc::new(lists), next_version()));
         drop(all);
         *self.made() = None;
     }
 
-    /// The session with a server is over, and what it showed there.
-    pub(super) fn forget(&self, member: &Member) {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner).remove(&member.id);
+    /// The session with a server is over, and what it showed there; whether that was anything.
+    pub(super) fn forget(&self, member: &Member) -> bool {
+        let gone = self.lists.lock().unwrap_or_else(PoisonError::into_inner).remove(&member.id).is_some();
         *self.made() = None;
+        gone
     }
 
     /// The last offer that was made of them; none if they have changed since.

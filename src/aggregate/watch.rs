@@ -7,7 +7,7 @@ use crate::protocol::Principal;
 use crate::protocol::subscription::{Filter, LISTS};
 use crate::session::{Form, Posted};
 use crate::wire::meta::find;
-use crate::wire::{Claim, Kind, Message, Object, Payload};
+use crate::wire::{Claim, Code, Kind, Message, Object, Payload};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,8 @@ enum Ended {
     Needless,
     /// It was refused, or its stream has ended.
     Lost,
+    /// A client needed the process.
+    GaveWay,
 }
 
 /// Listens to a server's changes until `stop`.
@@ -35,16 +37,16 @@ pub(super) async fn watch(
         let mut pause = FIRST_PAUSE;
         loop {
             let begun = Instant::now();
-            match listen(&catalog, &member, &capabilities).await {
+            pause = match listen(&catalog, &member, &capabilities).await {
                 Ended::Needless => return,
-                Ended::Lost => {}
-            }
-            pause =
-                if begun.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+                Ended::GaveWay => LONGEST_PAUSE,
+                Ended::Lost if begun.elapsed() > LONGEST_PAUSE => FIRST_PAUSE,
+                Ended::Lost => (pause * 2).min(LONGEST_PAUSE),
+            };
             tokio::time::sleep(pause).await;
             let Some(catalog) = catalog.upgrade() else { return };
             // What was not heard may have been missed.
-            catalog.renew(&member, &capabilities).await;
+            catalog.renew(&member, &capabilities, Changes::default()).await;
         }
     };
     tokio::select! {
@@ -66,12 +68,20 @@ async fn listen(catalog: &Weak<Catalog>, member: &Arc<Member>, capabilities: &st
     let Ok(Posted::Response(mut reader)) = visit.post(Payload::One(request), Form::Events).await else {
         return Ended::Lost;
     };
-    while let Some(line) = reader.next().await {
+    let mut crowded = std::pin::pin!(member.mount.crowded());
+    loop {
+        let line = tokio::select! {
+            () = &mut crowded => return Ended::GaveWay,
+            line = reader.next() => line,
+        };
+        let Some(line) = line else { return Ended::Lost };
         let Ok(message) = Message::own(line) else { continue };
         match message.kind() {
             // It knows no subscriptions: what it offers is looked at from time to time.
-            Kind::Error => return Ended::Needless,
-            Kind::Result => return Ended::Lost,
+            Kind::Error if message.error_code() == Some(Code::MethodNotFound.number()) => {
+                return Ended::Needless;
+            }
+            Kind::Error | Kind::Result => return Ended::Lost,
             Kind::Request => {}
             Kind::Notification => {
                 if message.method() == "notifications/subscriptions/acknowledged" {
@@ -85,12 +95,9 @@ async fn listen(catalog: &Weak<Catalog>, member: &Arc<Member>, capabilities: &st
                 let kinds = LISTS.map(changed);
                 let Some(catalog) = catalog.upgrade() else { return Ended::Lost };
                 if kinds.contains(&true) {
-                    catalog.renew(member, capabilities).await;
-                    // Also where the lists are the same as before: there may be a new process behind them.
-                    catalog.changed(Changes { kinds });
+                    catalog.renew(member, capabilities, Changes { kinds }).await;
                 }
             }
         }
     }
-    Ended::Lost
 }

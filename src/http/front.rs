@@ -2,7 +2,7 @@
 
 use super::cors::CorsPolicy;
 use super::guard::GuardPolicy;
-use crate::config::{Aliases, Config, Limits};
+use crate::config::{Aliases, Config, Gateway, Limits};
 use crate::mount::{Mount, Table};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::net::IpAddr;
@@ -90,10 +90,14 @@ impl Front {
         if !table.retired().is_empty()
             && let Some(retired) = session().and_then(|id| table.find_retired(id))
         {
+            let retired_name = retired.name().as_str();
+            let is_whole = retired.is_aggregate() && retired_name == Gateway::ROOT;
             let is_there = match place {
-                Place::Root => true,
-                Place::Named(name) => retired.name().as_str() == name && !retired.is_aggregate(),
-                Place::View(name) => retired.name().as_str() == name && retired.is_aggregate(),
+                Place::Root => {
+                    is_whole || table.default_mount().is_some_and(|now| now.name() == retired.name())
+                }
+                Place::Named(name) => retired_name == name && !retired.is_aggregate(),
+                Place::View(name) => retired_name == name && retired.is_aggregate() && !is_whole,
             };
             return is_there.then(|| retired.clone());
         }

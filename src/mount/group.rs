@@ -252,13 +252,15 @@ impl Mount {
     /// A process for a client: a mount that is full gives up the one that nobody has used for longest.
     pub(super) async fn take(&self, pool: &Arc<Pool>) -> Result<(Peer, Option<Pass>), PoolError> {
         match pool.take().await {
-            Err(PoolError::Full | PoolError::HouseFull) if self.end_unused() => pool.take_next().await,
+            Err(PoolError::Full | PoolError::HouseFull) if self.end_unused() || self.make_way().await => {
+                pool.take_next().await
+            }
             taken => taken,
         }
     }
 
     /// Ends the shared session that nobody has used for longest; whether there was one.
-    fn end_unused(&self) -> bool {
+    pub(super) fn end_unused(&self) -> bool {
         if self.spec.pool.is_singleton() {
             return false;
         }

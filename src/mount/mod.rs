@@ -2,6 +2,7 @@
 
 mod admission;
 mod catalog;
+mod crowd;
 mod door;
 mod era;
 pub(crate) mod errand;
@@ -28,6 +29,7 @@ use crate::peer::in_process::Service;
 use crate::protocol::Opened;
 use crate::session::{Parts, Session, SessionId, Settings, Tally};
 use catalog::Catalog;
+use crowd::Listeners;
 use door::Door;
 use era::Eras;
 use gate::Pass;
@@ -74,6 +76,7 @@ pub struct Mount {
     parked: Mutex<HashMap<Box<str>, Arc<Session>>>,
     /// A process can take a call to which it may ask questions.
     freed: Arc<Notify>,
+    listeners: Listeners,
     tally: Arc<Tally>,
     tracker: TaskTracker,
     /// There is reason to doubt that the server starts.
@@ -168,6 +171,7 @@ impl Mount {
             parked: Mutex::default(),
             freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
             tally: before.map(|before| before.tally.clone()).unwrap_or_default(),
+            listeners: Listeners::default(),
             tracker,
             doubt: Notify::new(),
             chance: Notify::new(),

@@ -131,6 +131,13 @@ impl Mount {
         })
     }
 
+    /// What the server has said, without secrets, and on one line.
+    pub fn fit_to_show(&self, text: &str) -> String {
+        let masked = self.settings.mask.apply(text);
+        let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        masked.chars().map(plain).collect()
+    }
+
     /// What the server calls itself, and what it speaks.
     pub fn greeting(&self) -> Option<String> {
         let facts = self.facts();

@@ -11,6 +11,7 @@ The params of a message, or the arguments of a call, may tell it, and are follow
     deaf: true         reads no more, until stdin is closed
     answer: result     answers the message itself, whatever its id has become on the way
     exit: status       exits
+    recall: true       answers with every line that came so far, if it is told nothing else
 
 A request that is told nothing is answered: `received` with every line that came so far, anything else
 with an empty result. The first argument, if there is one, is JSON that is followed before anything is read.
@@ -123,6 +124,8 @@ def main():
         told = params.get("arguments", params)
         if isinstance(told, dict) and ORDERS & told.keys():
             obey(told, message)
+        elif isinstance(told, dict) and told.get("recall"):
+            line({"id": message["id"], "result": {"content": [], "lines": received}})
         elif message.get("method") in first.get("refuse", []):
             refuse(message, -32601, "no such method")
         elif "method" in message and "id" in message and first.get("modern"):

@@ -38,6 +38,8 @@ pub(super) struct Talk {
     /// Sessions with servers, by server: each is opened by whoever needs it first.
     servers: Mutex<HashMap<u64, Place>>,
     state: Mutex<State>,
+    /// The client is told of changes.
+    announcing: OnceLock<()>,
     minted: AtomicU64,
     over: CancellationToken,
     me: Weak<Self>,
@@ -81,6 +83,7 @@ pub(super) fn begin(endpoint: Arc<Endpoint>, voice: Voice) -> Arc<dyn Conversati
         hello: OnceLock::new(),
         servers: Mutex::default(),
         state: Mutex::default(),
+        announcing: OnceLock::new(),
         minted: AtomicU64::new(0),
         over: CancellationToken::new(),
         me: me.clone(),
@@ -142,31 +145,38 @@ impl Talk {
                 let Some(id) = find(message.body(), &["requestId"]) else { return };
                 let call = self.state().calls.remove(id);
                 match call {
-                    Some(Call { server: Some(server), .. }) => self.tell(server, message.raw().clone()),
+                    Some(Call { server: Some(server), .. }) => {
+                        // It answers no more, or too late.
+                        server.expect_no_more(id);
+                        self.tell(server, message.raw().clone());
+                    }
                     Some(Call { given_up, server: None }) => given_up.cancel(),
                     None => {}
                 }
             }
             "notifications/initialized" => {
-                if let (Some(talk), Some(hello)) = (self.me.upgrade(), self.hello.get()) {
+                if let (Some(talk), Some(hello)) = (self.me.upgrade(), self.hello.get())
+                    && self.announcing.set(()).is_ok()
+                {
                     let listening = self.endpoint.catalog.listen(&hello.viewer.capabilities);
                     self.endpoint.catalog.tracker().spawn(talk.announce(listening));
                 }
             }
             "notifications/progress" => {
-                let token = find(message.body(), &["progressToken"]);
-                let asked = self.state().questions.values().find_map(|question| {
-                    (question.token.as_deref() == token).then(|| question.server.clone())
-                });
-                if let Some(server) = asked.filter(|_| token.is_some()) {
-                    self.tell(server, message.raw().clone());
+                let Some(raw) = find(message.body(), &["progressToken"]) else { return };
+                let asked = {
+                    let state = self.state();
+                    let question = state.questions.get(raw);
+                    question.and_then(|question| Some((question.server.clone(), question.token.clone()?)))
+                };
+                if let Some((server, token)) = asked {
+                    self.tell(server, message.spliced("", Some((raw, &token))));
                 }
             }
             // The roots have changed, and what else may concern whoever serves the client.
             _ => {
-                for server in self.open_servers() {
-                    self.tell(server, message.raw().clone());
-                }
+                let line = message.raw().clone();
+                self.tell_all(move |_| Some(line.clone()));
             }
         }
     }
@@ -221,14 +231,24 @@ impl Talk {
         let Route { member, request, renamed } = self.endpoint.route(message, viewer).await?;
         let server = self.server(&member).await?;
         let id = message.id().unwrap_or_default();
-        {
-            let mut state = self.state();
-            // One that was cancelled meanwhile is not begun.
-            let Some(call) = state.calls.get_mut(id) else { return Ok(()) };
-            call.server = Some(server.clone());
+        let expecting = server.expect(&request, renamed);
+        // Whoever cancels it until then, ends this.
+        if let Err(error) = server.post(request).await {
+            // If it is not expected any more, it was answered when the session ended.
+            return if server.expect_no_more(id) { Err(error) } else { Ok(()) };
         }
-        server.expect(&request, renamed);
-        server.post(request).await.inspect_err(|_| server.expect_no_more(id))
+        expecting.stay();
+        if let Some(call) = self.state().calls.get_mut(id) {
+            call.server = Some(server);
+            return Ok(());
+        }
+        if server.expect_no_more(id) {
+            // It was cancelled just now, and the server has got it all the same.
+            let params = format!(r#"{{"requestId":{id}}}"#);
+            let line = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{params}}}"#);
+            self.tell(server, line.into());
+        }
+        Ok(())
     }
 
     /// The client's session with a server, opened if there is none.
@@ -254,9 +274,12 @@ impl Talk {
         })?;
         let level: Box<str> = json!(level).to_string().into();
         self.state().level = Some(level.clone());
-        for server in self.open_servers() {
-            self.tell(server.clone(), server.set_level(&level));
-        }
+        let talk = self.me.clone();
+        // The one that holds when it is the server's turn.
+        self.tell_all(move |server| {
+            let level = talk.upgrade()?.state().level.clone()?;
+            server.set_level(&level)
+        });
         Ok("{}".to_owned())
     }
 
@@ -289,13 +312,15 @@ impl Talk {
     fn ask(&self, server: &Arc<Server>, question: &Message) {
         let id: Box<str> =
             Value::from(format!("s{}", self.minted.fetch_add(1, Ordering::Relaxed) + 1)).to_string().into();
+        // Another server may have the same token: to the client it is called as the question is.
+        let token = find(question.body(), &["_meta", "progressToken"]);
         let asked = Question {
             server: server.clone(),
             id: question.id().unwrap_or("null").into(),
-            token: find(question.body(), &["_meta", "progressToken"]).map(Into::into),
+            token: token.map(Into::into),
         };
         self.state().questions.insert(id.clone(), asked);
-        self.voice.say(question.with_id(&id));
+        self.voice.say(question.spliced(&id, token.map(|raw| (raw, &*id))));
     }
 
     /// A server has given up a question.
@@ -321,11 +346,46 @@ impl Talk {
         }
     }
 
-    fn open_servers(&self) -> Vec<Arc<Server>> {
-        let places: Vec<_> = self.servers().values().cloned().collect();
-        // One that is being opened is told what it must know when it is.
-        let open = places.iter().filter_map(|place| place.try_lock().ok()?.clone());
-        open.filter(|server| !server.is_over()).collect()
+    /// Sends something to every server with which there is a session, or will be in a moment.
+    fn tell_all(&self, line: impl Fn(&Server) -> Option<Bytes> + Clone + Send + 'static) {
+        let places: Vec<Place> = self.servers().values().cloned().collect();
+        for place in places {
+            let (line, over) = (line.clone(), self.over.clone());
+            let work = async move {
+                let server = place.lock().await;
+                let Some(server) = server.as_ref().filter(|server| !server.is_over()) else { return };
+                let Some(Ok(message)) = line(server).map(Message::own) else { return };
+                if let Err(error) = server.post(message).await {
+                    tracing::debug!(server = %server.name(), "not told: {error}");
+                }
+            };
+            self.endpoint.catalog.tracker().spawn(async move {
+                tokio::select! {
+                    () = over.cancelled() => {}
+                    () = work => {}
+                }
+            });
+        }
+    }
+
+    /// The session with a server is over: what it has asked needs no answer, and its place is empty.
+    fn part_with(&self, server: &Arc<Server>) {
+        let asked: Vec<Box<str>> = {
+            let mut state = self.state();
+            let of_it = state.questions.extract_if(|_, question| Arc::ptr_eq(&question.server, server));
+            of_it.map(|(id, _)| id).collect()
+        };
+        for id in asked {
+            let params = format!(r#"{{"requestId":{id}}}"#);
+            self.voice.say(
+                format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{params}}}"#).into(),
+            );
+        }
+        let mut servers = self.servers();
+        // Whoever has found the place already opens another session there.
+        if servers.get(&server.member_id()).is_some_and(|place| Arc::strong_count(place) == 1) {
+            servers.remove(&server.member_id());
+        }
     }
 
     fn forget(&self, id: &str) {

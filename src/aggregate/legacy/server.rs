@@ -7,7 +7,7 @@ use crate::config::ServerName;
 use crate::mount::Unserved;
 use crate::protocol::handshake::INITIALIZED;
 use crate::protocol::subscription::LISTS;
-use crate::session::{Client, EventStream, Form, StreamReader};
+use crate::session::{Client, EventStream, Form, SessionId, StreamReader};
 use crate::wire::meta::{find, find_string, span, splice};
 use crate::wire::{Code, Kind as MessageKind, Message, Object, Payload, RpcError};
 use bytes::Bytes;
@@ -19,9 +19,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// What the ids of the router's own requests begin with; no client has such ids.
-const OWN: &str = "\"mcp-switchboard/";
-
 /// How often it is looked whether what is in flight with a server that is replaced has finished.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -31,14 +28,19 @@ pub(super) struct Server {
     client: Arc<Client>,
     /// The result of its `initialize`.
     opened: Box<str>,
+    /// What the ids of the router's own requests begin with, as JSON: no client can guess it.
+    mark: Box<str>,
     expected: Mutex<Expected>,
     minted: AtomicU64,
+    /// Changes of lists that the server has announced.
+    announced: AtomicU64,
+    /// How many of them what the client is shown has in it.
+    shown: tokio::sync::Mutex<u64>,
     over: CancellationToken,
     me: Weak<Self>,
 }
 
 /// What waits for an answer of the server.
-#[derive(Default)]
 struct Expected {
     /// Requests of the client, by id.
     calls: HashMap<Box<str>, Call>,
@@ -47,7 +49,7 @@ struct Expected {
     /// What the client calls the resources that it is subscribed to, by what the server calls them.
     subscribed: HashMap<String, String>,
     /// When the last of them was expected, or came.
-    used: Option<Instant>,
+    used: Instant,
 }
 
 /// A request of the client.
@@ -67,7 +69,10 @@ impl Server {
         initialize: &Message,
         level: Option<&str>,
     ) -> Result<Arc<Self>, RpcError> {
-        let initialize = own(initialize.with_id(&format!("{OWN}0\"")))?;
+        let random =
+            SessionId::random().map_err(|error| RpcError::new(Code::InternalError, error.to_string()))?;
+        let mark: Box<str> = format!("\"{}/{}/", env!("CARGO_PKG_NAME"), random.as_str()).into();
+        let initialize = own(initialize.with_id(&format!("{mark}0\"")))?;
         let seated = member.mount.sit_down(EventStream::patient(), &initialize).await;
         let (client, mut reader) = seated.map_err(Unserved::into_error)?;
         // Whatever happens until it is open, it is left behind.
@@ -87,28 +92,41 @@ impl Server {
                 MessageKind::Request | MessageKind::Notification => {}
             }
         };
-        leaving.stay();
         let server = Arc::new_cyclic(|me| Self {
             member,
             client,
             opened,
-            expected: Mutex::default(),
+            mark,
+            expected: Mutex::new(Expected {
+                calls: HashMap::new(),
+                own: HashMap::new(),
+                subscribed: HashMap::new(),
+                used: Instant::now(),
+            }),
             minted: AtomicU64::new(0),
+            announced: AtomicU64::new(0),
+            shown: tokio::sync::Mutex::default(),
             over: CancellationToken::new(),
             me: me.clone(),
         });
         let tracker = talk.endpoint.catalog.tracker().clone();
         tracker.spawn(server.clone().attend(Arc::downgrade(&talk), talk.over.clone(), reader));
         server.post(own(INITIALIZED.into())?).await?;
-        if let Some(level) = level.filter(|_| find(&server.opened, &["capabilities", "logging"]).is_some()) {
-            server.post(own(server.set_level(level))?).await?;
+        if let Some(line) = level.and_then(|level| server.set_level(level)) {
+            server.post(own(line)?).await?;
         }
+        leaving.stay();
         Ok(server)
     }
 
     /// The name of the server.
     pub(super) fn name(&self) -> &ServerName {
         self.member.mount.name()
+    }
+
+    /// Which of the servers it is with.
+    pub(super) fn member_id(&self) -> u64 {
+        self.member.id
     }
 
     /// Whether it can be used no more.
@@ -122,30 +140,40 @@ impl Server {
         posted.map(drop).map_err(|refused| refusal(refused.into()))
     }
 
-    /// The client has a request under way that the server is to answer.
-    pub(super) fn expect(&self, request: &Message, renamed: Option<(String, String)>) {
+    /// The client has a request under way that the server is to answer, unless what is returned is dropped.
+    pub(super) fn expect(
+        self: &Arc<Self>,
+        request: &Message,
+        renamed: Option<(String, String)>,
+    ) -> Expecting {
         let mut expected = self.expected();
-        expected.used = Some(Instant::now());
+        expected.used = Instant::now();
         let uri = || find_string(request.body(), &["uri"]).map(|uri| (uri.clone(), uri));
         let resource = renamed.clone().or_else(uri);
         let call = Call { method: request.method().into(), renamed, resource };
-        expected.calls.insert(request.id().unwrap_or_default().into(), call);
+        let id: Box<str> = request.id().unwrap_or_default().into();
+        expected.calls.insert(id.clone(), call);
+        Expecting(Some((self.clone(), id)))
     }
 
-    /// It has not.
-    pub(super) fn expect_no_more(&self, id: &str) {
-        self.expected().calls.remove(id);
+    /// It has not; whether it had.
+    pub(super) fn expect_no_more(&self, id: &str) -> bool {
+        self.expected().calls.remove(id).is_some()
     }
 
-    /// The request that sets the log level; what answers it is nobody's.
-    pub(super) fn set_level(&self, level: &str) -> Bytes {
+    /// The request that sets the log level, if the server knows any; what answers it is nobody's.
+    pub(super) fn set_level(&self, level: &str) -> Option<Bytes> {
+        find(&self.opened, &["capabilities", "logging"])?;
         let id = self.mint();
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"logging/setLevel","params":{{"level":{level}}}}}"#)
-            .into()
+        let line = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"logging/setLevel","params":{{"level":{level}}}}}"#
+        );
+        Some(line.into())
     }
 
     fn mint(&self) -> String {
-        format!("{OWN}{}\"", self.minted.fetch_add(1, Ordering::Relaxed) + 1)
+        let mark = &self.mark;
+        format!("{mark}{}\"", self.minted.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Waits until a server that is to run only while it is used is used no more. Others stay as long as the client does: they
@@ -159,7 +187,7 @@ impl Server {
             let quiet = {
                 let expected = self.expected();
                 let busy = !(expected.calls.is_empty() && expected.subscribed.is_empty());
-                expected.used.filter(|_| !busy).map(|used| used.elapsed()).unwrap_or_default()
+                if busy { Duration::ZERO } else { expected.used.elapsed() }
             };
             match longest.checked_sub(quiet) {
                 Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
@@ -192,15 +220,24 @@ impl Server {
         }
         self.over.cancel();
         self.client.leave();
-        let expected = std::mem::take(&mut *self.expected());
+        let calls = {
+            let mut expected = self.expected();
+            // Whoever has asked for the router's sake waits in vain.
+            expected.own.clear();
+            std::mem::take(&mut expected.calls)
+        };
         let Some(talk) = talk.upgrade() else { return };
-        if let Some(hello) = talk.hello.get() {
-            hello.own.forget(&self.member);
+        talk.part_with(&self);
+        if talk.hello.get().is_some_and(|hello| hello.own.forget(&self.member)) {
+            // It is shown again what all like it are shown.
+            for kind in LISTS {
+                talk.say_changed(kind);
+            }
         }
         let server = self.name();
         let error =
             RpcError::new(Code::ServerExited, format!("the session with {server} has ended: call again"));
-        for id in expected.calls.into_keys() {
+        for id in calls.into_keys() {
             talk.forget(&id);
             talk.voice.say(error.to_line(Some(&id)));
         }
@@ -212,7 +249,7 @@ impl Server {
             MessageKind::Notification => self.notice(talk, &message),
             MessageKind::Result | MessageKind::Error => {
                 let Some(id) = message.id() else { return };
-                if id.starts_with(OWN) {
+                if id.starts_with(&*self.mark) {
                     let waits = self.expected().own.remove(id);
                     if let Some(waits) = waits {
                         // Whoever has asked may not want to know any more.
@@ -240,8 +277,10 @@ impl Server {
             .strip_prefix("notifications/")
             .and_then(|rest| rest.strip_suffix("/list_changed"));
         if let Some(kind) = list.and_then(|list| LISTS.into_iter().find(|kind| *kind == list)) {
+            let announced = self.announced.fetch_add(1, Ordering::Relaxed) + 1;
             if let (Some(server), talk) = (self.me.upgrade(), talk.clone()) {
-                talk.endpoint.catalog.tracker().clone().spawn(async move { server.show(&talk, kind).await });
+                let tracker = talk.endpoint.catalog.tracker().clone();
+                tracker.spawn(async move { server.show(&talk, kind, announced).await });
             }
             return;
         }
@@ -256,14 +295,23 @@ impl Server {
         }
     }
 
-    /// A list has changed, for this client at least: it is shown what the server has for it now.
-    async fn show(&self, talk: &Talk, kind: &str) {
+    /// A list has changed, for this client at least: it is shown what the server has for it now. `announced`: which change
+    /// this is.
+    async fn show(&self, talk: &Talk, kind: &str, announced: u64) {
         let Some(hello) = talk.hello.get() else { return };
         let work = async {
-            // As long as it takes the server: the session's own clock ends it.
-            if let Ok(lists) = Lists::of_server(self, &self.opened).await {
-                hello.own.show(&self.member, lists);
+            // One after the other, so that nothing older comes after something newer; and what was asked for after this change
+            // was announced, has it.
+            let mut shown = self.shown.lock().await;
+            if *shown < announced {
+                let now = self.announced.load(Ordering::Relaxed);
+                // As long as it takes the server: the session's own clock ends it.
+                if let Ok(lists) = Lists::of_server(self, &self.opened).await {
+                    hello.own.show(&self.member, lists);
+                }
+                *shown = now;
             }
+            drop(shown);
             // From here on the offer is the new one.
             talk.endpoint.offer(&hello.viewer, Wait::No).await;
             talk.say_changed(kind);
@@ -292,7 +340,7 @@ impl Server {
     fn answered(&self, id: &str, kind: MessageKind) -> Option<Call> {
         let mut expected = self.expected();
         let call = expected.calls.remove(id)?;
-        expected.used = Some(Instant::now());
+        expected.used = Instant::now();
         if let Some((asked, own)) = call.resource.clone().filter(|_| kind == MessageKind::Result) {
             match &*call.method {
                 "resources/subscribe" => drop(expected.subscribed.insert(own, asked)),
@@ -314,11 +362,32 @@ impl lists::Server for Server {
         let line =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{}}}"#, params.to_json());
         let (sender, answer) = oneshot::channel();
-        self.expected().own.insert(id.into(), sender);
+        self.expected().own.insert(id.clone().into(), sender);
         let request = own(line.into()).map_err(|error| Refusal::Other(error.message.into_owned()))?;
-        self.post(request).await.map_err(|error| Refusal::Other(error.message.into_owned()))?;
+        self.post(request).await.map_err(|error| {
+            self.expected().own.remove(&*id);
+            Refusal::Other(error.message.into_owned())
+        })?;
         let answer = answer.await.map_err(|_| Refusal::Other("the session has ended".to_owned()))?;
         result_of(method, answer)
+    }
+}
+
+/// A request that its server is to answer. Dropping it means that the server has not got it.
+pub(super) struct Expecting(Option<(Arc<Server>, Box<str>)>);
+
+impl Expecting {
+    /// The server has got it.
+    pub(super) fn stay(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Expecting {
+    fn drop(&mut self) {
+        if let Some((server, id)) = self.0.take() {
+            server.expect_no_more(&id);
+        }
     }
 }
 

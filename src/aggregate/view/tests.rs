@@ -101,3 +101,17 @@ fn a_resource_that_two_servers_have_says_which_server_is_meant() {
     assert_eq!(shown(&shelf), ["f://1", "f://2", "switchboard://b/f://1"]);
     assert_eq!(shelf.of(1, "f://1").map(|item| &*item.name), Some("switchboard://b/f://1"));
 }
+
+#[test]
+fn a_uri_that_names_a_server_is_not_another_ones() {
+    let servers = [("a", lists(&[], &["switchboard://b/f://1"])), ("b", lists(&[], &["f://1"]))];
+    let shelf = shelf(&AggregateSpec::default(), Kind::Resources, &servers);
+    assert_eq!(shown(&shelf), ["switchboard://a/switchboard://b/f://1", "f://1"]);
+}
+
+#[test]
+fn what_a_server_lists_twice_is_listed_once_and_takes_no_time() {
+    let names = vec!["x"; 20_000];
+    let servers = [("a", lists(&names, &[]))];
+    assert_eq!(shown(&shelf(&AggregateSpec::default(), Kind::Tools, &servers)), ["a__x"]);
+}
