@@ -1,8 +1,8 @@
 //! For whom an offer is made: servers show themselves differently to different clients.
 
-use super::Made;
 use super::catalog::{Member, Piece};
 use super::lists::Lists;
+use super::made::Made;
 use super::part::next_version;
 use crate::protocol::offered;
 use serde_json::{Map, Value};

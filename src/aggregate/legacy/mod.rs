@@ -3,6 +3,7 @@
 //! A session with a server begins with the first request for it, and with the client's own `initialize`, so that the server
 //! knows whom it speaks to and what that one can be asked. What servers ask gets ids that tell them apart.
 
+mod expected;
 mod server;
 
 use super::Endpoint;

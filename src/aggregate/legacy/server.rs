@@ -1,6 +1,7 @@
 //! One client's session with one server.
 
 use super::Talk;
+use super::expected::Expected;
 use crate::aggregate::catalog::{Member, Wait};
 use crate::aggregate::lists::{self, Lists, Refusal, result_of};
 use crate::config::ServerName;
@@ -12,11 +13,9 @@ use crate::wire::meta::{find, find_string, span, splice};
 use crate::wire::{Code, Kind as MessageKind, Message, Object, Payload, RpcError};
 use bytes::Bytes;
 use serde_json::Value;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How often it is looked whether what is in flight with a server that is replaced has finished.
@@ -38,27 +37,6 @@ pub(super) struct Server {
     shown: tokio::sync::Mutex<u64>,
     over: CancellationToken,
     me: Weak<Self>,
-}
-
-/// What waits for an answer of the server.
-struct Expected {
-    /// Requests of the client, by id.
-    calls: HashMap<Box<str>, Call>,
-    /// Requests of our own, by id.
-    own: HashMap<Box<str>, oneshot::Sender<Message>>,
-    /// What the client calls the resources that it is subscribed to, by what the server calls them.
-    subscribed: HashMap<String, String>,
-    /// When the last of them was expected, or came.
-    used: Instant,
-}
-
-/// A request of the client.
-struct Call {
-    method: Box<str>,
-    /// What the client asked about, and what the server is asked about, where they differ.
-    renamed: Option<(String, String)>,
-    /// The resource that it is about, as the client calls it, and as the server does.
-    resource: Option<(String, String)>,
 }
 
 impl Server {
@@ -97,12 +75,7 @@ impl Server {
             client,
             opened,
             mark,
-            expected: Mutex::new(Expected {
-                calls: HashMap::new(),
-                own: HashMap::new(),
-                subscribed: HashMap::new(),
-                used: Instant::now(),
-            }),
+            expected: Mutex::new(Expected::new()),
             minted: AtomicU64::new(0),
             announced: AtomicU64::new(0),
             shown: tokio::sync::Mutex::default(),
@@ -146,19 +119,13 @@ impl Server {
         request: &Message,
         renamed: Option<(String, String)>,
     ) -> Expecting {
-        let mut expected = self.expected();
-        expected.used = Instant::now();
-        let uri = || find_string(request.body(), &["uri"]).map(|uri| (uri.clone(), uri));
-        let resource = renamed.clone().or_else(uri);
-        let call = Call { method: request.method().into(), renamed, resource };
-        let id: Box<str> = request.id().unwrap_or_default().into();
-        expected.calls.insert(id.clone(), call);
+        let id = self.expected().call(request, renamed);
         Expecting(Some((self.clone(), id)))
     }
 
     /// It has not; whether it had.
     pub(super) fn expect_no_more(&self, id: &str) -> bool {
-        self.expected().calls.remove(id).is_some()
+        self.expected().forget(id)
     }
 
     /// The request that sets the log level, if the server knows any; what answers it is nobody's.
@@ -184,11 +151,7 @@ impl Server {
             return std::future::pending().await;
         };
         loop {
-            let quiet = {
-                let expected = self.expected();
-                let busy = !(expected.calls.is_empty() && expected.subscribed.is_empty());
-                if busy { Duration::ZERO } else { expected.used.elapsed() }
-            };
+            let quiet = self.expected().quiet();
             match longest.checked_sub(quiet) {
                 Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
                 _ => return,
@@ -199,7 +162,7 @@ impl Server {
     /// Waits until another server is served under its name, or none, and what is in flight here has finished.
     async fn replaced(&self) {
         self.member.gone().await;
-        while !self.expected().calls.is_empty() {
+        while self.expected().is_busy() {
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -220,12 +183,7 @@ impl Server {
         }
         self.over.cancel();
         self.client.leave();
-        let calls = {
-            let mut expected = self.expected();
-            // Whoever has asked for the router's sake waits in vain.
-            expected.own.clear();
-            std::mem::take(&mut expected.calls)
-        };
+        let calls = self.expected().end();
         let Some(talk) = talk.upgrade() else { return };
         talk.part_with(&self);
         if talk.hello.get().is_some_and(|hello| hello.own.forget(&self.member)) {
@@ -237,7 +195,7 @@ impl Server {
         let server = self.name();
         let error =
             RpcError::new(Code::ServerExited, format!("the session with {server} has ended: call again"));
-        for id in calls.into_keys() {
+        for id in calls {
             talk.forget(&id);
             talk.voice.say(error.to_line(Some(&id)));
         }
@@ -250,14 +208,11 @@ impl Server {
             MessageKind::Result | MessageKind::Error => {
                 let Some(id) = message.id() else { return };
                 if id.starts_with(&*self.mark) {
-                    let waits = self.expected().own.remove(id);
-                    if let Some(waits) = waits {
-                        // Whoever has asked may not want to know any more.
-                        let _ = waits.send(message);
-                    }
-                    return;
+                    let id: Box<str> = id.into();
+                    return self.expected().heard(&id, message);
                 }
-                let Some(call) = self.answered(id, message.kind()) else { return };
+                let call = self.expected().answered(id, message.kind());
+                let Some(call) = call else { return };
                 talk.forget(id);
                 let line = match (message.kind(), talk.hello.get()) {
                     (MessageKind::Result, Some(hello)) => {
@@ -325,8 +280,7 @@ impl Server {
     /// A notification about a resource, under the URI that the client knows it by.
     fn renamed(&self, message: &Message) -> Bytes {
         let params = message.body();
-        let asked =
-            find_string(params, &["uri"]).and_then(|own| self.expected().subscribed.get(&own).cloned());
+        let asked = find_string(params, &["uri"]).and_then(|own| self.expected().shown(&own).cloned());
         match (asked, find(params, &["uri"])) {
             (Some(asked), Some(raw)) => {
                 let params = splice(params, &[(span(params, raw), &Value::from(asked).to_string())]);
@@ -334,21 +288,6 @@ impl Server {
             }
             _ => message.raw().clone(),
         }
-    }
-
-    /// A request of the client is answered.
-    fn answered(&self, id: &str, kind: MessageKind) -> Option<Call> {
-        let mut expected = self.expected();
-        let call = expected.calls.remove(id)?;
-        expected.used = Instant::now();
-        if let Some((asked, own)) = call.resource.clone().filter(|_| kind == MessageKind::Result) {
-            match &*call.method {
-                "resources/subscribe" => drop(expected.subscribed.insert(own, asked)),
-                "resources/unsubscribe" => drop(expected.subscribed.remove(&own)),
-                _ => {}
-            }
-        }
-        Some(call)
     }
 
     fn expected(&self) -> MutexGuard<'_, Expected> {
@@ -361,11 +300,10 @@ impl lists::Server for Server {
         let id = self.mint();
         let line =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{}}}"#, params.to_json());
-        let (sender, answer) = oneshot::channel();
-        self.expected().own.insert(id.clone().into(), sender);
+        let answer = self.expected().question(&id);
         let request = own(line.into()).map_err(|error| Refusal::Other(error.message.into_owned()))?;
         self.post(request).await.map_err(|error| {
-            self.expected().own.remove(&*id);
+            self.expected().forget_question(&id);
             Refusal::Other(error.message.into_owned())
         })?;
         let answer = answer.await.map_err(|_| Refusal::Other("the session has ended".to_owned()))?;

@@ -1,0 +1,114 @@
+//! One endpoint for several servers: which they are, and what it offers of them to whom.
+
+use super::catalog::{Catalog, Member, Wait};
+use super::lists::Kind;
+use super::made::{Look, Made};
+use super::offer::Offer;
+use super::viewer::Viewer;
+use crate::config::AggregateSpec;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Kinds of clients for whom an offer is kept.
+const MOST_OFFERS: usize = 16;
+
+/// An offer is believed so long without another look at every server, by whoever finds in it what he calls: what has moved since
+/// he cannot know either.
+const RECENT: Duration = Duration::from_millis(50);
+
+/// One endpoint for several servers: what its conversations share.
+pub(super) struct Endpoint {
+    pub(super) spec: AggregateSpec,
+    pub(super) catalog: Arc<Catalog>,
+    /// By the clients' capabilities.
+    offers: Mutex<HashMap<Box<str>, Made>>,
+}
+
+impl Endpoint {
+    /// An endpoint for servers of `catalog`.
+    pub(super) fn new(spec: AggregateSpec, catalog: Arc<Catalog>) -> Self {
+        Self { spec, catalog, offers: Mutex::default() }
+    }
+
+    /// The servers behind it, in their order.
+    pub(super) fn members(&self) -> Vec<Arc<Member>> {
+        self.shown(&self.catalog.members())
+    }
+
+    fn shown(&self, members: &[Arc<Member>]) -> Vec<Arc<Member>> {
+        let shown = |member: &&Arc<Member>| {
+            self.spec.servers.as_ref().is_none_or(|names| names.contains(member.mount.name()))
+        };
+        members.iter().filter(shown).cloned().collect()
+    }
+
+    /// What it offered to a client a moment ago, if the servers are still the same.
+    pub(super) fn recent(&self, viewer: &Viewer) -> Option<Arc<Offer>> {
+        let is_recent = |made: &&Made| {
+            made.looked_at.elapsed() < RECENT && Arc::ptr_eq(&made.among, &self.catalog.members())
+        };
+        if let Some(own) = viewer.own.as_ref().filter(|own| !own.is_empty()) {
+            return own.made().as_ref().filter(is_recent).map(|made| made.offer.clone());
+        }
+        let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        offers.get(&viewer.capabilities).filter(is_recent).map(|made| made.offer.clone())
+    }
+
+    /// What it offers to a client.
+    pub(super) async fn offer(&self, viewer: &Viewer, wait: Wait) -> Arc<Offer> {
+        let capabilities = &*viewer.capabilities;
+        let (among, at) = (self.catalog.members(), Instant::now());
+        let pieces = self.catalog.pieces(&self.shown(&among), capabilities, wait).await;
+        let mut look = Look { among, at, pieces };
+        if let Some(own) = viewer.own.as_ref().filter(|own| !own.is_empty()) {
+            // Held until the offer is made: what is shown from then on makes it a thing of the past.
+            let mut last = own.made();
+            own.replace(&mut look.pieces);
+            if let Some(offer) = last.as_mut().and_then(|made| made.again(&look)) {
+                return offer;
+            }
+            let made = Made::new(&self.spec, look, None);
+            let offer = made.offer.clone();
+            *last = Some(made);
+            return offer;
+        }
+        let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(offer) = offers.get_mut(capabilities).and_then(|made| made.again(&look)) {
+            return offer;
+        }
+        let made = Made::new(&self.spec, look, offers.values());
+        let offer = made.offer.clone();
+        let before = offers.get(capabilities).map(|made| made.offer.clone());
+        tell(&offer, before.as_deref());
+        if before.is_none() && offers.len() >= MOST_OFFERS {
+            offers.clear();
+        }
+        offers.insert(capabilities.into(), made);
+        offer
+    }
+}
+
+/// Says in the log what is not offered, where that is new.
+fn tell(offer: &Offer, before: Option<&Offer>) {
+    for (server, reason) in &offer.missing {
+        let known = before
+            .is_some_and(|before| before.missing.iter().any(|(name, why)| name == server && why == reason));
+        if !known {
+            tracing::warn!(%server, "not in the lists of the aggregate: {reason}");
+        }
+    }
+    for kind in Kind::ALL {
+        for (name, reason) in offer.of(kind).refusals() {
+            if before.and_then(|before| before.of(kind).refusal(name)) != Some(reason) {
+                tracing::warn!("not in the lists of the aggregate: {reason}");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
