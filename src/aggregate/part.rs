@@ -63,22 +63,20 @@ impl Part {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (due, waits) = {
+        let due = {
             let known = self.lock();
             let age = known.asked.map(|at| at.elapsed());
             match (&known.lists, age) {
                 // What was remembered is believed until the server runs.
-                (Some(_), None) => (running, false),
-                (None, None) => (true, true),
-                (Some(_), Some(age)) => (known.stale || age >= HOLDS, false),
-                (None, Some(age)) => (age >= AGAIN, false),
+                (Some(_), None) => running,
+                (None, None) => true,
+                (Some(_), Some(age)) => known.stale || age >= HOLDS,
+                (None, Some(age)) => age >= AGAIN,
             }
         };
         let underway = if due { Some(self.errand.run(tracker, fetch())) } else { self.errand.underway() };
         // One that has had its time is not waited for again.
-        underway.filter(|underway| {
-            waits || (self.lock().lists.is_none() && underway.begun().elapsed() < PATIENCE)
-        })
+        underway.filter(|underway| self.lock().lists.is_none() && underway.begun().elapsed() < PATIENCE)
     }
 
     /// The server is being asked.
