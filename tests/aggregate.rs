@@ -284,6 +284,25 @@ async fn a_slow_and_a_broken_server_cost_their_own_tools_only() {
 }
 
 #[tokio::test]
+async fn a_log_level_is_told_to_servers_that_log_only() {
+    let refuse = json!({ "refuse": ["logging/setLevel"] });
+    let router = Router::mounting(json!({
+        "loud": puppet_told(&refuse),
+        "quiet": puppet_told(&with(refuse, &json!({ "without": ["logging"] }))),
+    }))
+    .await;
+    let client = Client::open_as(router.url("/mcp"), "2025-11-25", json!({})).await;
+    for tool in ["loud__query", "quiet__query"] {
+        assert!(client.call(1, tool, json!({})).await.outcome().await["result"].is_object(), "{tool}");
+    }
+    let level = client.request(json!(2), "logging/setLevel", json!({ "level": "debug" })).await;
+    assert_eq!(level.outcome().await["result"], json!({}));
+    router.until("loud", "told", |mount| mount["errors"] == 1).await;
+    assert!(client.call(3, "quiet__query", json!({})).await.outcome().await["result"].is_object());
+    assert_eq!(router.mount("quiet").await["errors"], 0);
+}
+
+#[tokio::test]
 async fn a_killed_server_leaves_the_others_at_work_and_is_announced_when_it_is_back() {
     let router = Router::mounting(json!({ "a": demo(), "b": demo() })).await;
     let modern = Modern::at(router.url("/mcp"));

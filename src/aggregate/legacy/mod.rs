@@ -256,7 +256,7 @@ impl Talk {
         })?;
         let level: Box<str> = json!(level).to_string().into();
         self.state().level = Some(level.clone());
-        for server in self.open_servers() {
+        for server in self.open_servers().into_iter().filter(|server| server.logs()) {
             self.tell(server.clone(), server.set_level(&level));
         }
         Ok("{}".to_owned())

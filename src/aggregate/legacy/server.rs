@@ -100,7 +100,7 @@ impl Server {
         let tracker = talk.endpoint.catalog.tracker().clone();
         tracker.spawn(server.clone().attend(Arc::downgrade(&talk), talk.over.clone(), reader));
         server.post(own(INITIALIZED.into())?).await?;
-        if let Some(level) = level.filter(|_| find(&server.opened, &["capabilities", "logging"]).is_some()) {
+        if let Some(level) = level.filter(|_| server.logs()) {
             server.post(own(server.set_level(level))?).await?;
         }
         Ok(server)
@@ -109,6 +109,11 @@ impl Server {
     /// The name of the server.
     pub(super) fn name(&self) -> &ServerName {
         self.member.mount.name()
+    }
+
+    /// Whether it has declared that it logs, and so knows of levels.
+    pub(super) fn logs(&self) -> bool {
+        find(&self.opened, &["capabilities", "logging"]).is_some()
     }
 
     /// Whether it can be used no more.
