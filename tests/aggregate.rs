@@ -338,6 +338,18 @@ async fn a_server_that_starts_late_is_announced() {
 }
 
 #[tokio::test]
+async fn the_log_says_of_which_view_a_tool_is_left_out() {
+    let file = json!({
+        "mcpServers": { "a": demo(), "b": demo() },
+        "aggregate": { "views": { "flat": { "prefix": "never" } } },
+    });
+    let router = Router::start(file, &[]).await;
+    assert_eq!(tools(&Modern::at(router.url("/views/flat/mcp"))).await, [""; 0]);
+    let reason = "not in the lists of flat: \"echo\" would be the name of a__echo and of b__echo";
+    eventually("the log says why", async || router.log().contains(reason).then_some(())).await;
+}
+
+#[tokio::test]
 async fn a_view_shows_what_it_should_and_nothing_else() {
     let file = json!({
         "mcpServers": { "a": demo(), "b": demo(), "c": demo() },

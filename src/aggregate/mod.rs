@@ -20,7 +20,7 @@ mod view;
 mod viewer;
 mod watch;
 
-use crate::config::AggregateSpec;
+use crate::config::{AggregateSpec, ServerName};
 use crate::peer::in_process::{Conversation, Service, Voice};
 use crate::wire::Message;
 use bytes::Bytes;
@@ -41,6 +41,8 @@ pub struct Aggregate(Arc<Endpoint>);
 
 /// What its conversations share.
 struct Endpoint {
+    /// What the log calls it.
+    name: ServerName,
     spec: AggregateSpec,
     catalog: Arc<Catalog>,
     /// By the clients' capabilities.
@@ -70,9 +72,9 @@ impl Made {
 }
 
 impl Aggregate {
-    /// An endpoint for servers of `catalog`.
-    pub fn new(spec: AggregateSpec, catalog: Arc<Catalog>) -> Self {
-        Self(Arc::new(Endpoint { spec, catalog, offers: Mutex::default() }))
+    /// An endpoint for servers of `catalog`, which the log calls by `name`.
+    pub fn new(name: ServerName, spec: AggregateSpec, catalog: Arc<Catalog>) -> Self {
+        Self(Arc::new(Endpoint { name, spec, catalog, offers: Mutex::default() }))
     }
 }
 
@@ -141,7 +143,7 @@ impl Endpoint {
         let made = Made::new(&self.spec, pieces);
         let offer = made.offer.clone();
         let before = offers.get(capabilities).map(|made| made.offer.clone());
-        tell(&offer, before.as_deref());
+        tell(&self.name, &offer, before.as_deref());
         if before.is_none() && offers.len() >= MOST_OFFERS {
             offers.clear();
         }
@@ -151,19 +153,19 @@ impl Endpoint {
 }
 
 /// Says in the log what is not offered, where that is new.
-fn tell(offer: &Offer, before: Option<&Offer>) {
+fn tell(endpoint: &ServerName, offer: &Offer, before: Option<&Offer>) {
     for (server, reason) in &offer.missing {
         let known = before
             .is_some_and(|before| before.missing.iter().any(|(name, why)| name == server && why == reason));
         if !known {
-            tracing::warn!(%server, "not in the lists of the aggregate: {reason}");
+            tracing::warn!(%server, "not in the lists of {endpoint}: {reason}");
         }
     }
     for kind in lists::Kind::ALL {
         for reason in offer.of(kind).refusals() {
             let known = before.is_some_and(|before| before.of(kind).refusals().any(|other| other == reason));
             if !known {
-                tracing::warn!("not in the lists of the aggregate: {reason}");
+                tracing::warn!("not in the lists of {endpoint}: {reason}");
             }
         }
     }
