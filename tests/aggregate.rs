@@ -338,6 +338,25 @@ async fn a_server_that_starts_late_is_announced() {
 }
 
 #[tokio::test]
+async fn rules_call_a_tool_by_its_name_in_full_whatever_separator_is_shown() {
+    let tools_of_a = json!({ "deny": ["a__crash"], "rename": { "a__echo": "say" } });
+    let file = json!({
+        "mcpServers": { "a": demo() },
+        "aggregate": { "separator": "-", "tools": tools_of_a },
+    });
+    let router = Router::start(file, &[]).await;
+    let modern = Modern::at(router.url("/mcp"));
+    let shown = tools(&modern).await;
+    let has = |name: &str| shown.contains(&name.to_owned());
+    assert!(has("say") && has("a-add") && !has("a-echo") && !has("a-crash"), "{shown:?}");
+    for (hidden, code) in [("a-crash", -31007), ("a-echo", -32602)] {
+        let refused = modern.call(1, hidden, json!({})).await.outcome().await;
+        assert_eq!(refused["error"]["code"], code, "{refused}");
+    }
+    assert_eq!(modern.ask("say", json!({ "text": "x" })).await, "x");
+}
+
+#[tokio::test]
 async fn the_log_says_of_which_view_a_tool_is_left_out() {
     let file = json!({
         "mcpServers": { "a": demo(), "b": demo() },

@@ -85,20 +85,20 @@ impl Endpoint {
         named: &Named<'_>,
         rules: &Rules,
     ) -> Result<(Arc<Member>, String), Unfound> {
-        if rules.rename.contains_key(&named.name) {
-            // It has another name here.
-            return Err(Unfound::Unknown);
-        }
         let own = |member: &Arc<Member>| {
             names::own(member.mount.name(), &self.spec.separator, &named.name).map(str::to_owned)
         };
         let found = offer.servers.iter().filter_map(|member| Some((member.clone(), own(member)?)));
         // Of two servers of which one's name begins with the other's, the longer one is meant.
-        match found.min_by_key(|(_, own)| own.len()) {
-            Some(_) if !view::admits(rules, &named.name) => Err(Unfound::Hidden),
-            Some(found) => Ok(found),
-            None => Err(if offer.missing.is_empty() { Unfound::Unknown } else { Unfound::Perhaps }),
+        let Some((member, own)) = found.min_by_key(|(_, own)| own.len()) else {
+            return Err(if offer.missing.is_empty() { Unfound::Unknown } else { Unfound::Perhaps });
+        };
+        let full = names::full(member.mount.name(), names::SEPARATOR, &own);
+        if rules.rename.contains_key(&full) {
+            // It has another name here.
+            return Err(Unfound::Unknown);
         }
+        if view::admits(rules, &full) { Ok((member, own)) } else { Err(Unfound::Hidden) }
     }
 
     fn by_uri(&self, offer: &Offer, named: &Named<'_>) -> Result<(Arc<Member>, String), Unfound> {
