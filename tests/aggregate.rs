@@ -278,6 +278,8 @@ async fn a_slow_and_a_broken_server_cost_their_own_tools_only() {
     listed(&modern, "tools/list").await;
     assert_eq!(modern.ask("a__echo", json!({ "text": "x" })).await, "x");
     Client::open_as(router.url("/mcp"), "2025-11-25", json!({})).await;
+    let unknown = modern.call(1, "nowhere__x", json!({})).await.outcome().await;
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     let refused = modern.call(1, "broken__x", json!({})).await.outcome().await;
     assert_eq!(refused["error"]["code"], -31001, "{refused}");

@@ -6,7 +6,7 @@ use super::lists::Kind;
 use super::offer::Offer;
 use super::viewer::Viewer;
 use super::{names, uri, view};
-use crate::config::Rules;
+use crate::config::{Prefix, Rules};
 use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Message, RpcError};
 use serde_json::Value;
@@ -91,7 +91,12 @@ impl Endpoint {
         let found = offer.servers.iter().filter_map(|member| Some((member.clone(), own(member)?)));
         // Of two servers of which one's name begins with the other's, the longer one is meant.
         let Some((member, own)) = found.min_by_key(|(_, own)| own.len()) else {
-            return Err(if offer.missing.is_empty() { Unfound::Unknown } else { Unfound::Perhaps });
+            // Where every name says its server, only one that was made otherwise may be that of a list that is missing.
+            let says_its_server = self.spec.prefix == Prefix::Always
+                && named.name.chars().count() < names::LONGEST
+                && !rules.rename.values().any(|name| *name == named.name);
+            let known = says_its_server || offer.missing.is_empty();
+            return Err(if known { Unfound::Unknown } else { Unfound::Perhaps });
         };
         let full = names::full(member.mount.name(), names::SEPARATOR, &own);
         if rules.rename.contains_key(&full) {
