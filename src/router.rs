@@ -355,9 +355,9 @@ fn with_aggregates(
     mut mount: impl FnMut(ServerSpec, Arc<dyn Service>) -> Arc<Mount>,
 ) -> Table {
     let mut mount = |name: ServerName, aggregate: &AggregateSpec| {
-        let mut spec = ServerSpec::new(name, Target::Aggregate(Box::new(aggregate.clone())));
+        let mut spec = ServerSpec::new(name.clone(), Target::Aggregate(Box::new(aggregate.clone())));
         spec.pool.max = PoolSpec::MOST_CONNECTIONS;
-        mount(spec, Arc::new(Aggregate::new(aggregate.clone(), catalog.clone())))
+        mount(spec, Arc::new(Aggregate::new(name, aggregate.clone(), catalog.clone())))
     };
     // The paths of the root are the default server's, if there is one.
     let is_free = config.default_server.is_none() && !config.servers.is_empty();

@@ -260,7 +260,7 @@ async fn changes_of_every_server_are_told_on_one_stream() {
 async fn a_slow_and_a_broken_server_cost_their_own_tools_only() {
     let router = Router::mounting(json!({
         "a": demo(),
-        "silent": script("exec cat >/dev/null", &[]),
+        "silent": script("while read -r line; do :; done", &[]),
         "broken": with(script("exit 3", &[]), &json!({ "restart": { "attempts": 1 } })),
     }))
     .await;
@@ -277,9 +277,31 @@ async fn a_slow_and_a_broken_server_cost_their_own_tools_only() {
     let begun = Instant::now();
     listed(&modern, "tools/list").await;
     assert_eq!(modern.ask("a__echo", json!({ "text": "x" })).await, "x");
+    Client::open_as(router.url("/mcp"), "2025-11-25", json!({})).await;
+    let unknown = modern.call(1, "nowhere__x", json!({})).await.outcome().await;
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     let refused = modern.call(1, "broken__x", json!({})).await.outcome().await;
     assert_eq!(refused["error"]["code"], -31001, "{refused}");
+}
+
+#[tokio::test]
+async fn a_log_level_is_told_to_servers_that_log_only() {
+    let refuse = json!({ "refuse": ["logging/setLevel"] });
+    let router = Router::mounting(json!({
+        "loud": puppet_told(&refuse),
+        "quiet": puppet_told(&with(refuse, &json!({ "without": ["logging"] }))),
+    }))
+    .await;
+    let client = Client::open_as(router.url("/mcp"), "2025-11-25", json!({})).await;
+    for tool in ["loud__query", "quiet__query"] {
+        assert!(client.call(1, tool, json!({})).await.outcome().await["result"].is_object(), "{tool}");
+    }
+    let level = client.request(json!(2), "logging/setLevel", json!({ "level": "debug" })).await;
+    assert_eq!(level.outcome().await["result"], json!({}));
+    router.until("loud", "told", |mount| mount["errors"] == 1).await;
+    assert!(client.call(3, "quiet__query", json!({})).await.outcome().await["result"].is_object());
+    assert_eq!(router.mount("quiet").await["errors"], 0);
 }
 
 #[tokio::test]
@@ -315,6 +337,37 @@ async fn a_server_that_starts_late_is_announced() {
     std::fs::write(router.path("go"), "").expect("a file");
     until_said(&mut events, "notifications/tools/list_changed").await;
     until_listed(&modern, "what was late", |tools| tools.contains(&"late__echo".to_owned())).await;
+}
+
+#[tokio::test]
+async fn rules_call_a_tool_by_its_name_in_full_whatever_separator_is_shown() {
+    let tools_of_a = json!({ "deny": ["a__crash"], "rename": { "a__echo": "say" } });
+    let file = json!({
+        "mcpServers": { "a": demo() },
+        "aggregate": { "separator": "-", "tools": tools_of_a },
+    });
+    let router = Router::start(file, &[]).await;
+    let modern = Modern::at(router.url("/mcp"));
+    let shown = tools(&modern).await;
+    let has = |name: &str| shown.contains(&name.to_owned());
+    assert!(has("say") && has("a-add") && !has("a-echo") && !has("a-crash"), "{shown:?}");
+    for (hidden, code) in [("a-crash", -31007), ("a-echo", -32602)] {
+        let refused = modern.call(1, hidden, json!({})).await.outcome().await;
+        assert_eq!(refused["error"]["code"], code, "{refused}");
+    }
+    assert_eq!(modern.ask("say", json!({ "text": "x" })).await, "x");
+}
+
+#[tokio::test]
+async fn the_log_says_of_which_view_a_tool_is_left_out() {
+    let file = json!({
+        "mcpServers": { "a": demo(), "b": demo() },
+        "aggregate": { "views": { "flat": { "prefix": "never" } } },
+    });
+    let router = Router::start(file, &[]).await;
+    assert_eq!(tools(&Modern::at(router.url("/views/flat/mcp"))).await, [""; 0]);
+    let reason = "not in the lists of flat: \"echo\" would be the name of a__echo and of b__echo";
+    eventually("the log says why", async || router.log().contains(reason).then_some(())).await;
 }
 
 #[tokio::test]

@@ -55,6 +55,18 @@ impl Sse {
 }
 
 #[tokio::test]
+async fn the_status_counts_streams_of_clients_and_none_of_the_routers_own() {
+    let router = Router::of_demo().await;
+    // What serves all servers together has sessions with each of them.
+    let together = Client::open(router.url("/mcp")).await;
+    assert_eq!(together.ask("demo__echo", json!({ "text": "x" })).await, "x");
+    assert_eq!(router.status().await["active_sse_connections"], 0);
+    let _stands = Sse::listen(&router, router.sse("demo")).await;
+    let _speaks = Sse::open(&router, "demo").await;
+    assert_eq!(router.status().await["active_sse_connections"], 2);
+}
+
+#[tokio::test]
 async fn the_stream_begins_with_the_endpoint() {
     let router = Router::of_demo().await;
     for path in ["/servers/demo/sse", "/servers/demo/sse/"] {

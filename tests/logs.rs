@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use support::eventually;
-use support::router::{BINARY, Router, script};
+use support::router::{BINARY, Router, demo, script};
 
 #[tokio::test]
 async fn what_servers_write_to_stderr_bears_their_name_and_a_flood_is_counted_and_cut() {
@@ -43,6 +43,19 @@ async fn what_servers_write_to_stderr_bears_their_name_and_a_flood_is_counted_an
     };
     let (suppressed, logged) = eventually("what is not logged is counted", counted).await;
     assert!(suppressed >= 400 && logged < 300, "{suppressed} {logged}");
+}
+
+#[tokio::test]
+async fn what_a_server_speaks_is_said_once() {
+    let router = Router::start(json!({ "mcpServers": { "demo": demo() } }), &["--log-level", "debug"]).await;
+    // The answer to the question of the newer era only confirms what the handshake has told.
+    eventually("it was asked in both eras", async || {
+        let log = router.log();
+        log.contains("probed for 2026-07-28").then_some(())
+    })
+    .await;
+    let said = router.log().matches("the server speaks").count();
+    assert_eq!(said, 1, "{}", router.log());
 }
 
 #[tokio::test]

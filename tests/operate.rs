@@ -101,6 +101,25 @@ async fn a_restarted_servers_sessions_go_on_in_new_processes() {
 }
 
 #[tokio::test]
+async fn a_client_whose_server_was_restarted_hears_of_a_new_process_and_of_no_death() {
+    let router = Router::mounting(json!({ "a": demo() })).await;
+    let client = Client::open(&router, "a").await;
+    let mut heard = client.listen().await;
+    let output = run(&["restart", "a", "--url", &router.url("")], &[]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = within("the client is told", async {
+        loop {
+            let message = heard.next().await.unwrap();
+            if message["method"] == "notifications/message" {
+                return message["params"]["data"].as_str().unwrap().to_owned();
+            }
+        }
+    })
+    .await;
+    assert!(said.contains("a new process") && !said.contains("died"), "{said}");
+}
+
+#[tokio::test]
 async fn a_call_that_does_not_finish_is_answered_when_its_server_is_restarted() {
     let router = Router::mounting(json!({ "a": demo() })).await;
     let client = Client::open(&router, "a").await;

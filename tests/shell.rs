@@ -224,6 +224,19 @@ async fn the_servers_of_a_running_router_are_asked_over_http_whatever_they_speak
 }
 
 #[tokio::test]
+async fn why_a_server_of_a_running_router_does_not_work_is_said_in_the_words_of_the_router() {
+    let missing = json!({ "command": "no-such-program", "restart": { "attempts": 1 } });
+    let router = Router::mounting(json!({ "gone": missing })).await;
+    router.until("gone", "failed", |mount| mount["state"] == "failed").await;
+    let call = run(&["call", "gone", "x", "--router", &router.url("")]).await;
+    assert_eq!(call.status, Some(1));
+    assert!(
+        call.stderr.contains(r#"cannot be started: "no-such-program" was not found in PATH"#),
+        "{call:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_interrupted_call_is_cancelled_at_its_server() {
     let directory = TempDir::new().expect("a directory");
     let record = directory.path().join("record");

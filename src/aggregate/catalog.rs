@@ -2,11 +2,12 @@
 
 use super::lists::Lists;
 use super::part::{Changes, Known, PATIENCE, Part};
+use crate::mount::errand::Underway;
 use crate::mount::{ListCache, ListKey, Mount, State};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -44,6 +45,8 @@ pub(super) struct Member {
     pub(super) mount: Arc<Mount>,
     /// By the capabilities of the clients, as canonical JSON: servers show themselves differently.
     parts: Mutex<HashMap<Box<str>, Arc<Part>>>,
+    /// Until when it was waited for, before it had said what it is.
+    awaited: OnceLock<Instant>,
     /// It is served no more.
     gone: CancellationToken,
 }
@@ -149,7 +152,7 @@ impl Catalog {
 
     /// What is known of each of `members`, for clients with these capabilities.
     pub(super) async fn pieces(&self, members: &[Arc<Member>], capabilities: &str, wait: Wait) -> Vec<Piece> {
-        let until = Instant::now() + if wait == Wait::ForCall { CALL_PATIENCE } else { PATIENCE };
+        let until = Instant::now() + CALL_PATIENCE;
         let parts: Vec<_> = members
             .iter()
             .map(|member| {
@@ -164,6 +167,7 @@ impl Catalog {
         let mut pieces = Vec::with_capacity(parts.len());
         for (member, part, underway) in parts {
             if let Some(underway) = underway.filter(|_| wait != Wait::No) {
+                let until = if wait == Wait::ForCall { until } else { member.grace(&underway) };
                 let _ = timeout_at(until, underway.outcome()).await;
             }
             pieces.push(Piece::new(member, &part, wait));
@@ -204,12 +208,7 @@ impl Catalog {
         });
     }
 
-    fn refresh(
-        &self,
-        member: &Arc<Member>,
-        part: &Arc<Part>,
-        capabilities: &str,
-    ) -> Option<crate::mount::errand::Underway<()>> {
+    fn refresh(&self, member: &Arc<Member>, part: &Arc<Part>, capabilities: &str) -> Option<Underway<()>> {
         let state = member.mount.state();
         if state == State::Failed {
             // It is tried again by its keeper.
@@ -237,12 +236,25 @@ impl Member {
     fn new(mount: Arc<Mount>) -> Self {
         static COUNTED: AtomicU64 = AtomicU64::new(0);
         let id = COUNTED.fetch_add(1, Ordering::Relaxed);
-        Self { id, mount, parts: Mutex::default(), gone: CancellationToken::new() }
+        Self { id, mount, parts: Mutex::default(), awaited: OnceLock::new(), gone: CancellationToken::new() }
     }
 
     /// Waits until the server is served no more.
     pub(super) async fn gone(&self) {
         self.gone.cancelled().await;
+    }
+
+    /// Until when a server that has never said what it is, is waited for: whoever waits, it has its time once. Nothing if it
+    /// has said it, or has failed to.
+    pub(super) fn awaited(&self) -> Option<Instant> {
+        let is_new = self.mount.state() == State::Starting && self.greeting().is_none();
+        is_new.then(|| *self.awaited.get_or_init(|| Instant::now() + PATIENCE))
+    }
+
+    /// Until when a list waits for what it is being asked.
+    fn grace(&self, underway: &Underway<()>) -> Instant {
+        let until = Instant::from_std(underway.begun()) + PATIENCE;
+        self.awaited().map_or(until, |awaited| awaited.min(until))
     }
 
     /// What the server offers to clients of whatever kind, if that is known of any.

@@ -2,9 +2,7 @@
 
 use super::catalog::Member;
 use super::offer::server_info;
-use super::part::PATIENCE;
 use super::{Endpoint, lists};
-use crate::mount::State;
 use crate::protocol::handshake::every_version;
 use crate::wire::Object;
 use crate::wire::claim::SERVER_INFO;
@@ -18,13 +16,11 @@ use tokio::time::Instant;
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Endpoint {
-    /// The result of `server/discover`. Servers that are starting are waited for, for a moment.
+    /// The result of `server/discover`. Servers that are starting are waited for, for a moment, once.
     pub(super) async fn discovered(&self) -> String {
         let members = self.members();
-        let until = Instant::now() + PATIENCE;
-        let starts =
-            |member: &Arc<Member>| member.mount.state() == State::Starting && member.greeting().is_none();
-        while members.iter().any(starts) && Instant::now() < until {
+        let is_awaited = |member: &Arc<Member>| member.awaited().is_some_and(|until| Instant::now() < until);
+        while members.iter().any(is_awaited) {
             tokio::time::sleep(LOOK).await;
         }
         let mut capabilities = Map::new();

@@ -5,7 +5,7 @@ use super::lists::Kind;
 use super::made::{Look, Made};
 use super::offer::Offer;
 use super::viewer::Viewer;
-use crate::config::AggregateSpec;
+use crate::config::{AggregateSpec, ServerName};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ const RECENT: Duration = Duration::from_millis(50);
 
 /// One endpoint for several servers: what its conversations share.
 pub(super) struct Endpoint {
+    /// What the log calls it.
+    name: ServerName,
     pub(super) spec: AggregateSpec,
     pub(super) catalog: Arc<Catalog>,
     /// By the clients' capabilities.
@@ -27,8 +29,8 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// An endpoint for servers of `catalog`.
-    pub(super) fn new(spec: AggregateSpec, catalog: Arc<Catalog>) -> Self {
-        Self { spec, catalog, offers: Mutex::default() }
+    pub(super) fn new(name: ServerName, spec: AggregateSpec, catalog: Arc<Catalog>) -> Self {
+        Self { name, spec, catalog, offers: Mutex::default() }
     }
 
     /// The servers behind it, in their order.
@@ -80,7 +82,7 @@ impl Endpoint {
         let made = Made::new(&self.spec, look, offers.values());
         let offer = made.offer.clone();
         let before = offers.get(capabilities).map(|made| made.offer.clone());
-        tell(&offer, before.as_deref());
+        tell(&self.name, &offer, before.as_deref());
         if before.is_none() && offers.len() >= MOST_OFFERS {
             offers.clear();
         }
@@ -90,18 +92,18 @@ impl Endpoint {
 }
 
 /// Says in the log what is not offered, where that is new.
-fn tell(offer: &Offer, before: Option<&Offer>) {
+fn tell(endpoint: &ServerName, offer: &Offer, before: Option<&Offer>) {
     for (server, reason) in &offer.missing {
         let known = before
             .is_some_and(|before| before.missing.iter().any(|(name, why)| name == server && why == reason));
         if !known {
-            tracing::warn!(%server, "not in the lists of the aggregate: {reason}");
+            tracing::warn!(%server, "not in the lists of {endpoint}: {reason}");
         }
     }
     for kind in Kind::ALL {
         for (name, reason) in offer.of(kind).refusals() {
             if before.and_then(|before| before.of(kind).refusal(name)) != Some(reason) {
-                tracing::warn!("not in the lists of the aggregate: {reason}");
+                tracing::warn!("not in the lists of {endpoint}: {reason}");
             }
         }
     }

@@ -22,7 +22,7 @@ mod view;
 mod viewer;
 mod watch;
 
-use crate::config::AggregateSpec;
+use crate::config::{AggregateSpec, ServerName};
 use crate::peer::in_process::{Conversation, Service, Voice};
 use crate::wire::Message;
 use bytes::Bytes;
@@ -36,9 +36,9 @@ pub use catalog::Catalog;
 pub struct Aggregate(Arc<Endpoint>);
 
 impl Aggregate {
-    /// An endpoint for servers of `catalog`.
-    pub fn new(spec: AggregateSpec, catalog: Arc<Catalog>) -> Self {
-        Self(Arc::new(Endpoint::new(spec, catalog)))
+    /// An endpoint for servers of `catalog`, which the log calls by `name`.
+    pub fn new(name: ServerName, spec: AggregateSpec, catalog: Arc<Catalog>) -> Self {
+        Self(Arc::new(Endpoint::new(name, spec, catalog)))
     }
 }
 

@@ -10,6 +10,9 @@ pub(super) const LONGEST: usize = 64;
 /// Characters of the hash that a shortened name ends in.
 const HASH: usize = 8;
 
+/// What stands between server and tool in the names by which the rules of an endpoint call them, whatever it shows.
+pub(super) const SEPARATOR: &str = "__";
+
 /// The name in full: `server__tool`. In the server's part `.` becomes `_`, since models' names know no point.
 pub(super) fn full(server: &ServerName, separator: &str, name: &str) -> String {
     let server = server.as_str().replace('.', "_");

@@ -91,7 +91,8 @@ impl Part {
                 (None, None) => (true, true),
                 // It may be as old as the last client's visit.
                 (Some(_), Some(age)) => (known.stale || age >= HOLDS, age >= HOLDS),
-                (None, Some(age)) => (age >= AGAIN, true),
+                // Nobody waits again for one that an answer was given without.
+                (None, Some(age)) => (age >= AGAIN, !known.missed),
             }
         };
         let underway = if due { Some(self.errand.run(tracker, fetch())) } else { self.errand.underway() };

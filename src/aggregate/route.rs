@@ -6,7 +6,7 @@ use super::lists::Kind;
 use super::offer::Offer;
 use super::viewer::Viewer;
 use super::{names, uri, view};
-use crate::config::Rules;
+use crate::config::{Prefix, Rules};
 use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Message, RpcError};
 use serde_json::Value;
@@ -92,10 +92,6 @@ impl Endpoint {
         named: &Named<'_>,
         rules: &Rules,
     ) -> Result<(Arc<Member>, String), Unfound> {
-        if rules.rename.contains_key(&named.name) {
-            // It has another name here.
-            return Err(Unfound::Unknown);
-        }
         let own = |member: &Arc<Member>| {
             names::own(member.mount.name(), &self.spec.separator, &named.name).map(str::to_owned)
         };
@@ -111,11 +107,20 @@ impl Endpoint {
                 "{name:?} may be of {one} or of {other}: in the names of tools and prompts both are called the same"
             )));
         }
-        match found.into_iter().next() {
-            Some(_) if !view::admits(rules, &named.name) => Err(Unfound::Hidden),
-            Some(found) => Ok(found),
-            None => Err(if offer.missing.is_empty() { Unfound::Unknown } else { Unfound::Perhaps }),
+        let Some((member, own)) = found.into_iter().next() else {
+            // Where every name says its server, only one that was made otherwise may be that of a list that is missing.
+            let says_its_server = self.spec.prefix == Prefix::Always
+                && named.name.chars().count() < names::LONGEST
+                && !rules.rename.values().any(|name| *name == named.name);
+            let known = says_its_server || offer.missing.is_empty();
+            return Err(if known { Unfound::Unknown } else { Unfound::Perhaps });
+        };
+        let full = names::full(member.mount.name(), names::SEPARATOR, &own);
+        if rules.rename.contains_key(&full) {
+            // It has another name here.
+            return Err(Unfound::Unknown);
         }
+        if view::admits(rules, &full) { Ok((member, own)) } else { Err(Unfound::Hidden) }
     }
 
     fn by_uri(&self, offer: &Offer, named: &Named<'_>) -> Result<(Arc<Member>, String), Unfound> {

@@ -107,7 +107,7 @@ impl Shelf {
         for (server, (name, lists)) in servers.iter().enumerate() {
             for json in lists.iter().flat_map(|lists| &lists.of(kind).items) {
                 let Some(own) = find_string(json, &[kind.key()]) else { continue };
-                let full = names::full(name, &spec.separator, &own);
+                let full = names::full(name, names::SEPARATOR, &own);
                 // One that a server lists twice is listed once.
                 if gate.admits(&full) && seen.insert((server, own.clone())) {
                     candidates.push(Candidate { server, own, full, json });
@@ -119,13 +119,16 @@ impl Shelf {
             *owners.entry(candidate.own.as_str()).or_default() += 1;
         }
         let shown = |candidate: &Candidate<'_>| {
+            let own = candidate.own.as_str();
             let name = match (rules.rename.get(&candidate.full), spec.prefix) {
-                (Some(name), _) => name.as_str(),
-                (None, Prefix::Never) => &candidate.own,
-                (None, Prefix::OnConflict) if owners[candidate.own.as_str()] == 1 => &candidate.own,
-                (None, Prefix::Always | Prefix::OnConflict) => &candidate.full,
+                (Some(name), _) => name.clone(),
+                (None, Prefix::Never) => own.to_owned(),
+                (None, Prefix::OnConflict) if owners[own] == 1 => own.to_owned(),
+                (None, Prefix::Always | Prefix::OnConflict) => {
+                    names::full(servers[candidate.server].0, &spec.separator, own)
+                }
             };
-            names::fit(name).into_owned()
+            names::fit(&name).into_owned()
         };
         let mut shelf = Self::default();
         let named: Vec<_> = candidates.iter().map(|candidate| (shown(candidate), candidate)).collect();

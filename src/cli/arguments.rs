@@ -127,13 +127,13 @@ pub struct Arguments {
     /// Where a token is had.
     #[arg(long, value_name = "URL", help_heading = REMOTE)]
     pub token_url: Option<String>,
-    /// User of basic or digest authentication.
+    /// User of basic authentication.
     #[arg(long, value_name = "USER", help_heading = REMOTE)]
     pub username: Option<String>,
-    /// Password of basic or digest authentication.
+    /// Password of basic authentication.
     #[arg(long, value_name = "PASSWORD", help_heading = REMOTE)]
     pub password: Option<String>,
-    /// Digest instead of basic authentication.
+    /// Digest authentication; refused: it is not supported.
     #[arg(long, help_heading = REMOTE)]
     pub digest: bool,
     /// Whether certificates are checked: yes, no, or a file of the ones to trust.

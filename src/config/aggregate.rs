@@ -278,7 +278,7 @@ mod tests {
             (r#"{"views": {"aggregate": {}}}"#, "aggregate.views.aggregate: found the name aggregate"),
             (
                 r#"{"views": {"v": {"tools": {"only": []}}}}"#,
-                "aggregate.views.v.tools.only: `only` is not supported",
+                "aggregate.views.v.tools.only: unknown key, which is not ignored here; known are allow, deny, rename, describe",
             ),
             (
                 r#"{"tools": {"deny": "x"}}"#,
@@ -292,7 +292,10 @@ mod tests {
                 r#"{"tools": {"rename": {"a": "c", "b": "c"}}}"#,
                 "aggregate.tools.rename.b: found a name that another one has",
             ),
-            (r#"{"resources": {"rename": {}}}"#, "aggregate.resources.rename: `rename` is not supported"),
+            (
+                r#"{"resources": {"rename": {}}}"#,
+                "aggregate.resources.rename: unknown key, which is not ignored here; known are allow, deny",
+            ),
         ] {
             let refusal = refusal(aggregate);
             assert!(refusal.starts_with(expected), "{refusal}");

@@ -60,6 +60,14 @@ pub enum Problem {
         /// The key as it was written.
         key: String,
     },
+    /// A key that means nothing, in an object that protects something: it may be misspelt.
+    #[error("{path}: unknown key, which is not ignored here; known are {}", known.join(", "))]
+    Unknown {
+        /// Where.
+        path: JsonPath,
+        /// The keys that mean something.
+        known: Vec<&'static str>,
+    },
     /// Two servers would have the same URL.
     #[error("{path}: {first:?} and {second:?} would both be mounted as `{name}`; rename one")]
     SameName {

@@ -163,7 +163,7 @@ impl<'a> Members<'a> {
     /// Refuses the file if there is a key that nobody asked for: for objects that protect something.
     pub(super) fn refuse_unknown(&self) -> Result<(), Problem> {
         match self.iter().find(|(key, _)| !self.known.contains(key)) {
-            Some((key, node)) => Err(Problem::Unsupported { path: node.path, key: key.to_owned() }),
+            Some((_, node)) => Err(Problem::Unknown { path: node.path, known: self.known.clone() }),
             None => Ok(()),
         }
     }

@@ -111,8 +111,7 @@ impl Mount {
             Era::Legacy => spoken.legacy = Some(speaks),
             Era::Modern => spoken.modern = Some(speaks),
         });
-        let now = self.spoken();
-        if let Some(word) = now.word().filter(|_| now != before) {
+        if let Some(word) = self.spoken().word().filter(|word| before.word() != Some(word)) {
             tracing::info!(server = %self.name(), "the server speaks: {word}");
         }
     }

@@ -95,7 +95,7 @@ pub(super) fn announce(opened: &Opened, client: ClientKey, warn: bool, out: &mut
             "params": {
                 "level": "warning",
                 "logger": env!("CARGO_PKG_NAME"),
-                "data": "the server's process died and was replaced by a new one; calls that were in flight have failed",
+                "data": "the server goes on in a new process: what only the old one knew is lost, and calls that were in flight there have failed",
             },
         });
         out.push(Output::ToClient {

@@ -105,6 +105,11 @@ impl EventStream {
         stream
     }
 
+    /// Whether it is such a stream.
+    pub(super) fn is_patient(&self) -> bool {
+        self.lock().patient
+    }
+
     /// Bytes that wait to be sent.
     pub fn unsent(&self) -> usize {
         self.lock().unsent_bytes

@@ -251,6 +251,11 @@ impl Streams {
         matches!(self.transport, Transport::Sse(_))
     }
 
+    /// Whether it speaks HTTP+SSE over HTTP: a part of this program has such a stream, too, but is patient.
+    pub(super) fn is_over_http(&self) -> bool {
+        matches!(&self.transport, Transport::Sse(stream) if !stream.is_patient())
+    }
+
     /// Whether its one request is all that there is of the client.
     pub(super) fn is_once(&self) -> bool {
         matches!(self.transport, Transport::Once)

@@ -18,9 +18,9 @@ impl Session {
         self.lock().bridge.in_flight()
     }
 
-    /// Clients that speak HTTP+SSE.
+    /// Clients that speak HTTP+SSE; not the parts of this program that have a session of their own.
     pub fn sse_clients(&self) -> usize {
-        self.lock().clients.values().filter(|participant| participant.streams.is_sse()).count()
+        self.lock().clients.values().filter(|participant| participant.streams.is_over_http()).count()
     }
 
     /// Whether its process is about to be replaced, because it may still work on a call that was given up.

@@ -19,7 +19,7 @@ with an empty result. The first argument, if there is one, is JSON that is follo
 A puppet speaks the legacy era. With `modern: true` in that first argument it speaks 2026-07-28 alone, with
 `modern: "shy"` the same, but it refuses `initialize` as an unknown method; its subscriptions last until they are cancelled.
 With `modern: "dual"` it speaks both, and is particular about an `initialize` that does not say whose it is. The methods in
-`refuse` it does not know.
+`refuse` it does not know, the capabilities in `without` a puppet of the legacy era does not declare.
 """
 
 import json
@@ -112,6 +112,8 @@ def answer(message, received):
 
 def main():
     first = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    for capability in first.get("without", []):
+        CAPABILITIES.pop(capability)
     obey(first, {})
     received = []
     for text in sys.stdin.buffer:

@@ -131,7 +131,15 @@ impl Site {
     pub(super) fn shown(&self, text: &str) -> String {
         const SHOWN: usize = 200;
         let masked = self.mask.apply(text.trim());
-        masked.chars().take(SHOWN).flat_map(char::escape_debug).collect()
+        let mut shown = String::new();
+        for letter in masked.chars().take(SHOWN) {
+            match letter {
+                // It ends nothing, and is often in JSON, where it would be escaped once more.
+                '"' | '\'' => shown.push(letter),
+                _ => shown.extend(letter.escape_debug()),
+            }
+        }
+        shown
     }
 }
 
