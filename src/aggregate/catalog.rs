@@ -20,6 +20,9 @@ const MOST_KINDS: usize = 16;
 /// A server has so long to give its lists: it may have to be installed first.
 const FETCH_WITHIN: Duration = Duration::from_mins(2);
 
+/// Changes that come so close together are told once: some servers announce each tool that they add.
+pub(super) const GATHER: Duration = Duration::from_millis(100);
+
 /// How often a server that has failed is looked at, while somebody listens.
 const LOOK: Duration = Duration::from_millis(500);
 

@@ -128,7 +128,7 @@ impl Start {
             shared.tracker.spawn(stdout::listen(pipe, listener, self.line_limit, Arc::clone(&shared)));
         }
         if let Some(pipe) = pipes.2 {
-            shared.tracker.spawn(stderr::drain(pipe, self.transcript, shared.life.gone.clone()));
+            shared.tracker.spawn(stderr::drain(pipe, self.transcript, Arc::clone(&shared.life)));
         }
         shared.tracker.spawn(Ladder::new(child, Arc::clone(&shared)).walk());
         Ok(Peer::from(Process(Arc::new(Hold { shared, reader: Mutex::new(Some(reader)) }))))

@@ -19,6 +19,8 @@ pub(super) struct Life {
     exit: OnceLock<Exit>,
     /// `exit` is set.
     pub(super) exited: CancellationToken,
+    /// What it has said on stderr was read, or is read no further.
+    pub(super) silent: CancellationToken,
     /// Nothing of it is left.
     pub(super) gone: CancellationToken,
 }

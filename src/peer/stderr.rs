@@ -1,11 +1,12 @@
 //! What a process says aside, drained into the log so that it never blocks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::ChildStderr;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
+use super::life::Life;
 use super::stdout::read_with;
 use super::transcript::Transcript;
 
@@ -13,16 +14,17 @@ use super::transcript::Transcript;
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Reads stderr to its end, or until the process and all that was left of it are gone.
-pub(super) async fn drain(mut pipe: ChildStderr, mut transcript: Transcript, gone: CancellationToken) {
+pub(super) async fn drain(mut pipe: ChildStderr, mut transcript: Transcript, life: Arc<Life>) {
     let ended_first = tokio::select! {
         biased;
         () = read(&mut pipe, &mut transcript) => true,
-        () = gone.cancelled() => false,
+        () = life.gone.cancelled() => false,
     };
     if !ended_first {
         let _ = timeout(LAST_WORDS, read(&mut pipe, &mut transcript)).await;
     }
     transcript.finish();
+    life.silent.cancel();
 }
 
 async fn read(pipe: &mut ChildStderr, transcript: &mut Transcript) {

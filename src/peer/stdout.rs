@@ -23,6 +23,9 @@ const DRAIN: Duration = Duration::from_millis(250);
 /// How long a process may live on after it closed its stdout, before it is reported as ended.
 const CLOSED: Duration = Duration::from_millis(900);
 
+/// How long stderr is read before the exit is told: a grandchild may hold it open, too.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// Bytes read by one task before others get their turn.
 const TURN: usize = 256 << 10;
 
@@ -61,7 +64,10 @@ pub(super) async fn listen(
     if let Some(line) = splitter.finish() {
         listener.line(line);
     }
-    listener.exited(&shared.life.exited().await);
+    let exit = shared.life.exited().await;
+    // What it said at last is why it ended, and may be read a moment later.
+    let _ = timeout(LAST_WORDS, shared.life.silent.cancelled()).await;
+    listener.exited(&exit);
 }
 
 /// Reads until the end. What was read is in the splitter, so this may be dropped and begun again.

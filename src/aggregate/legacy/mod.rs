@@ -7,7 +7,7 @@ mod expected;
 mod server;
 
 use super::Endpoint;
-use super::catalog::{Listening, Member, Wait};
+use super::catalog::{GATHER, Listening, Member, Wait};
 use super::lists::Kind;
 use super::modern::unknown;
 use super::route::Route;
@@ -293,6 +293,7 @@ impl Talk {
                 () = self.over.cancelled() => break,
                 told = changes.changed() => if told.is_err() { break },
             }
+            tokio::time::sleep(GATHER).await;
             let now = *changes.borrow_and_update();
             for (at, kind) in LISTS.into_iter().enumerate() {
                 if now[at] != seen[at] {

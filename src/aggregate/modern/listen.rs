@@ -1,7 +1,7 @@
 //! `subscriptions/listen`: changes of all lists, and of resources of many servers, on one stream.
 
 use super::super::Endpoint;
-use super::super::catalog::{Member, Wait};
+use super::super::catalog::{GATHER, Member, Wait};
 use super::super::part::PATIENCE;
 use super::super::viewer::Viewer;
 use crate::mount::question;
@@ -89,6 +89,7 @@ impl Endpoint {
                     voice.say(line);
                 },
                 Ok(()) = changes.changed() => {
+                    tokio::time::sleep(GATHER).await;
                     let now = *changes.borrow_and_update();
                     for (at, kind) in LISTS.into_iter().enumerate() {
                         if now[at] != seen[at] && filter.lists.contains(kind) {
