@@ -196,8 +196,19 @@ async fn sighup_reads_the_file_again() {
     let router = start(json!({ "a": lazy(0) }), &ASKED).await;
     write(&router, json!({ "a": lazy(0), "b": lazy(0) }));
     router.signal(Signal::HUP);
+    if ignores_hangup() {
+        // Under nohup it stays ignored, here as in every program: the file is read when somebody else asks.
+        assert_eq!(reload(&router).await.0, 200);
+    }
     until(&router, "it was read again", |config| config["reloads"] == 1).await;
     assert_eq!(names(&router.status().await), ["a", "b"]);
+}
+
+/// Whether this process, and so what it starts, was told to ignore SIGHUP.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("it is Linux");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("the ignored signals");
+    u64::from_str_radix(mask.trim(), 16).expect("a mask") & 1 == 1
 }
 
 #[tokio::test]
