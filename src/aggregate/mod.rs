@@ -1,8 +1,8 @@
 //! Many servers behind one endpoint.
 //!
 //! An [`Aggregate`] is a server that is a part of this program, and speaks both eras. To a modern client each request stands
-//! alone, and so it does behind it ([`modern`]); a legacy client has a session, and behind it one with each server that it
-//! calls ([`legacy`]). Whichever era the servers speak, it comes to them through the bridges of their mounts. What they
+//! alone, and so it does behind it (`modern`); a legacy client has a session, and behind it one with each server that it
+//! calls (`legacy`). Whichever era the servers speak, it comes to them through the bridges of their mounts. What they
 //! offer is in the [`Catalog`], which all endpoints share.
 
 mod catalog;
