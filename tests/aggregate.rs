@@ -42,18 +42,6 @@ async fn until_listed(modern: &Modern, what: &str, is: impl Fn(&[String]) -> boo
     eventually(&format!("{what} is listed"), look).await
 }
 
-async fn until_said(events: &mut Events, method: &str) -> Value {
-    within(method, async {
-        loop {
-            let message = events.message().await;
-            if message["method"] == method {
-                return message;
-            }
-        }
-    })
-    .await
-}
-
 async fn subscribed(modern: &Modern, id: i64, filter: Value) -> (Events, Value) {
     let mut events =
         modern.request(id, "subscriptions/listen", json!({ "notifications": filter })).await.events();
@@ -175,7 +163,7 @@ async fn a_server_asks_the_client_that_called_it() {
     // A legacy client is asked on the stream of its call.
     let legacy = Client::open(router.url("/mcp")).await;
     let mut call = legacy.events_only().call(7, "b__ask", json!({})).await.events();
-    let question = until_said(&mut call, "elicitation/create").await;
+    let question = call.until_said("elicitation/create").await;
     legacy.answer(&question, json!({ "action": "accept", "content": { "answer": "Ada" } })).await;
     let answer = call.message().await;
     assert_eq!((&answer["id"], answer["result"]["isError"].as_bool()), (&json!(7), None), "{answer}");
@@ -184,7 +172,7 @@ async fn a_server_asks_the_client_that_called_it() {
         "{answer}"
     );
     let mut call = legacy.events_only().call(8, "a__sample", json!({ "prompt": "x" })).await.events();
-    let question = until_said(&mut call, "sampling/createMessage").await;
+    let question = call.until_said("sampling/createMessage").await;
     let said =
         json!({ "role": "assistant", "model": "m", "content": { "type": "text", "text": "forty-two" } });
     legacy.answer(&question, said).await;
@@ -241,18 +229,18 @@ async fn changes_of_every_server_are_told_on_one_stream() {
     // A legacy client has a process of its own, in which it alone counts.
     legacy.ask("a__bump", json!({})).await;
     modern.ask("b__bump", json!({})).await;
-    let updated = until_said(&mut events, "notifications/resources/updated").await;
+    let updated = events.until_said("notifications/resources/updated").await;
     assert_eq!(
         (&updated["params"]["uri"], &updated["params"]["_meta"][SUBSCRIPTION]),
         (&json!(mine), &json!(5))
     );
-    let updated = until_said(&mut unasked, "notifications/resources/updated").await;
+    let updated = unasked.until_said("notifications/resources/updated").await;
     assert_eq!(updated["params"]["uri"], "demo://counter");
     // A tool more on one server is a change of the whole.
     assert!(!tools(&modern).await.contains(&"b__bonus".to_owned()));
     modern.ask("b__toggle", json!({})).await;
-    until_said(&mut events, "notifications/tools/list_changed").await;
-    until_said(&mut unasked, "notifications/tools/list_changed").await;
+    events.until_said("notifications/tools/list_changed").await;
+    unasked.until_said("notifications/tools/list_changed").await;
     assert!(tools(&modern).await.contains(&"b__bonus".to_owned()), "{:?}", tools(&modern).await);
 }
 
@@ -314,7 +302,7 @@ async fn a_killed_server_leaves_the_others_at_work_and_is_announced_when_it_is_b
     pids(&router.mount("b").await).into_iter().for_each(kill);
     assert_eq!(modern.ask("a__echo", json!({ "text": "y" })).await, "y");
     assert!(struck.elapsed() < Duration::from_secs(1), "{:?}", struck.elapsed());
-    until_said(&mut events, "notifications/tools/list_changed").await;
+    events.until_said("notifications/tools/list_changed").await;
     let back = async || {
         let outcome = modern.call(2, "b__echo", json!({ "text": "z" })).await.outcome().await;
         (outcome["result"]["content"][0]["text"] == "z").then_some(())
@@ -335,7 +323,7 @@ async fn a_server_that_starts_late_is_announced() {
     let (mut events, _) = subscribed(&modern, 1, json!({ "toolsListChanged": true })).await;
     assert!(!tools(&modern).await.iter().any(|tool| tool.starts_with("late__")));
     std::fs::write(router.path("go"), "").expect("a file");
-    until_said(&mut events, "notifications/tools/list_changed").await;
+    events.until_said("notifications/tools/list_changed").await;
     until_listed(&modern, "what was late", |tools| tools.contains(&"late__echo".to_owned())).await;
 }
 
@@ -493,7 +481,7 @@ async fn a_reload_changes_what_is_listed_and_says_so() {
     let (mut events, _) = subscribed(&modern, 1, json!({ "toolsListChanged": true })).await;
     let more = json!({ "mcpServers": { "a": demo(), "b": demo() } });
     std::fs::write(router.path("servers.json"), more.to_string()).expect("the file is written");
-    until_said(&mut events, "notifications/tools/list_changed").await;
+    events.until_said("notifications/tools/list_changed").await;
     until_listed(&modern, "the new server", |tools| tools.contains(&"b__echo".to_owned())).await;
     assert!(before.iter().all(|pid| support::process::is_running(*pid)), "the other one goes on");
     let less = json!({ "mcpServers": { "b": demo() } });

@@ -8,25 +8,12 @@ mod support;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::events::Events;
 use support::mcp::Client;
 use support::modern::Modern;
 use support::process::kill;
 use support::puppet::puppet;
 use support::router::{Router, demo, pids, script, with};
 use support::{eventually, within};
-
-async fn until_said(events: &mut Events, method: &str) -> Value {
-    within(method, async {
-        loop {
-            let message = events.message().await;
-            if message["method"] == method {
-                return message;
-            }
-        }
-    })
-    .await
-}
 
 fn text(outcome: &Value) -> &str {
     outcome["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{outcome}"))
@@ -98,7 +85,7 @@ async fn a_client_that_begins_twice_is_told_of_a_change_once() {
     // Once its server is being listened to.
     router.until("a", "listened to", |mount| mount["requests"] == 1).await;
     modern.ask("a__toggle", json!({})).await;
-    until_said(&mut unasked, "notifications/tools/list_changed").await;
+    unasked.until_said("notifications/tools/list_changed").await;
     // What comes next on this stream is something else.
     legacy.request(json!(1), "resources/subscribe", json!({ "uri": "demo://counter" })).await.outcome().await;
     legacy.ask("a__bump", json!({})).await;
@@ -192,7 +179,7 @@ async fn changes_are_told_of_a_server_whose_session_has_ended_for_good() {
     for _ in 0..3 {
         eventually("a serves", served).await;
     }
-    until_said(&mut events, "notifications/tools/list_changed").await;
+    events.until_said("notifications/tools/list_changed").await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What the servers offer, for all endpoints that serve several of them.
 
 use super::lists::Lists;
+use super::news::News;
 use super::part::{Changes, Known, PATIENCE, Part};
 use crate::mount::errand::Underway;
 use crate::mount::{ListCache, ListKey, Mount, State};
@@ -19,9 +20,6 @@ const MOST_KINDS: usize = 16;
 
 /// A server has so long to give its lists: it may have to be installed first.
 const FETCH_WITHIN: Duration = Duration::from_mins(2);
-
-/// Changes that come so close together are told once: some servers announce each tool that they add.
-pub(super) const GATHER: Duration = Duration::from_millis(100);
 
 /// How often a server that has failed is looked at, while somebody listens.
 const LOOK: Duration = Duration::from_millis(500);
@@ -143,9 +141,9 @@ impl Catalog {
         self.members.load_full()
     }
 
-    /// Counts the changes of tools, prompts and resources.
-    pub(super) fn watch(&self) -> watch::Receiver<[u64; 3]> {
-        self.changes.subscribe()
+    /// What changes from now on.
+    pub(super) fn news(&self) -> News {
+        News::new(self.changes.subscribe())
     }
 
     /// The tasks of whoever serves from it.

@@ -14,6 +14,7 @@ mod lists;
 mod made;
 mod modern;
 mod names;
+mod news;
 mod offer;
 mod part;
 mod route;

@@ -2,12 +2,9 @@
 
 use super::catalog::{Catalog, Member};
 use super::part::Changes;
-use crate::mount::question;
-use crate::protocol::Principal;
 use crate::protocol::subscription::{Filter, LISTS};
-use crate::session::{Form, Posted};
 use crate::wire::meta::find;
-use crate::wire::{Claim, Code, Kind, Message, Object, Payload};
+use crate::wire::{Code, Kind, Message, Object};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -58,14 +55,7 @@ pub(super) async fn watch(
 
 async fn listen(catalog: &Weak<Catalog>, member: &Arc<Member>, capabilities: &str) -> Ended {
     let filter = Filter { lists: LISTS.into(), ..Filter::default() };
-    let mut params = Object::default();
-    params.set("notifications", filter.to_json());
-    let request = question("subscriptions/listen", capabilities, params);
-    let Ok(claim) = Claim::read(request.body()) else { return Ended::Needless };
-    let Ok(visit) = member.mount.receive(&request, &claim, Principal::anyone()).await else {
-        return Ended::Lost;
-    };
-    let Ok(Posted::Response(mut reader)) = visit.post(Payload::One(request), Form::Events).await else {
+    let Some((_visit, mut reader)) = member.mount.subscribe(&filter, capabilities).await else {
         return Ended::Lost;
     };
     let mut crowded = std::pin::pin!(member.mount.crowded());

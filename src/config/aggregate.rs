@@ -145,9 +145,8 @@ fn spec(
         ])?;
     }
     if let Some(node) = members.get("separator") {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
         let text = node.text()?;
-        if text.is_empty() || text.len() > 8 || !text.chars().all(plain) {
+        if text.is_empty() || text.len() > 8 || !text.chars().all(is_of_names) {
             return Err(node.wanted("1 to 8 of the characters A-Z a-z 0-9 _ - . /"));
         }
         text.clone_into(&mut spec.separator);
@@ -193,8 +192,7 @@ fn rules(node: &Node<'_>, named: bool) -> Result<Rules, Problem> {
             rules.rename = texts(&node)?;
             let mut taken = BTreeSet::new();
             for (from, to) in &rules.rename {
-                let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
-                let fits = (1..=64).contains(&to.len()) && to.chars().all(plain);
+                let fits = (1..=64).contains(&to.len()) && to.chars().all(is_of_names);
                 if !fits || !taken.insert(to) {
                     let path = node.path.key(from);
                     let found =
@@ -210,6 +208,11 @@ fn rules(node: &Node<'_>, named: bool) -> Result<Rules, Problem> {
     }
     members.refuse_unknown()?;
     Ok(rules)
+}
+
+/// Whether a character may stand in the name of a tool.
+fn is_of_names(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.' | '/')
 }
 
 fn patterns(node: &Node<'_>) -> Result<Vec<String>, Problem> {

@@ -2,7 +2,8 @@
 
 use super::{Mount, Unserved};
 use crate::protocol::Principal;
-use crate::session::{First, Form, Posted, Refused, Visit, first};
+use crate::protocol::subscription::Filter;
+use crate::session::{First, Form, Posted, Refused, StreamReader, Visit, first};
 use crate::wire::claim::{CLIENT_CAPABILITIES, PROTOCOL_VERSION};
 use crate::wire::{Claim, Message, Object, Payload, Revision};
 
@@ -12,6 +13,31 @@ impl Mount {
     pub async fn ask(&self, request: Message, claim: &Claim) -> Result<Option<Message>, Unserved> {
         let visit = self.receive(&request, claim, Principal::anyone()).await?;
         answered(&visit, request).await.map_err(|refused| self.turned_away(refused))
+    }
+
+    /// What the server says to a modern request; nothing if it has nothing to say. The visit is to be held as long as that
+    /// is read.
+    pub async fn converse(
+        &self,
+        request: Message,
+        claim: &Claim,
+    ) -> Result<Option<(Visit, StreamReader)>, Unserved> {
+        let visit = self.receive(&request, claim, Principal::anyone()).await?;
+        let posted = visit.post(Payload::One(request), Form::Events).await;
+        match posted.map_err(|refused| self.turned_away(refused))? {
+            Posted::Response(reader) => Ok(Some((visit, reader))),
+            Posted::Accepted => Ok(None),
+        }
+    }
+
+    /// The stream of a subscription of the router's own, in the name of a client with these capabilities (raw JSON); nothing
+    /// if it cannot be had now.
+    pub async fn subscribe(&self, filter: &Filter, capabilities: &str) -> Option<(Visit, StreamReader)> {
+        let mut params = Object::default();
+        params.set("notifications", filter.to_json());
+        let request = question("subscriptions/listen", capabilities, params);
+        let claim = Claim::read(request.body()).ok()?;
+        self.converse(request, &claim).await.ok()?
     }
 }
 

@@ -5,7 +5,7 @@ use crate::wire::{Code, Message, RpcError};
 
 /// A log level; the more verbose is the lesser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Level(usize);
+pub struct Level(usize);
 
 impl Level {
     /// The levels of RFC 5424, the most verbose first.
@@ -15,7 +15,7 @@ impl Level {
     pub(super) const WARNING: Self = Self(3);
 
     /// The `level` of a message's params, if it is one.
-    pub(super) fn of(message: &Message) -> Option<Self> {
+    pub fn of(message: &Message) -> Option<Self> {
         Self::named(&find_string(message.body(), &["level"])?)
     }
 
@@ -24,12 +24,13 @@ impl Level {
         Self::named(&serde_json::from_str::<String>(raw).ok()?)
     }
 
-    pub(super) fn name(self) -> &'static str {
+    /// Its name.
+    pub fn name(self) -> &'static str {
         Self::NAMES[self.0]
     }
 
     /// What is told to whom asks for a level that there is not.
-    pub(super) fn unknown() -> RpcError {
+    pub fn unknown() -> RpcError {
         let names = Self::NAMES.join(", ");
         RpcError::new(Code::InvalidParams, format!("\"level\" must be one of {names}"))
     }

@@ -35,6 +35,7 @@ pub use inflight::may_ask;
 pub use legacy_lane::LegacyLane;
 pub use legacy_to_modern::LegacyToModern;
 pub use legacy_to_modern::result::legacy_tool;
+pub use level::Level;
 pub use modern::Modern;
 pub use modern_lane::ModernLane;
 pub use modern_to_legacy::{ModernToLegacy, Principal, Secrets, lost, offered, request_state};

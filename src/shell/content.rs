@@ -63,9 +63,18 @@ fn note(kind: &str, media: &str, data: Option<&str>, place: &str) -> String {
 
 /// Text of others as it may stand on a terminal, where nothing of theirs may move the cursor.
 pub fn harmless(text: &str) -> String {
+    escaped(text, |character| matches!(character, '\n' | '\t'))
+}
+
+/// The same where it must stay on its line, too.
+pub fn on_one_line(text: &str) -> String {
+    escaped(text, |_| false)
+}
+
+fn escaped(text: &str, may_stand: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() && !matches!(character, '\n' | '\t') {
+        if character.is_control() && !may_stand(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);

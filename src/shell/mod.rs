@@ -8,7 +8,7 @@ mod conversation;
 mod form;
 mod tool;
 
-pub use content::{Content, harmless};
+pub use content::{Content, harmless, on_one_line};
 pub use conversation::{Company, Conversation, Failure};
 pub use form::{Field, Form};
 pub use tool::{Parameter, Tool, nearest};

@@ -305,14 +305,8 @@ fn plain_run(text: &[u8]) -> Option<(usize, u8)> {
     let is_special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     let (mut at, mut bits) = (0, 0);
     // Keys and single words, which are most strings of a message, end here: a block would be more than they are.
-    for word in text.as_chunks::<8>().0.iter().take(SHORT / 8) {
-        let word = u64::from_le_bytes(*word);
-        let found = specials(word);
-        bits |= if word & HIGH == 0 { 0 } else { 0x80 };
-        if found != 0 {
-            return Some((at + found.trailing_zeros() as usize / 8, bits));
-        }
-        at += 8;
+    if let Some(end) = plain_words(text.as_chunks().0.iter().take(SHORT / 8), &mut at, &mut bits) {
+        return Some((end, bits));
     }
     if text.len() - at > BLOCK {
         for block in text[at..].as_chunks::<BLOCK>().0 {
@@ -324,18 +318,27 @@ fn plain_run(text: &[u8]) -> Option<(usize, u8)> {
             at += BLOCK;
         }
     }
-    let (words, rest) = text[at..].as_chunks::<8>();
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let found = specials(word);
-        bits |= if word & HIGH == 0 { 0 } else { 0x80 };
-        if found != 0 {
-            return Some((at + found.trailing_zeros() as usize / 8, bits));
-        }
-        at += 8;
+    let (words, rest) = text[at..].as_chunks();
+    if let Some(end) = plain_words(words.iter(), &mut at, &mut bits) {
+        return Some((end, bits));
     }
     let end = rest.iter().position(|&byte| is_special(byte))?;
     Some((at + end, rest[..end].iter().fold(bits, |bits, &byte| bits | byte)))
+}
+
+/// Passes over words of which the first begins `at`, up to the first special byte: where that is, if there is one.
+#[inline]
+fn plain_words<'a>(words: impl Iterator<Item = &'a [u8; 8]>, at: &mut usize, bits: &mut u8) -> Option<usize> {
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let found = specials(word);
+        *bits |= if word & HIGH == 0 { 0 } else { 0x80 };
+        if found != 0 {
+            return Some(*at + found.trailing_zeros() as usize / 8);
+        }
+        *at += 8;
+    }
+    None
 }
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);

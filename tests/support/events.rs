@@ -73,6 +73,19 @@ impl Events {
         self.next_message().await.message().expect("it carries one")
     }
 
+    /// The next message of this method; others are passed over.
+    pub(crate) async fn until_said(&mut self, method: &str) -> Value {
+        within(method, async {
+            loop {
+                let message = self.message().await;
+                if message["method"] == method {
+                    return message;
+                }
+            }
+        })
+        .await
+    }
+
     /// All messages until the stream ends.
     pub(crate) async fn messages(self) -> Vec<Value> {
         self.rest().await.iter().filter_map(Event::message).collect()

@@ -7,15 +7,14 @@ mod expected;
 mod server;
 
 use super::Endpoint;
-use super::catalog::{GATHER, Listening, Member, Wait};
+use super::catalog::{Listening, Member, Wait};
 use super::lists::Kind;
 use super::modern::unknown;
 use super::route::Route;
 use super::viewer::{OwnLists, Viewer};
 use crate::peer::in_process::{Conversation, Voice};
-use crate::protocol::handshake;
-use crate::protocol::subscription::LISTS;
-use crate::wire::meta::{find, find_string};
+use crate::protocol::{Level, handshake};
+use crate::wire::meta::find;
 use crate::wire::{Code, Era, Kind as MessageKind, Message, Object, RpcError};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -24,9 +23,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio_util::sync::CancellationToken;
-
-/// The levels of logging, the least severe first.
-const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 /// Where a session with a server is, or is being opened.
 type Place = Arc<tokio::sync::Mutex<Option<Arc<Server>>>>;
@@ -59,8 +55,8 @@ struct State {
     calls: HashMap<Box<str>, Call>,
     /// What servers have asked the client, by the id that it knows.
     questions: HashMap<Box<str>, Question>,
-    /// The log level that the client wants, as JSON.
-    level: Option<Box<str>>,
+    /// The log level that the client wants.
+    level: Option<Level>,
 }
 
 struct Call {
@@ -262,45 +258,36 @@ impl Talk {
         let (Some(talk), Some(hello)) = (self.me.upgrade(), self.hello.get()) else {
             return Err(RpcError::new(Code::ShuttingDown, "the session has ended"));
         };
-        let level = self.state().level.clone();
-        let server = Server::open(talk, member.clone(), &hello.initialize, level.as_deref()).await?;
+        let level = self.state().level;
+        let server = Server::open(talk, member.clone(), &hello.initialize, level).await?;
         *place = Some(server.clone());
         Ok(server)
     }
 
     fn set_level(&self, message: &Message) -> Result<String, RpcError> {
-        let level = find_string(message.body(), &["level"]).filter(|level| LEVELS.contains(&level.as_str()));
-        let level = level.ok_or_else(|| {
-            RpcError::new(Code::InvalidParams, format!("\"level\" must be one of {}", LEVELS.join(", ")))
-        })?;
-        let level: Box<str> = json!(level).to_string().into();
-        self.state().level = Some(level.clone());
+        let level = Level::of(message).ok_or_else(Level::unknown)?;
+        self.state().level = Some(level);
         let talk = self.me.clone();
         // The one that holds when it is the server's turn.
         self.tell_all(move |server| {
-            let level = talk.upgrade()?.state().level.clone()?;
-            server.set_level(&level)
+            let level = talk.upgrade()?.state().level?;
+            server.set_level(level)
         });
         Ok("{}".to_owned())
     }
 
     /// Tells the client of changes, until the conversation is over.
     async fn announce(self: Arc<Self>, listening: Listening) {
-        let mut changes = self.endpoint.catalog.watch();
-        let mut seen = *changes.borrow_and_update();
+        let mut news = self.endpoint.catalog.news();
         loop {
-            tokio::select! {
+            let changed = tokio::select! {
                 () = self.over.cancelled() => break,
-                told = changes.changed() => if told.is_err() { break },
+                changed = news.next() => changed,
+            };
+            let Some(changed) = changed else { break };
+            for kind in changed {
+                self.say_changed(kind);
             }
-            tokio::time::sleep(GATHER).await;
-            let now = *changes.borrow_and_update();
-            for (at, kind) in LISTS.into_iter().enumerate() {
-                if now[at] != seen[at] {
-                    self.say_changed(kind);
-                }
-            }
-            seen = now;
         }
         drop(listening);
     }

@@ -6,10 +6,11 @@ use crate::aggregate::catalog::{Member, Wait};
 use crate::aggregate::lists::{self, Lists, Refusal, result_of};
 use crate::config::ServerName;
 use crate::mount::Unserved;
+use crate::protocol::Level;
 use crate::protocol::handshake::INITIALIZED;
 use crate::protocol::subscription::LISTS;
 use crate::session::{Client, EventStream, Form, SessionId, StreamReader};
-use crate::wire::meta::{find, find_string, span, splice};
+use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Kind as MessageKind, Message, Object, Payload, RpcError};
 use bytes::Bytes;
 use serde_json::Value;
@@ -40,12 +41,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Opens a session for a client, with the `initialize` that it has sent. `level`: the log level that it wants, as JSON.
+    /// Opens a session for a client, with the `initialize` that it has sent. `level`: the log level that it wants.
     pub(super) async fn open(
         talk: Arc<Talk>,
         member: Arc<Member>,
         initialize: &Message,
-        level: Option<&str>,
+        level: Option<Level>,
     ) -> Result<Arc<Self>, RpcError> {
         let random =
             SessionId::random().map_err(|error| RpcError::new(Code::InternalError, error.to_string()))?;
@@ -129,11 +130,12 @@ impl Server {
     }
 
     /// The request that sets the log level, if the server knows any; what answers it is nobody's.
-    pub(super) fn set_level(&self, level: &str) -> Option<Bytes> {
+    pub(super) fn set_level(&self, level: Level) -> Option<Bytes> {
         find(&self.opened, &["capabilities", "logging"])?;
         let id = self.mint();
+        let level = level.name();
         let line = format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"method":"logging/setLevel","params":{{"level":{level}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"logging/setLevel","params":{{"level":"{level}"}}}}"#
         );
         Some(line.into())
     }
@@ -282,10 +284,7 @@ impl Server {
         let params = message.body();
         let asked = find_string(params, &["uri"]).and_then(|own| self.expected().shown(&own).cloned());
         match (asked, find(params, &["uri"])) {
-            (Some(asked), Some(raw)) => {
-                let params = splice(params, &[(span(params, raw), &Value::from(asked).to_string())]);
-                format!(r#"{{"jsonrpc":"2.0","method":"{}","params":{params}}}"#, message.method()).into()
-            }
+            (Some(asked), Some(raw)) => message.spliced("", Some((raw, &Value::from(asked).to_string()))),
             _ => message.raw().clone(),
         }
     }

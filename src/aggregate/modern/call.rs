@@ -5,10 +5,8 @@ use super::super::route::Route;
 use super::super::viewer::Viewer;
 use crate::mount::Unserved;
 use crate::peer::in_process::Voice;
-use crate::protocol::Principal;
-use crate::session::{Form, Posted};
 use crate::wire::claim::RELATED_REQUEST;
-use crate::wire::{Claim, Code, Kind as MessageKind, Message, Object, Payload, RpcError};
+use crate::wire::{Claim, Code, Kind as MessageKind, Message, Object, RpcError};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -20,11 +18,8 @@ impl Endpoint {
     pub(super) async fn call(&self, message: &Message, claim: &Claim, voice: &Voice) -> Result<(), RpcError> {
         let viewer = Viewer::of(&claim.capabilities);
         let Route { member, request, renamed } = self.route(message, &viewer).await?;
-        let visit =
-            member.mount.receive(&request, claim, Principal::anyone()).await.map_err(Unserved::into_error)?;
-        let posted = visit.post(Payload::One(request), Form::Events).await;
-        let posted = posted.map_err(|refused| member.mount.turned_away(refused).into_error())?;
-        let Posted::Response(mut reader) = posted else { return Ok(()) };
+        let heard = member.mount.converse(request, claim).await.map_err(Unserved::into_error)?;
+        let Some((_visit, mut reader)) = heard else { return Ok(()) };
         while let Some(line) = reader.next().await {
             let Ok(said) = Message::own(line.clone()) else { continue };
             match said.kind() {

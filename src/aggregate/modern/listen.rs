@@ -1,16 +1,13 @@
 //! `subscriptions/listen`: changes of all lists, and of resources of many servers, on one stream.
 
 use super::super::Endpoint;
-use super::super::catalog::{GATHER, Member, Wait};
+use super::super::catalog::{Member, Wait};
 use super::super::part::PATIENCE;
 use super::super::viewer::Viewer;
-use crate::mount::question;
 use crate::peer::in_process::Voice;
-use crate::protocol::Principal;
-use crate::protocol::subscription::{Filter, LISTS, list_changed, stamped};
-use crate::session::{Form, Posted};
-use crate::wire::meta::{find, find_string, span, splice};
-use crate::wire::{Claim, Kind as MessageKind, Message, Object, Payload, RpcError};
+use crate::protocol::subscription::{Filter, list_changed, stamped};
+use crate::wire::meta::{find, find_string};
+use crate::wire::{Claim, Kind as MessageKind, Message, RpcError};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
@@ -53,10 +50,9 @@ impl Endpoint {
         let viewer = Viewer::of(&claim.capabilities);
         let capabilities = &*viewer.capabilities;
         // From before the acknowledgement on nothing is missed.
-        let mut changes = self.catalog.watch();
-        let mut seen = *changes.borrow_and_update();
+        let mut news = self.catalog.news();
         let _listening = (!filter.lists.is_empty()).then(|| self.catalog.listen(capabilities));
-        let (heard, mut news) = mpsc::channel(QUEUE);
+        let (heard, mut said) = mpsc::channel(QUEUE);
         let wanted = self.wanted(&filter.uris, &viewer).await;
         let mut open = wanted.len();
         let mut subscriptions: FuturesUnordered<_> =
@@ -67,7 +63,7 @@ impl Endpoint {
         while open > 0 {
             tokio::select! {
                 Some(()) = subscriptions.next() => {}
-                heard = news.recv() => match heard {
+                heard = said.recv() => match heard {
                     Some(Heard::Honoured(uris)) => {
                         open -= 1;
                         honoured.uris.extend(uris);
@@ -85,18 +81,13 @@ impl Endpoint {
         loop {
             tokio::select! {
                 Some(()) = subscriptions.next() => {}
-                heard = news.recv() => if let Some(Heard::Updated(line)) = heard {
+                heard = said.recv() => if let Some(Heard::Updated(line)) = heard {
                     voice.say(line);
                 },
-                Ok(()) = changes.changed() => {
-                    tokio::time::sleep(GATHER).await;
-                    let now = *changes.borrow_and_update();
-                    for (at, kind) in LISTS.into_iter().enumerate() {
-                        if now[at] != seen[at] && filter.lists.contains(kind) {
-                            voice.say(list_changed(kind, id));
-                        }
+                Some(changed) = news.next() => {
+                    for kind in changed.into_iter().filter(|kind| filter.lists.contains(kind)) {
+                        voice.say(list_changed(kind, id));
                     }
-                    seen = now;
                 }
             }
         }
@@ -144,13 +135,7 @@ impl Wanted {
 
     async fn hear(&self, capabilities: &str, id: &str, heard: &mpsc::Sender<Heard>, told: &mut bool) {
         let filter = Filter { uris: self.uris.keys().cloned().collect(), ..Filter::default() };
-        let mut params = Object::default();
-        params.set("notifications", filter.to_json());
-        let request = question("subscriptions/listen", capabilities, params);
-        let mount = &self.member.mount;
-        let Ok(claim) = Claim::read(request.body()) else { return };
-        let Ok(visit) = mount.receive(&request, &claim, Principal::anyone()).await else { return };
-        let Ok(Posted::Response(mut reader)) = visit.post(Payload::One(request), Form::Events).await else {
+        let Some((_visit, mut reader)) = self.member.mount.subscribe(&filter, capabilities).await else {
             return;
         };
         while let Some(line) = reader.next().await {
@@ -186,9 +171,7 @@ impl Wanted {
             .and_then(|own| self.uris.get(Value::from(own).to_string().as_str()));
         match (asked, find(params, &["uri"])) {
             (Some(asked), Some(raw)) => {
-                let params = splice(params, &[(span(params, raw), asked)]);
-                let line =
-                    format!(r#"{{"jsonrpc":"2.0","method":"{}","params":{params}}}"#, message.method());
+                let line = message.spliced("", Some((raw, asked)));
                 Message::own(line).map_or_else(|_| stamped(message, id), |message| stamped(&message, id))
             }
             _ => stamped(message, id),

@@ -13,6 +13,7 @@ use super::running::{self, URL};
 use super::{failed, print};
 use crate::config::ServerName;
 use crate::http::operator::TOKEN;
+use crate::shell::on_one_line;
 
 /// New processes are waited for this long.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(30);
@@ -133,7 +134,7 @@ impl Router {
         let reason = value.as_ref().and_then(|value| value["error"]["message"].as_str());
         match (status, &value, reason) {
             (StatusCode::OK, Some(value), _) => Ok(value.clone()),
-            (_, _, Some(reason)) => Err(Unanswered::Refused(report::harmless(reason))),
+            (_, _, Some(reason)) => Err(Unanswered::Refused(on_one_line(reason))),
             (StatusCode::OK, None, _) => Err(Unanswered::Stranger { base: self.base.clone() }),
             _ => Err(Unanswered::Silent { base: self.base.clone(), reason: format!("status {status}") }),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Status;
+use crate::shell::on_one_line;
 
 /// The mounts in a table, and below it why some do not work.
 pub(super) fn table(Status { base, answer }: &Status) -> String {
@@ -24,13 +25,13 @@ pub(super) fn table(Status { base, answer }: &Status) -> String {
         let times = if reloads == 1 { "once" } else { &format!("{reloads} times") };
         let again = if reloads == 0 { String::new() } else { format!(", reloaded {times}") };
         let _ =
-            writeln!(text, "configuration {}, read {}{again}", harmless(file), word(&source["loaded_at"]));
+            writeln!(text, "configuration {}, read {}{again}", on_one_line(file), word(&source["loaded_at"]));
         let keys: Vec<_> = source["needs_restart"].as_array().into_iter().flatten().map(word).collect();
         if !keys.is_empty() {
             let _ = writeln!(text, "  used after a restart: {}", keys.join(", "));
         }
         if let Some(error) = source["error"].as_str() {
-            let _ = writeln!(text, "  not used as it is now: {}", harmless(error));
+            let _ = writeln!(text, "  not used as it is now: {}", on_one_line(error));
         }
     }
     let empty = serde_json::Map::new();
@@ -46,7 +47,7 @@ pub(super) fn table(Status { base, answer }: &Status) -> String {
     let reasons = servers.iter().filter_map(|(name, mount)| Some((name, mount["error"].as_str()?)));
     for (at, (name, reason)) in reasons.enumerate() {
         let space = if at == 0 { "\n" } else { "" };
-        let _ = writeln!(text, "{space}{}: {}", harmless(name), harmless(reason));
+        let _ = writeln!(text, "{space}{}: {}", on_one_line(name), on_one_line(reason));
     }
     text
 }
@@ -62,7 +63,8 @@ pub(super) fn is_restarted(mount: &Value, old: &[u64]) -> bool {
 pub(super) fn restarted(name: &str, mount: &Value, begun: &Value) -> (String, bool) {
     let state = word(&mount["state"]);
     let well = matches!(state.as_str(), "ready" | "idle");
-    let reason = mount["error"].as_str().map(|reason| format!(": {}", harmless(reason))).unwrap_or_default();
+    let reason =
+        mount["error"].as_str().map(|reason| format!(": {}", on_one_line(reason))).unwrap_or_default();
     let pids = begun["pids"].as_array().map_or(0, Vec::len);
     let text = format!(
         "{name}: {} replaced, {} went on; it is {state}{reason}\n",
@@ -81,14 +83,14 @@ fn row(name: &str, mount: &Value, base: &str) -> [String; 8] {
     let processes = mount["pids"].as_array().map_or(0, Vec::len).to_string();
     let path = mount["urls"][0].as_str().unwrap_or_default();
     [
-        harmless(name),
+        on_one_line(name),
         word(&mount["state"]),
         word(&mount["era"]),
         processes,
         number("sessions"),
         number("in_flight"),
         number("errors"),
-        format!("{}{}", origin(base), harmless(path)),
+        format!("{}{}", origin(base), on_one_line(path)),
     ]
 }
 
@@ -113,20 +115,7 @@ fn line(row: &[String], rows: &[[String; 8]]) -> String {
 
 /// A word of the answer; what is not known is a dash.
 fn word(value: &Value) -> String {
-    value.as_str().map_or_else(|| "-".to_owned(), harmless)
-}
-
-/// Text of others, which must not move a terminal.
-pub(super) fn harmless(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            shown.extend(letter.escape_default());
-        } else {
-            shown.push(letter);
-        }
-    }
-    shown
+    value.as_str().map_or_else(|| "-".to_owned(), on_one_line)
 }
 
 #[cfg(test)]
