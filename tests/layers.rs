@@ -5,14 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From left to right; modules in one row do not know each other.
-const ROWS: [&[&str]; 11] = [
+const ROWS: [&[&str]; 13] = [
     &["wire"],
     &["protocol"],
+    &["access"],
     &["oauth"],
     &["peer"],
     &["session"],
     &["mount"],
     &["aggregate"],
+    &["auth"],
     &["http"],
     &["router", "connect", "shell"],
     &["cli"],
