@@ -21,20 +21,21 @@ pub struct CorsPolicy {
 
 impl CorsPolicy {
     /// The policy of `--allow-origin`, or `None` without one. `expose_headers` are response headers that
-    /// pages may read beside `Mcp-Session-Id`; what is not a header's name is left out.
+    /// pages may read beside `Mcp-Session-Id` and `WWW-Authenticate`; what is not a header's name is left out.
     pub fn new(allow_origins: &[String], expose_headers: &[String]) -> Option<Self> {
         let origins = AllowedOrigins::new(allow_origins);
         if origins.is_empty() {
             return None;
         }
-        let mut exposed = String::from("Mcp-Session-Id");
+        let mut exposed = String::from("Mcp-Session-Id, WWW-Authenticate");
         for name in expose_headers {
             if name.parse::<http::HeaderName>().is_ok() && !name.eq_ignore_ascii_case("mcp-session-id") {
                 exposed.push_str(", ");
                 exposed.push_str(name);
             }
         }
-        let exposed = HeaderValue::try_from(exposed).unwrap_or(HeaderValue::from_static("Mcp-Session-Id"));
+        let exposed = HeaderValue::try_from(exposed)
+            .unwrap_or(HeaderValue::from_static("Mcp-Session-Id, WWW-Authenticate"));
         Some(Self { origins, exposed })
     }
 
@@ -82,7 +83,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTION
 
 /// What MCP clients send, for a preflight that does not ask for headers by name.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Accept, Authorization, Content-Type, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id",
+    "Accept, Authorization, Content-Type, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id, \
+     X-API-Key",
 );
 
 /// Two hours in seconds: the longest that Chromium keeps.
@@ -112,7 +114,7 @@ mod tests {
         let mut answer = HeaderMap::new();
         decorate(&mut answer, Some(&HeaderValue::from_static("https://app.example")), &policy);
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example");
-        assert_eq!(answer[ACCESS_CONTROL_EXPOSE_HEADERS], "Mcp-Session-Id, X-Trace");
+        assert_eq!(answer[ACCESS_CONTROL_EXPOSE_HEADERS], "Mcp-Session-Id, WWW-Authenticate, X-Trace");
         assert_eq!(answer[VARY], "Origin");
         for origin in [None, Some(HeaderValue::from_static("https://other.example"))] {
             let mut answer = HeaderMap::new();
