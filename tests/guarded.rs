@@ -278,3 +278,36 @@ async fn a_key_in_the_environment_guards_a_router_without_a_file() {
     assert_eq!(answer.status, 401);
     assert!(answer.header("www-authenticate").contains("invalid_request"));
 }
+
+#[tokio::test]
+async fn rights_that_a_reload_takes_away_are_gone_in_sessions_that_are_open() {
+    let file = |tools: Value| {
+        let rules = json!([{ "who": ["alice"], "servers": ["*"], "tools": tools }, { "who": ["bob"], "servers": ["*"] }]);
+        let tokens = json!([{ "name": "alice", "token": ALICE }, { "name": "bob", "token": BOB }]);
+        json!({ "mcpServers": { "demo": demo() }, "auth": { "tokens": tokens, "rules": rules } })
+    };
+    let router = Router::start(file(json!({})), &["--reload-interval", "0.05"]).await;
+    let own = opened(router.mcp("demo"), ALICE).await;
+    let whole = opened(router.url("/mcp"), ALICE).await;
+    let bob = opened(router.mcp("demo"), BOB).await;
+    let his = bob.listen().await;
+    let sum = async |client: &Client, tool: &str| {
+        let outcome = client.call(1, tool, json!({ "a": 1, "b": 2 })).await.outcome().await;
+        outcome["result"]["content"][0]["text"].as_str().map(str::to_owned)
+    };
+    assert_eq!(
+        (sum(&own, "add").await, sum(&whole, "demo__add").await),
+        (Some("3".into()), Some("3".into()))
+    );
+    std::fs::write(router.path("servers.json"), file(json!({ "deny": ["demo__add"] })).to_string()).unwrap();
+    eventually("she may not add any more", async || sum(&own, "add").await.is_none().then_some(())).await;
+    assert_eq!(sum(&whole, "demo__add").await, None);
+    let listed = whole.request(json!(2), "tools/list", json!({})).await.outcome().await;
+    assert!(!names(&listed).contains(&"demo__add") && names(&listed).contains(&"demo__echo"));
+    assert_eq!(whole.ask("demo__echo", json!({ "text": "still here" })).await, "still here");
+    // What has not changed for him disturbs him in nothing.
+    assert_eq!(sum(&bob, "add").await.as_deref(), Some("3"));
+    let mut his = his;
+    bob.call(1, "toggle", json!({})).await.outcome().await;
+    his.until_said("notifications/tools/list_changed").await;
+}

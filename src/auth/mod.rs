@@ -49,8 +49,7 @@ impl Authenticator {
     pub fn new(spec: &AuthSpec, before: Option<&Self>) -> Self {
         let rights = Rights::new(&spec.rules);
         let revoked = CancellationToken::new();
-        let known = before.filter(|before| before.rights.are_of(&spec.rules)).map(|before| &before.keys);
-        let keys = Keys::new(&spec.tokens, &rights, known);
+        let keys = Keys::new(&spec.tokens, &rights, before.map(|before| &before.keys));
         Self { keys, rights, certificates: spec.certificates, revoked }
     }
 

@@ -69,7 +69,7 @@ pub(super) async fn post(
                 reason: "a session begins with `initialize`".into(),
             })?;
             mount
-                .seat_standing(id, stream, initialize, caller)
+                .seat_standing(id, stream, initialize)
                 .await
                 .map_err(|error| unserved(error, request.clone()))?
         }

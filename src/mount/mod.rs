@@ -24,7 +24,7 @@ mod unserved;
 mod visit;
 mod warden;
 
-use crate::access::{Caller, Owner};
+use crate::access::Caller;
 use crate::config::{Config, OnCrash, ServerName, ServerSpec, Target};
 use crate::peer::Mask;
 use crate::peer::in_process::Service;
@@ -67,8 +67,8 @@ pub struct Mount {
     /// None: it is disabled, or its entry cannot work.
     pool: Option<Arc<Pool>>,
     facts: Mutex<Facts>,
-    /// Clients with a session, by its id, and to whom it belongs.
-    seats: Mutex<HashMap<SessionId, (Owner, Seat)>>,
+    /// Clients with a session, by its id, each with the caller to whom it belongs.
+    seats: Mutex<HashMap<SessionId, (Caller, Seat)>>,
     sessions: Mutex<Vec<Weak<Session>>>,
     groups: Groups,
     eras: Eras,

@@ -2,7 +2,7 @@
 
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
-use crate::access::{Caller, Owner};
+use crate::access::Caller;
 use crate::config::PoolMode;
 use crate::session::{Client, EventStream, Session, SessionId, StreamReader, Transport};
 use crate::wire::{Era, Message};
@@ -44,7 +44,7 @@ impl Mount {
     /// On a mount whose processes are shared, the handshake has been made when this returns; else the client is to
     /// post its own.
     pub async fn open(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
-        let id = new_id()?;
+        let (id, caller) = (new_id()?, &caller.settled());
         match self.spec.pool.mode {
             PoolMode::Session => self.open_dedicated(id, Transport::Streamable, caller).await,
             PoolMode::Shared => self.join(id, Transport::Streamable, initialize, caller).await,
@@ -62,7 +62,7 @@ impl Mount {
         stream: Arc<EventStream>,
         caller: &Caller,
     ) -> Result<(SessionId, StreamReader), Unserved> {
-        let id = new_id()?;
+        let (id, caller) = (new_id()?, &caller.settled());
         let reader = stream.read();
         match self.spec.pool.mode {
             PoolMode::Session => {
@@ -83,6 +83,7 @@ impl Mount {
         initialize: &Message,
         caller: &Caller,
     ) -> Result<(Arc<Client>, StreamReader), Unserved> {
+        // He who sits down here is the owner of another session: his rights are those of that one.
         let (id, reader) = (new_id()?, stream.read());
         let transport = Transport::Sse(stream);
         let client = match self.spec.pool.mode {
@@ -98,10 +99,10 @@ impl Mount {
         id: SessionId,
         stream: Arc<EventStream>,
         initialize: &Message,
-        caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
         let joining = Joining::begin(self, &id, &stream).ok_or(Unserved::NoSession)?;
-        let client = self.seatless(id, Transport::Sse(stream), initialize, caller).await?;
+        let (owner, _) = self.seat_of(id.as_str()).ok_or(Unserved::NoSession)?;
+        let client = self.seatless(id, Transport::Sse(stream), initialize, &owner).await?;
         if joining.end(&client) {
             return Ok(client);
         }
@@ -113,7 +114,12 @@ impl Mount {
     /// The client with this session id, if the session belongs to the caller: of another's, nobody learns that it is there.
     pub fn client(&self, id: &str, caller: &Caller) -> Option<Seat> {
         let (owner, seat) = self.seat_of(id)?;
-        (owner == caller.owner()).then_some(seat)
+        if owner.owner() != caller.owner() {
+            return None;
+        }
+        // What he may is what he shows now: his token may be another by now, or the rules.
+        owner.shows(caller);
+        Some(seat)
     }
 
     /// Whether there is a session with this id.
@@ -121,7 +127,7 @@ impl Mount {
         self.seat_of(id).is_some()
     }
 
-    fn seat_of(&self, id: &str) -> Option<(Owner, Seat)> {
+    fn seat_of(&self, id: &str) -> Option<(Caller, Seat)> {
         if id.len() != SessionId::LENGTH {
             return None;
         }
@@ -144,10 +150,10 @@ impl Mount {
         if let Some(next) = self.next() {
             return next.seat(id, seat, caller);
         }
-        self.seats().insert(id, (caller.owner(), seat));
+        self.seats().insert(id, (caller.clone(), seat));
     }
 
-    pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, (Owner, Seat)>> {
+    pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, (Caller, Seat)>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
