@@ -150,6 +150,31 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// Refuses the file if `key` is there in another spelling: what protects is neither guessed nor passed over.
+    pub(super) fn refuse_misspelt(&self, key: &str) -> Result<(), Problem> {
+        match self.iter().find(|(written, _)| *written != key && plain(written) == plain(key)) {
+            Some((written, node)) => Err(Problem::Value {
+                path: node.path,
+                found: format!("the key `{written}`"),
+                wanted: format!("it to be spelt `{key}`"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses the file if the value of `key` is null: where it protects, whoever wrote it may believe that it closes something.
+    pub(super) fn refuse_null(&self, key: &str) -> Result<(), Problem> {
+        match self.iter().find(|(written, node)| *written == key && *node.json == Json::Null) {
+            Some((_, node)) => Err(node.wanted("a value; leave the key out for none")),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses the file if any value is null.
+    pub(super) fn refuse_nulls(&self) -> Result<(), Problem> {
+        self.iter().try_for_each(|(key, _)| self.refuse_null(key))
+    }
+
     /// A warning for each key that nobody asked for.
     pub(super) fn unknown(&self) -> impl Iterator<Item = String> + use<'a, '_> {
         self.iter().filter(|(key, _)| !self.known.contains(key)).map(|(key, node)| {
