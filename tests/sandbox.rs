@@ -396,6 +396,43 @@ async fn a_sandboxed_process_is_stopped_and_replaced_like_any_other() {
 }
 
 #[tokio::test]
+async fn a_changed_sandbox_is_named_and_used_from_then_on() {
+    let router = Router::start(json!({ "mcpServers": { "a": demo() } }), &["--no-reload"]).await;
+    let client = Client::open(&router, "a").await;
+    let change = async |sandbox: Value| {
+        let file = json!({ "mcpServers": { "a": sandboxed(demo(), &sandbox) } });
+        fs::write(router.path("servers.json"), file.to_string()).expect("it can be written");
+        let answer =
+            support::http_client().post(router.url("/admin/reload")).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON"))
+    };
+    for (sandbox, files) in [(json!({ "files": 123 }), "123"), (json!({ "files": 124 }), "124")] {
+        let (status, changed) = change(sandbox).await;
+        assert_eq!(
+            (status, &changed["changed"]),
+            (200, &json!([{ "name": "a", "keys": ["sandbox"] }])),
+            "{changed}"
+        );
+        let is_so = |mount: &Value| {
+            let pids = pids(mount);
+            let is_so = |pid: u32| {
+                fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default().lines().any(|line| {
+                    line.starts_with("Max open files") && line.split_whitespace().nth(3) == Some(files)
+                })
+            };
+            !pids.is_empty() && pids.into_iter().all(is_so)
+        };
+        router.until("a", "in the new sandbox, its session's process too", is_so).await;
+        assert_eq!(client.text("echo", json!({ "text": files })).await, files, "the session goes on");
+    }
+    let (status, refused) = change(json!({ "file": 1 })).await;
+    assert_eq!(status, 422, "{refused}");
+    let told = refused["error"]["message"].as_str().expect("a message");
+    assert!(told.contains("mcpServers.a.sandbox.file: unknown key, which is not ignored here"), "{told}");
+    assert_eq!(client.text("echo", json!({ "text": "on" })).await, "on");
+}
+
+#[tokio::test]
 async fn a_router_whose_program_was_replaced_still_makes_sandboxes() {
     let folder = TempDir::new().expect("a directory");
     let program = folder.path().join("mcp-switchboard");

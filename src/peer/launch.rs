@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::ladder::Ladder;
@@ -21,6 +22,9 @@ use crate::config::{CommandSpec, Sandbox, ServerName};
 
 /// Attempts to run a file that somebody is still writing, ten milliseconds apart and more.
 pub(super) const BUSY_ATTEMPTS: u32 = 5;
+
+/// Longest time that is waited for a helper that was killed.
+const GIVING_UP: Duration = Duration::from_secs(5);
 
 /// What a process is started from.
 #[derive(Debug)]
@@ -234,8 +238,11 @@ impl Start {
     fn bury(&self, mut child: Child, pid: u32) {
         // It has ended already, or is not to go on.
         let _ = child.start_kill();
-        let _ = Handle::current().block_on(child.wait());
-        orphans::forget(pid, &self.marker);
+        // Only one that hangs in the kernel takes longer; the runtime waits for that one.
+        let ended = Handle::current().block_on(async { timeout(GIVING_UP, child.wait()).await });
+        if ended.is_ok() {
+            orphans::forget(pid, &self.marker);
+        }
     }
 
     fn spawn_patiently(&self, command: &mut Command) -> io::Result<(Child, u32)> {

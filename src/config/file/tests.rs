@@ -292,6 +292,7 @@ fn what_protects_refuses_the_file() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_sandbox_takes_what_it_says() {
     let sandbox =
         |members: &str| command(&format!(r#""command": "x", {members}"#)).sandbox.map(|sandbox| *sandbox);
