@@ -216,32 +216,72 @@ async fn only_the_files_that_are_named_can_be_read_and_written() {
 }
 
 #[tokio::test]
-async fn without_tcp_nobody_is_called_and_nobody_can_call() {
+async fn without_a_network_nobody_is_reached_and_the_end_comes_as_ever() {
     let called = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = called.local_addr().expect("an address").port();
     let said = TempDir::new().expect("a directory");
+    // By TCP, by the way of TCP that sends at once, by multipath TCP, and by UDP.
     let attempts = "import socket, sys\n\
+        to, address = sys.argv[1], ('127.0.0.1', int(sys.argv[2]))\n\
         def tried(what):\n\
-        \x20   try: what(socket.socket()); return 'done'\n\
-        \x20   except OSError as error: return type(error).__name__\n\
-        to, port = sys.argv[1], int(sys.argv[2])\n\
-        words = [tried(lambda s: s.connect(('127.0.0.1', port))), tried(lambda s: s.bind(('127.0.0.1', 0)))]\n\
+        \x20   try: what(); return 'done'\n\
+        \x20   except OSError: return 'refused'\n\
+        of = lambda *kind: socket.socket(socket.AF_INET, *kind)\n\
+        words = [tried(lambda: of(socket.SOCK_STREAM).connect(address)),\n\
+        \x20   tried(lambda: of(socket.SOCK_STREAM).sendto(b'x', 0x20000000, address)),\n\
+        \x20   tried(lambda: of(socket.SOCK_STREAM, 262).connect(address)),\n\
+        \x20   tried(lambda: of(socket.SOCK_DGRAM).sendto(b'x', address))]\n\
         open(to, 'w').write(' '.join(words))";
-    let shell = r#"python3 -S -E -c "$1" "$2" "$3"; exec "$0" demo-server"#;
+    let shell = r#"python3 -S -E -c "$1" "$2" "$3"; id -u > "$2-user"; setsid sleep 1000 & "$0" demo-server"#;
     let port = port.to_string();
     let entry = |name: &str| {
         let file = said.path().join(name);
-        script(shell, &[Path::new(attempts), &file, Path::new(&port)])
+        let entry = script(shell, &[Path::new(attempts), &file, Path::new(&port)]);
+        with(entry, &json!({ "env": { "NAME": name } }))
     };
-    let servers = json!({ "plain": entry("plain"), "a": sandboxed(entry("a"), &json!({ "tcp": false })) });
-    let router = Router::mounting(servers).await;
+    let servers =
+        json!({ "plain": entry("plain"), "a": sandboxed(entry("a"), &json!({ "network": false })) });
+    let mut router = Router::mounting(servers).await;
     router.until("plain", "ready", |mount| mount["state"] == "ready").await;
-    assert_eq!(fs::read_to_string(said.path().join("plain")).expect("it was written"), "done done");
-    if !is_enforced(&router, "a", "tcp").await {
+    let read = |name: &str| fs::read_to_string(said.path().join(name)).expect("it was written");
+    assert!(read("plain").starts_with("done "), "{}", read("plain"));
+    if !is_enforced(&router, "a", "network").await {
         return;
     }
-    let said = fs::read_to_string(said.path().join("a")).expect("it was written");
-    assert_eq!(said, "PermissionError PermissionError");
+    assert_eq!(read("a"), "refused refused refused refused");
+    assert_eq!(read("a-user"), read("plain-user"), "it is who it was");
+    let client = Client::open(&router, "a").await;
+    assert_eq!(client.text("echo", json!({ "text": "here" })).await, "here");
+    let all = descendants(router.pid());
+    router.signal(rustix::process::Signal::TERM);
+    assert!(router.exit().await.success());
+    assert!(!all.into_iter().any(is_running), "nothing is left, not even what has left its group");
+}
+
+#[tokio::test]
+async fn where_no_network_of_its_own_is_granted_a_server_does_not_run() {
+    let folder = TempDir::new().expect("a directory");
+    let ran = folder.path().join("ran");
+    let file = folder.path().join("servers.json");
+    let entry = script(r#"touch "$1"; exec "$0" demo-server"#, &[&ran]);
+    let servers = json!({ "mcpServers": { "a": sandboxed(entry, &json!({ "network": false })) } });
+    fs::write(&file, servers.to_string()).expect("it is ours");
+    let none = "echo 0 > /proc/sys/user/max_user_namespaces";
+    let mut command = Command::new("unshare");
+    command.args(["-Ur", "sh", "-c"]);
+    if !command.arg(none).status().is_ok_and(|status| status.success()) {
+        let _ = writeln!(std::io::stderr(), "skipped: user namespaces cannot be had here at all");
+        return;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["-Ur", "sh", "-c", &format!(r#"{none}; exec "$0" "$@""#), BINARY]);
+    command.args(["--port", "0", "--named-server-config"]).arg(&file).stdin(Stdio::null());
+    let router = Router::started(TempDir::new().expect("a directory"), command).await;
+    let status = router.until("a", "failed", |mount| mount["state"] == "failed").await;
+    let error = status["error"].as_str().expect("a reason");
+    assert!(error.starts_with("the kernel does not grant a network of its own ("), "{error}");
+    assert!(error.ends_with("remove `sandbox.network`, or allow user namespaces"), "{error}");
+    assert!(!ran.exists(), "nothing has run with the network");
 }
 
 #[tokio::test]
@@ -336,19 +376,16 @@ fn what_the_kernel_does_not_grant_fails_the_mount_and_nothing_runs() {
             let entry = || script(r#"touch "$1/ran"; exec "$0" demo-server"#, &[ran.path()]);
             let servers = json!({
                 "files": sandboxed(entry(), &json!({ "filesystem": { "write": ["/"] } })),
-                "tcp": sandboxed(entry(), &json!({ "tcp": false })),
                 "limits": sandboxed(demo(), &json!({ "files": 64 })),
             });
             let router = Router::mounting(servers).await;
             process(&router, "limits").await;
-            for (name, key) in [("files", "filesystem"), ("tcp", "tcp")] {
-                let status = router.until(name, "failed", |mount| mount["state"] == "failed").await;
-                let error = status["error"].as_str().expect("a reason");
-                assert!(error.starts_with("the kernel "), "{error}");
-                assert!(error.contains(&format!("remove `sandbox.{key}`")), "{error}");
-                let refused = Client::try_open(&router, name, &Hello::default()).await;
-                assert_eq!(refused.err().expect("nothing can be opened").status, 503);
-            }
+            let status = router.until("files", "failed", |mount| mount["state"] == "failed").await;
+            let error = status["error"].as_str().expect("a reason");
+            assert!(error.starts_with("the kernel "), "{error}");
+            assert!(error.contains("remove `sandbox.filesystem`"), "{error}");
+            let refused = Client::try_open(&router, "files", &Hello::default()).await;
+            assert_eq!(refused.err().expect("nothing can be opened").status, 503);
             assert!(!ran.path().join("ran").exists(), "nothing has run without its sandbox");
         });
     });

@@ -23,8 +23,8 @@ pub struct Sandbox {
     pub file_size: Option<u64>,
     /// The only places where they find files, beside what every program needs.
     pub filesystem: Option<Places>,
-    /// They may connect and listen by TCP.
-    pub tcp: bool,
+    /// They have the network of the machine; else one of their own, in which there is nobody.
+    pub network: bool,
 }
 
 /// Files, and directories with everything below them. All paths are absolute.
@@ -52,7 +52,7 @@ impl Default for Sandbox {
             processes: None,
             file_size: None,
             filesystem: None,
-            tcp: true,
+            network: true,
         }
     }
 }
@@ -60,11 +60,6 @@ impl Default for Sandbox {
 impl Sandbox {
     /// Whether this system can have any.
     pub const IS_SUPPORTED: bool = cfg!(target_os = "linux");
-
-    /// Whether it needs the kernel's Landlock, which works only without new privileges.
-    pub fn needs_landlock(&self) -> bool {
-        self.filesystem.is_some() || !self.tcp
-    }
 }
 
 /// Reads the key of an entry; `false` is none. What it holds protects: what is not understood refuses the file.
@@ -102,15 +97,14 @@ pub(super) fn read(
     if let Some(node) = members.get("filesystem") {
         sandbox.filesystem = Some(places(&node, directory, expansion)?);
     }
-    if let Some(node) = members.get("tcp") {
-        sandbox.tcp = node.flag()?;
+    if let Some(node) = members.get("network") {
+        sandbox.network = node.flag()?;
     }
     members.refuse_nulls()?;
     members.refuse_unknown()?;
-    if sandbox.needs_landlock() && !sandbox.no_new_privileges {
+    if sandbox.filesystem.is_some() && !sandbox.no_new_privileges {
         let found =
-            "`noNewPrivileges` false beside `filesystem` or `tcp`, which the kernel grants only without"
-                .to_owned();
+            "`noNewPrivileges` false beside `filesystem`, which the kernel grants only without".to_owned();
         return Err(Problem::Value { path: node.path.clone(), found, wanted: "one of them".to_owned() });
     }
     Ok(Some(sandbox))

@@ -301,7 +301,7 @@ fn a_sandbox_takes_what_it_says() {
     assert_eq!(sandbox(r#""sandbox": true"#), Some(Sandbox::default()));
     assert_eq!(sandbox(r#""sandbox": {}"#), Some(Sandbox::default()));
     let every = r#""sandbox": {"noNewPrivileges": true, "memory": "${SIZE:-512M}", "cpuSeconds": 60, "files": 64, "processes": 100,
-        "fileSize": 1000, "filesystem": {"read": ["/srv", "data"], "write": ["${SPACE:-/tmp}"]}, "tcp": false}"#;
+        "fileSize": 1000, "filesystem": {"read": ["/srv", "data"], "write": ["${SPACE:-/tmp}"]}, "network": false}"#;
     let expected = Sandbox {
         no_new_privileges: true,
         memory: Some(512 << 20),
@@ -313,7 +313,7 @@ fn a_sandbox_takes_what_it_says() {
             read: vec!["/srv".into(), "/etc/mcp/data".into()],
             write: vec!["/tmp".into()],
         }),
-        tcp: false,
+        network: false,
     };
     assert_eq!(sandbox(every), Some(expected));
     let unset =
@@ -333,10 +333,10 @@ fn a_sandbox_takes_what_it_says() {
 fn a_sandbox_that_is_not_understood_refuses_the_file() {
     let known = "unknown key, which is not ignored here; known are ";
     let table = [
-        (r#""sandbox": {"memry": 1}"#, format!(".memry: {known}noNewPrivileges, memory, cpuSeconds, files, processes, fileSize, filesystem, tcp")),
+        (r#""sandbox": {"memry": 1}"#, format!(".memry: {known}noNewPrivileges, memory, cpuSeconds, files, processes, fileSize, filesystem, network")),
         (r#""sandbox": {"filesystem": {"reed": []}}"#, format!(".filesystem.reed: {known}read, write")),
         (r#""sandbox": null"#, ": found null, wanted a value; leave the key out for none".to_owned()),
-        (r#""sandbox": {"tcp": null}"#, ".tcp: found null, wanted a value; leave the key out for none".to_owned()),
+        (r#""sandbox": {"network": null}"#, ".network: found null, wanted a value; leave the key out for none".to_owned()),
         (r#""sandbox": "yes""#, ": found a string, wanted true, false or an object".to_owned()),
         (r#""sandbox": {"memory": 512}"#, ".memory: found the number 512, wanted a number of bytes from 1048576 on, or a text like \"512M\"".to_owned()),
         (r#""sandbox": {"memory": "much"}"#, ".memory: found a string, wanted a number of bytes from 1048576 on, or a text like \"512M\"".to_owned()),
@@ -349,8 +349,8 @@ fn a_sandbox_that_is_not_understood_refuses_the_file() {
         (r#""sandbox": {"filesystem": {"read": [""]}}"#, ".filesystem.read[0]: found an empty path, or one with NUL, wanted a path".to_owned()),
         (r#""sandbox": {"filesystem": {"read": "/"}}"#, ".filesystem.read: found a string, wanted a list of paths".to_owned()),
         (
-            r#""sandbox": {"noNewPrivileges": false, "tcp": false}"#,
-            ": found `noNewPrivileges` false beside `filesystem` or `tcp`, which the kernel grants only without, wanted one of them".to_owned(),
+            r#""sandbox": {"noNewPrivileges": false, "filesystem": {}}"#,
+            ": found `noNewPrivileges` false beside `filesystem`, which the kernel grants only without, wanted one of them".to_owned(),
         ),
     ];
     for (members, message) in table {

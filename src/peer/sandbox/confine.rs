@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::set_no_new_privs;
+use rustix::process::{Resource, Rlimit, getegid, geteuid, getrlimit, setrlimit};
+use rustix::thread::{UnshareFlags, set_no_new_privs};
 
 use crate::config::{Places, Sandbox};
 
@@ -34,9 +34,6 @@ const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random",
 /// The first with truncation, without which a file could be emptied that may not be written.
 const FILES_SINCE: ABI = ABI::V3;
 
-/// The first that knows of TCP.
-const TCP_SINCE: ABI = ABI::V4;
-
 /// A core dump of this size is never made. One of 0 would still be handed to a program that collects them.
 const NO_CORE: u64 = 1;
 
@@ -45,8 +42,11 @@ pub(super) fn confine(sandbox: &Sandbox, program: &Path) -> Result<(), String> {
     if sandbox.no_new_privileges {
         set_no_new_privs(true).map_err(|error| cannot("forbid new privileges", "noNewPrivileges", &error))?;
     }
-    if sandbox.needs_landlock() {
-        restrict(sandbox, program)?;
+    if !sandbox.network {
+        leave_network()?;
+    }
+    if let Some(places) = &sandbox.filesystem {
+        leave_files(places, program)?;
     }
     // Last, for what is done here needs memory and files, too.
     let limits = [
@@ -80,25 +80,40 @@ fn set(key: &str, resource: Resource, current: u64, maximum: u64) -> Result<(), 
     })
 }
 
-/// What files may be touched, and whether there is TCP.
-fn restrict(sandbox: &Sandbox, program: &Path) -> Result<(), String> {
-    let mut rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
-    if sandbox.filesystem.is_some() {
-        rules = rules
-            .handle_access(AccessFs::from_all(FILES_SINCE))
-            .map_err(|error| unable("restrict which files a process touches", "filesystem", "6.2", &error))?;
+/// Leaves the network for one of its own, in which there is nobody. That takes a user namespace, which has one user: the same.
+fn leave_network() -> Result<(), String> {
+    let refused = |error: &dyn Display| {
+        format!(
+            "the kernel does not grant a network of its own ({error}): remove `sandbox.network`, or allow user namespaces"
+        )
+    };
+    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+    #[expect(deprecated, reason = "unsafe is what it may do to file descriptors, which is not asked for")]
+    rustix::thread::unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNET).map_err(|error| refused(&error))?;
+    let maps = [
+        // Without this the kernel lets no group be mapped.
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("{user} {user} 1")),
+        ("gid_map", format!("{group} {group} 1")),
+    ];
+    for (file, line) in maps {
+        std::fs::write(Path::new("/proc/self").join(file), line).map_err(|error| refused(&error))?;
     }
-    if !sandbox.tcp {
-        rules = rules
-            .handle_access(AccessNet::from_all(TCP_SINCE))
-            .map_err(|error| unable("forbid TCP", "tcp", "6.7", &error))?;
-    }
-    let key = if sandbox.filesystem.is_some() { "filesystem" } else { "tcp" };
-    let mut rules = rules.create().map_err(|error| cannot("begin a Landlock sandbox", key, &error))?;
-    if let Some(places) = &sandbox.filesystem {
-        rules = open(rules, places, program)?;
-    }
-    let status = rules.restrict_self().map_err(|error| cannot("enter a Landlock sandbox", key, &error))?;
+    Ok(())
+}
+
+/// Leaves all files but those places.
+fn leave_files(places: &Places, program: &Path) -> Result<(), String> {
+    let key = "filesystem";
+    let rules = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(FILES_SINCE))
+        .map_err(|error| unable("restrict which files a process touches", key, "6.2", &error))?
+        .create()
+        .map_err(|error| cannot("begin a Landlock sandbox", key, &error))?;
+    let status = open(rules, places, program)?
+        .restrict_self()
+        .map_err(|error| cannot("enter a Landlock sandbox", key, &error))?;
     match status.ruleset {
         RulesetStatus::FullyEnforced => Ok(()),
         _ => Err(cannot("enforce all of a Landlock sandbox", key, &"it did a part of it")),

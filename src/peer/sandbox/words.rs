@@ -24,8 +24,8 @@ pub(super) fn encode(sandbox: &Sandbox, program: &Path, name: &str, args: &[Stri
     if sandbox.no_new_privileges {
         words.push(NO_NEW_PRIVILEGES.into());
     }
-    if !sandbox.tcp {
-        words.push(NO_TCP.into());
+    if !sandbox.network {
+        words.push(NO_NETWORK.into());
     }
     let numbers = [
         (MEMORY, sandbox.memory),
@@ -63,7 +63,7 @@ pub(super) fn decode(words: impl IntoIterator<Item = OsString>) -> Result<Task, 
         match word {
             END => break,
             NO_NEW_PRIVILEGES => sandbox.no_new_privileges = true,
-            NO_TCP => sandbox.tcp = false,
+            NO_NETWORK => sandbox.network = false,
             MEMORY => sandbox.memory = Some(number(words.next().as_ref())?),
             CPU_SECONDS => sandbox.cpu_seconds = Some(number(words.next().as_ref())?),
             FILES => sandbox.files = Some(number(words.next().as_ref())?),
@@ -96,7 +96,7 @@ fn number(word: Option<&OsString>) -> Result<u64, Unclear> {
 }
 
 const NO_NEW_PRIVILEGES: &str = "--no-new-privileges";
-const NO_TCP: &str = "--no-tcp";
+const NO_NETWORK: &str = "--no-network";
 const MEMORY: &str = "--memory";
 const CPU_SECONDS: &str = "--cpu-seconds";
 const FILES: &str = "--files";
@@ -133,11 +133,11 @@ mod tests {
     prop_compose! {
         fn sandbox()(
             no_new_privileges: bool,
-            tcp: bool,
+            network: bool,
             [memory, cpu_seconds, files, processes, file_size] in std::array::from_fn::<_, 5, _>(|_| option::of(any::<u64>())),
             filesystem in option::of(places()),
         ) -> Sandbox {
-            Sandbox { no_new_privileges, memory, cpu_seconds, files, processes, file_size, filesystem, tcp }
+            Sandbox { no_new_privileges, memory, cpu_seconds, files, processes, file_size, filesystem, network }
         }
     }
 
