@@ -12,10 +12,13 @@ use super::error::{ConfigError, Problem};
 use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::{Gateway, Limits, ServerName, ServerSpec, Startup, aggregate, base_path, entry, limits, origin};
+use super::{
+    Gateway, Limits, ServerName, ServerSpec, Startup, TlsSpec, aggregate, base_path, entry, limits, origin,
+    tls,
+};
 
 /// Keys of the top level that protect something and that this version does not have.
-const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader"];
+const PROTECTING: &[&str] = &["auth", "tools", "sandbox", "envFromHeader"];
 
 /// What a file says; `None` and empty lists where it says nothing.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +31,12 @@ pub struct FileConfig {
     pub host: Option<String>,
     /// The port to listen on; 0 takes a free one.
     pub port: Option<u16>,
+    /// As [`Config::tls`](super::Config::tls).
+    pub tls: Option<TlsSpec>,
+    /// The path of a unix socket to listen on besides.
+    pub unix_socket: Option<PathBuf>,
+    /// The permissions of that socket.
+    pub unix_socket_mode: Option<u32>,
     /// As [`Config::allow_origins`](super::Config::allow_origins).
     pub allow_origins: Vec<String>,
     /// As [`Config::allow_hosts`](super::Config::allow_hosts).
@@ -139,12 +148,14 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     let root = Node::root(&json);
     let mut members = root.members("an object with `mcpServers`")?;
     members.refuse(PROTECTING)?;
+    members.refuse_misspelt(&["tls"])?;
     members.get("$schema");
     let mut config = FileConfig::default();
     let startup = members.get("startup").map(|node| node.word(entry::STARTUP)).transpose()?;
     config.servers =
         servers(&root, &mut members, startup.unwrap_or_default(), surroundings, &mut config.warnings)?;
     settings(&mut members, surroundings.variables, &mut config)?;
+    listeners(&mut members, surroundings, &mut config)?;
     if let Some(node) = members.get("limits") {
         config.limits = limits::read(&node)?;
     }
@@ -188,6 +199,26 @@ fn settings(
     if let Some(node) = members.get("trustProxies") {
         let wanted = "an address or a network like \"10.0.0.0/8\"";
         config.trust_proxies = list(&node, &mut expansion, wanted, network)?;
+    }
+    Ok(())
+}
+
+/// Where is listened besides, and with what.
+fn listeners(
+    members: &mut Members<'_>,
+    surroundings: &Surroundings<'_>,
+    config: &mut FileConfig,
+) -> Result<(), Problem> {
+    let Surroundings { directory, variables, .. } = *surroundings;
+    if let Some(node) = members.get("tls") {
+        config.tls = Some(tls::read(&node, variables, directory)?);
+    }
+    if let Some(node) = members.get("unixSocket") {
+        config.unix_socket = Some(tls::path(&node, variables, directory)?);
+    }
+    if let Some(node) = members.get("unixSocketMode") {
+        let wanted = "permissions in octal digits, like \"0660\"";
+        config.unix_socket_mode = Some(checked(&node, &mut Expansion::new(variables), wanted, tls::mode)?);
     }
     Ok(())
 }

@@ -150,6 +150,17 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// Refuses the file if one of `keys` is there in another spelling: what protects must not be ignored for that.
+    pub(super) fn refuse_misspelt(&self, keys: &[&'static str]) -> Result<(), Problem> {
+        for (written, node) in self.iter() {
+            let meant = keys.iter().find(|key| plain(key) == plain(written) && **key != written);
+            if let Some(meant) = meant {
+                return Err(Problem::Unknown { path: node.path, known: vec![meant] });
+            }
+        }
+        Ok(())
+    }
+
     /// A warning for each key that nobody asked for.
     pub(super) fn unknown(&self) -> impl Iterator<Item = String> + use<'a, '_> {
         self.iter().filter(|(key, _)| !self.known.contains(key)).map(|(key, node)| {

@@ -7,6 +7,7 @@ pub mod accept;
 mod admin;
 pub mod authority;
 pub mod body;
+mod clients;
 pub mod connection;
 pub mod cors;
 mod deadline;
@@ -19,8 +20,10 @@ pub mod gate;
 pub mod guard;
 mod incoming;
 mod legacy_sse;
+pub mod listener;
 mod mcp;
 mod modern;
+mod opening;
 pub mod operator;
 pub mod origin;
 mod pulse;
@@ -30,6 +33,10 @@ pub mod serve;
 pub mod source;
 mod stage;
 mod stateless;
+mod stream;
+pub mod tls;
+#[cfg(unix)]
+pub mod unix;
 mod unserved;
 
 use bytes::Buf;
@@ -206,7 +213,7 @@ where
             mcp::delete(&*mount(place)?, headers)
         }
         Endpoint::Sse(place) if get => {
-            legacy_sse::get(front, &mount(place)?, place, headers, *peer, head).await
+            legacy_sse::get(front, &mount(place)?, place, headers, peer.as_ref(), head).await
         }
         Endpoint::Sse(place) if method == Method::POST => {
             let (mount, payload) = (mount(place)?, payload.await?);
@@ -222,8 +229,10 @@ where
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
         Endpoint::Alive if get => Ok(admin::alive()),
-        Endpoint::Reload if method == Method::POST => operator::reload(front, headers, *peer).await,
-        Endpoint::Restart(name) if method == Method::POST => operator::restart(front, name, headers, *peer),
+        Endpoint::Reload if method == Method::POST => operator::reload(front, headers, peer.as_ref()).await,
+        Endpoint::Restart(name) if method == Method::POST => {
+            operator::restart(front, name, headers, peer.as_ref())
+        }
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.
             mount(place)?;

@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -37,20 +38,20 @@ enum Unanswered {
 }
 
 /// Shows how the mounts of a running router stand.
-pub(super) fn status(url: Option<&str>, json: bool) -> ExitCode {
+pub(super) fn status(url: Option<&str>, authority: Option<&Path>, json: bool) -> ExitCode {
     finish(async {
-        let status = Router::find(url)?.status().await?;
+        let status = Router::find(url, authority)?.status().await?;
         let text = if json { format!("{:#}\n", status.answer) } else { report::table(&status) };
         Ok((text, true))
     })
 }
 
 /// Replaces the processes of a server of a running router, and waits until new ones are there.
-pub(super) fn restart(name: &str, url: Option<&str>) -> ExitCode {
+pub(super) fn restart(name: &str, url: Option<&str>, authority: Option<&Path>) -> ExitCode {
     finish(async {
         let name: ServerName =
             name.parse().map_err(|error| Unanswered::Refused(format!("{name}: {error}")))?;
-        let router = Router::find(url)?;
+        let router = Router::find(url, authority)?;
         let begun = router.ask(Method::POST, &format!("/admin/servers/{name}/restart")).await?;
         let old: Vec<u64> =
             begun["pids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
@@ -100,9 +101,10 @@ struct Status {
 
 impl Router {
     /// Where the words, else the environment, say that it is; else on this machine.
-    fn find(url: Option<&str>) -> Result<Self, Unanswered> {
+    fn find(url: Option<&str>, authority: Option<&Path>) -> Result<Self, Unanswered> {
         let base = checked(running::base(url, &|name| std::env::var(name).ok()))?;
-        let http = running::client(&base).map_err(|error| silent(&base, error))?;
+        let unmade = |reason| Unanswered::Silent { base: base.clone(), reason };
+        let http = running::client(&base, authority).map_err(unmade)?;
         Ok(Self { http, base })
     }
 
@@ -122,7 +124,9 @@ impl Router {
             request = request.bearer_auth(token.trim());
         }
         let answer = request.send().await.map_err(|error| {
-            if error.is_connect() {
+            if let Some(reason) = running::disbelief(&error) {
+                Unanswered::Silent { base: self.base.clone(), reason }
+            } else if error.is_connect() {
                 Unanswered::Nobody { base: self.base.clone() }
             } else {
                 silent(&self.base, error)
