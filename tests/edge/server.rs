@@ -47,11 +47,11 @@ pub(crate) async fn on_each_way(settings: ConnectionSettings, story: impl AsyncF
     }
 }
 
-/// Limits that pass quickly.
+/// Limits that pass quickly, but not before a handshake on a busy machine.
 pub(crate) fn quick() -> ConnectionSettings {
     ConnectionSettings {
-        head_timeout: Duration::from_millis(150),
-        idle: Duration::from_millis(200),
+        head_timeout: Duration::from_millis(400),
+        idle: Duration::from_millis(500),
         ..patient()
     }
 }
@@ -180,7 +180,7 @@ fn routes(
         .and(warp::body::stream())
         .then(|headers: http::HeaderMap, length, body| async move {
             json_body(&headers)?;
-            let body = bounded_body(body, length, 1 << 20, Duration::from_millis(150)).await?;
+            let body = bounded_body(body, length, 1 << 20, Duration::from_millis(500)).await?;
             Ok::<_, Refusal>(http::Response::new(body))
         });
     hello.or(ends).or(who).or(stream).or(flood).or(echo)
