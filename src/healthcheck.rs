@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 /// For connecting, asking and reading the answer, together.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What a unix socket's path stands behind.
+const SOCKET: &str = "unix:";
+
 /// A status line is this long at most; what follows it is not looked at.
 const HEAD: usize = 1024;
 
 /// Why the router is not well, or could not be asked.
 #[derive(Debug, thiserror::Error)]
 enum Unwell {
-    #[error("`{0}` is not an http:// or https:// URL with a host")]
+    #[error("`{0}` is neither an http:// or https:// URL with a host, nor `unix:` and the path of a socket")]
     Url(String),
     #[error("the certificates in {file} cannot be used: {reason}")]
     Certificates { file: String, reason: String },
@@ -30,11 +33,11 @@ enum Unwell {
     Status { address: String, status: u16 },
 }
 
-/// Where to ask: `http://HOST[:PORT][/PATH]`, or the same with `https`.
+/// Where to ask: `http://HOST[:PORT][/PATH]`, the same with `https`, or `unix:SOCKET`.
 #[derive(Debug, PartialEq, Eq)]
 struct Place<'a> {
     is_encrypted: bool,
-    /// `HOST:PORT`, an IPv6 address in brackets.
+    /// `HOST:PORT`, an IPv6 address in brackets; or `unix:SOCKET`.
     authority: String,
     path: &'a str,
 }
@@ -92,14 +95,48 @@ fn check(url: &str, authority: Option<&Path>) -> Result<(), Unwell> {
 /// The first bytes of the answer, its status line among them if it has one.
 fn ask(place: &Place<'_>) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
-    let mut stream = connect(&place.authority, deadline)?;
     let Place { authority, path, .. } = place;
-    stream.set_write_timeout(Some(left(deadline)?))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
+    if let Some(socket) = authority.strip_prefix(SOCKET) {
+        return ask_socket(Path::new(socket), path, deadline);
+    }
+    let mut stream = connect(authority, deadline)?;
+    let wait = |stream: &TcpStream, time| {
+        stream.set_write_timeout(Some(time))?;
+        stream.set_read_timeout(Some(time))
+    };
+    talk(&mut stream, wait, deadline, authority, path)
+}
+
+#[cfg(unix)]
+fn ask_socket(socket: &Path, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
+    use std::os::unix::net::UnixStream;
+    let mut stream = UnixStream::connect(socket)?;
+    let wait = |stream: &UnixStream, time| {
+        stream.set_write_timeout(Some(time))?;
+        stream.set_read_timeout(Some(time))
+    };
+    talk(&mut stream, wait, deadline, "localhost", path)
+}
+
+#[cfg(not(unix))]
+fn ask_socket(_: &Path, _: &str, _: Instant) -> io::Result<Vec<u8>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Asks, and reads the first line. `wait` says how long the next step may take.
+fn talk<S: Read + Write>(
+    stream: &mut S,
+    wait: impl Fn(&S, Duration) -> io::Result<()>,
+    deadline: Instant,
+    host: &str,
+    path: &str,
+) -> io::Result<Vec<u8>> {
+    wait(stream, left(deadline)?)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let mut head = Vec::new();
     let mut chunk = [0; HEAD];
     while head.len() < HEAD && !head.contains(&b'\n') {
-        stream.set_read_timeout(Some(left(deadline)?))?;
+        wait(stream, left(deadline)?)?;
         match stream.read(&mut chunk)? {
             0 => break,
             read => head.extend_from_slice(&chunk[..read]),
@@ -167,6 +204,11 @@ fn status(head: &[u8]) -> Option<u16> {
 
 impl<'a> Place<'a> {
     fn parse(url: &'a str) -> Option<Self> {
+        if let Some(path) = url.strip_prefix(SOCKET) {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            let authority = format!("{SOCKET}{path}");
+            return (!path.is_empty()).then_some(Self { is_encrypted: false, authority, path: "/healthz" });
+        }
         let (is_encrypted, rest) = match url.strip_prefix("https://") {
             Some(rest) => (true, rest),
             None => (false, url.strip_prefix("http://")?),
@@ -230,6 +272,8 @@ mod tests {
         assert_eq!(place("http://[::1]:8080/x"), found("[::1]:8080", "/x"));
         assert_eq!(place("http://[::1]/x"), found("[::1]:80", "/x"));
         assert_eq!(place("https://a"), found("a:443", "/healthz"));
+        assert_eq!(place("unix:/a/b"), found("unix:/a/b", "/healthz"));
+        assert_eq!(place("unix:///a/b"), found("unix:/a/b", "/healthz"));
         assert!(Place::parse("https://[::1]:1").is_some_and(|place| place.is_encrypted && place.is_here()));
         assert!(Place::parse("https://127.0.0.1.evil.com").is_some_and(|place| !place.is_here()));
         for bad in

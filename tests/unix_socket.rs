@@ -73,6 +73,12 @@ async fn a_socket_may_be_all_that_is_listened_on() {
     assert_eq!(mode & 0o777, 0o660);
     let status = ask(&socket, "GET /status HTTP/1.1\r\nHost: localhost\r\n").await;
     assert!(status.contains("\"demo\""), "{status}");
+    for words in
+        [&["healthcheck", &host][..], &["status", "--url", &host], &["restart", "demo", "--url", &host]]
+    {
+        let (well, told) = run(words).await;
+        assert!(well, "{words:?}: {told}");
+    }
     let log = router.log();
     assert!(!log.contains("ANYONE"), "{log}");
 }

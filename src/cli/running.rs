@@ -27,6 +27,16 @@ pub(super) fn base(given: Option<&str>, environment: &dyn Fn(&str) -> Option<Str
     url.trim().trim_end_matches('/').to_owned()
 }
 
+/// The unix socket that `unix:PATH` names.
+fn socket(base: &str) -> Option<&Path> {
+    base.strip_prefix("unix:").map(|path| Path::new(path.strip_prefix("//").unwrap_or(path)))
+}
+
+/// What the paths of requests are put behind: of a unix socket any host, since it leads nowhere else.
+pub(super) fn root(base: &str) -> &str {
+    if socket(base).is_some() { "http://localhost" } else { base }
+}
+
 /// A client for what is at `base`, which believes the certificates of `authority`, else those that the system does.
 ///
 /// # Errors
@@ -39,7 +49,11 @@ pub(super) fn client(base: &str, authority: Option<&Path>) -> Result<Client, Str
         // What is on this machine is not asked for through a proxy.
         client = client.no_proxy();
     }
-    if base.starts_with("http:") {
+    #[cfg(unix)]
+    if let Some(socket) = socket(base) {
+        client = client.unix_socket(socket);
+    }
+    if root(base).starts_with("http:") {
         // The system's certificates take their time to be read.
         client = client.tls_certs_only([]);
     } else if let Some(file) = authority {
@@ -84,5 +98,7 @@ mod tests {
         assert_eq!(at(None, &both), "http://b:2/tools");
         assert_eq!(at(None, &both[1..]), "http://127.0.0.1:9000");
         assert_eq!(at(None, &[(URL, ""), ("MCP_PROXY_PORT", "0")]), "http://127.0.0.1:8080");
+        assert_eq!((socket("unix:/a"), socket("unix:///a")), (Some(Path::new("/a")), Some(Path::new("/a"))));
+        assert_eq!((root("unix:/a"), root("https://a")), ("http://localhost", "https://a"));
     }
 }

@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Why a router could not be asked, or has refused.
 #[derive(Debug, thiserror::Error)]
 enum Unanswered {
-    #[error("{0}: not a URL like http://127.0.0.1:8080")]
+    #[error("{0}: not a URL like http://127.0.0.1:8080, nor a unix socket like unix:/run/router.sock")]
     Url(String),
     #[error("nobody listens at {base}: start the router there, or say by `--url` or {URL} where it is")]
     Nobody { base: String },
@@ -117,7 +117,7 @@ impl Router {
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<Value, Unanswered> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
+        let mut request = self.http.request(method.clone(), format!("{}{path}", running::root(&self.base)));
         // Who only looks needs no right.
         let token = std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty());
         if let Some(token) = token.filter(|_| method != Method::GET) {
@@ -149,8 +149,11 @@ fn silent(base: &str, error: reqwest::Error) -> Unanswered {
     Unanswered::Silent { base: base.to_owned(), reason: running::told(error) }
 }
 
-/// The URL of a router, with nothing in it that is none of its business.
+/// The URL of a router, or its unix socket, with nothing in it that is none of its business.
 fn checked(base: String) -> Result<String, Unanswered> {
+    if cfg!(unix) && base.strip_prefix("unix:").is_some_and(|path| !path.is_empty()) {
+        return Ok(base);
+    }
     let Ok(parsed) = Url::parse(&base) else { return Err(Unanswered::Url(base)) };
     let plain = matches!(parsed.scheme(), "http" | "https") && parsed.has_host() && parsed.query().is_none();
     if !plain || !parsed.username().is_empty() || parsed.password().is_some() {
@@ -166,7 +169,8 @@ mod tests {
     #[test]
     fn what_is_no_url_of_a_router_is_refused() {
         assert_eq!(checked("https://a.example/x".to_owned()).ok().as_deref(), Some("https://a.example/x"));
-        for wrong in ["localhost:8080", "8080", "ftp://a", "http://", "http://u:p@a/", "http://a/?x"] {
+        for wrong in ["unix:", "localhost:8080", "8080", "ftp://a", "http://", "http://u:p@a/", "http://a/?x"]
+        {
             assert!(checked(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
