@@ -15,14 +15,15 @@ pub(super) fn caller(
     endpoint: Endpoint<'_>,
     method: &Method,
     headers: &HeaderMap,
-    _peer: Option<&ConnectionInfo>,
+    peer: Option<&ConnectionInfo>,
 ) -> Result<Caller, Refusal> {
     let auth = front.auth.load();
     let Some(auth) = &*auth else { return Ok(Caller::anyone()) };
     if method == Method::OPTIONS || is_public(endpoint) {
         return Ok(Caller::anyone());
     }
-    auth.caller(headers, None)
+    let certificate = peer.and_then(|peer| peer.certificate.as_deref()).map(|certificate| &*certificate.name);
+    auth.caller(headers, certificate)
         .or_else(|unknown| front.operators.caller(headers).ok_or_else(|| refused(&unknown)))
 }
 
