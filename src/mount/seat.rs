@@ -44,6 +44,7 @@ impl Mount {
     /// On a mount whose processes are shared, the handshake has been made when this returns; else the client is to
     /// post its own.
     pub async fn open(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
+        self.demand(caller)?;
         let id = new_id()?;
         match self.spec.pool.mode {
             PoolMode::Session => self.open_dedicated(id, Transport::Streamable, caller).await,
@@ -62,6 +63,7 @@ impl Mount {
         stream: Arc<EventStream>,
         caller: &Caller,
     ) -> Result<(SessionId, StreamReader), Unserved> {
+        self.demand(caller)?;
         let id = new_id()?;
         let reader = stream.read();
         match self.spec.pool.mode {
@@ -69,7 +71,7 @@ impl Mount {
                 drop(self.open_dedicated(id.clone(), Transport::Sse(stream), caller).await?);
             }
             PoolMode::Shared => {
-                self.admit()?;
+                self.admit(caller)?;
                 self.seat(id.clone(), Seat::Standing(id.clone(), stream), caller);
             }
         }
@@ -83,6 +85,7 @@ impl Mount {
         initialize: &Message,
         caller: &Caller,
     ) -> Result<(Arc<Client>, StreamReader), Unserved> {
+        self.demand(caller)?;
         let (id, reader) = (new_id()?, stream.read());
         let transport = Transport::Sse(stream);
         let client = match self.spec.pool.mode {
@@ -113,7 +116,7 @@ impl Mount {
     /// The client with this session id, if the session belongs to the caller: of another's, nobody learns that it is there.
     pub fn client(&self, id: &str, caller: &Caller) -> Option<Seat> {
         let (owner, seat) = self.seat_of(id)?;
-        (owner == caller.owner()).then_some(seat)
+        (owner == self.owner(caller)).then_some(seat)
     }
 
     /// Whether there is a session with this id.
@@ -144,7 +147,7 @@ impl Mount {
         if let Some(next) = self.next() {
             return next.seat(id, seat, caller);
         }
-        self.seats().insert(id, (caller.owner(), seat));
+        self.seats().insert(id, (self.owner(caller), seat));
     }
 
     pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, (Owner, Seat)>> {
@@ -164,7 +167,7 @@ impl Mount {
                 opened => return opened,
             }
         }
-        let pool = self.admit()?;
+        let pool = self.admit(caller)?;
         let (peer, pass) = self.take(pool, caller).await.map_err(|error| self.not_had(&error))?;
         // Over HTTP+SSE nothing is said to the process before the client posts.
         let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
@@ -183,7 +186,7 @@ impl Mount {
         transport: Transport,
         caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
-        let pool = self.admit()?;
+        let pool = self.admit(caller)?;
         let (peer, pass) = self.take(pool, caller).await.map_err(|error| self.not_had(&error))?;
         let (warden, parts) = (self.warden(caller), self.parts(caller));
         let client = Session::dedicated_across(peer, id.clone(), transport, warden, parts);

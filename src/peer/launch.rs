@@ -15,7 +15,8 @@ use super::ladder::Ladder;
 use super::process::{Hold, Process, Shared};
 use super::stdin::Stdin;
 use super::transcript::{LastWords, Transcript};
-use super::{MARKER, Peer, environment, orphans, program, stderr, stdout};
+use super::{MARKER, Mask, Peer, environment, orphans, program, stderr, stdout};
+use crate::access::Credentials;
 use crate::config::{CommandSpec, ServerName};
 
 /// Attempts to run a file that somebody is still writing, ten milliseconds apart and more.
@@ -30,6 +31,8 @@ pub struct Launch<'a> {
     pub name: &'a ServerName,
     /// The value of [`MARKER`] in the process's environment: no other process may have the same.
     pub marker: String,
+    /// What else is in its environment: what the one caller brings for whom it runs.
+    pub credentials: Arc<Credentials>,
     /// The process inherits our whole environment, not only the safe part of it.
     pub pass_environment: bool,
     /// Bytes of a line of stdout, at most.
@@ -87,9 +90,14 @@ impl Launch<'_> {
         let last_words = LastWords::default();
         let start = Start {
             command: self.command.clone(),
-            transcript: Transcript::new(self.name.clone(), self.command, last_words.clone()),
+            transcript: Transcript::new(
+                self.name.clone(),
+                Mask::new(self.command).and(&self.credentials),
+                last_words.clone(),
+            ),
             last_words,
             marker: self.marker.into(),
+            credentials: self.credentials,
             pass_environment: self.pass_environment,
             line_limit: self.line_limit,
             tracker: self.tracker.clone(),
@@ -105,6 +113,7 @@ struct Start {
     transcript: Transcript,
     last_words: LastWords,
     marker: Arc<str>,
+    credentials: Arc<Credentials>,
     pass_environment: bool,
     line_limit: usize,
     tracker: TaskTracker,
@@ -147,6 +156,7 @@ impl Start {
             .env_clear()
             .envs(inherited)
             .envs(&self.command.env)
+            .envs(self.credentials.reveal())
             .env(MARKER, &*self.marker)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
