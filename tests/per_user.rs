@@ -60,8 +60,7 @@ fn told(text: &str) -> (String, u32) {
     (token.to_owned(), pid.parse().expect("a process id"))
 }
 
-async fn listed(answer: Answer) -> (BTreeSet<String>, Value) {
-    let outcome = answer.outcome().await;
+fn listed(outcome: Value) -> (BTreeSet<String>, Value) {
     let tools = outcome["result"]["tools"].as_array().unwrap_or_else(|| panic!("{outcome}"));
     let names = tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect();
     (names, outcome["result"]["_meta"][MISSING].clone())
@@ -135,7 +134,7 @@ async fn without_the_header_nothing_is_started_and_the_error_names_it() {
                 error["message"].as_str().is_some_and(|message| message.contains("is missing")),
                 "{error}"
             );
-            refused(Modern::at(&url).request(1, "tools/list", json!({})).await).await;
+            refused(Modern::at(&url).request(1, "tools/list", json!({})).await.outcome().await);
             refused(Modern::at(&url).call(1, "token", json!({})).await).await;
             refused(Client::at(router.sse(mount)).request(json!(1), "tools/list", json!({})).await).await;
             refused(Client::at(router.sse(mount)).without("content-type").get().await).await;
@@ -204,6 +203,34 @@ async fn a_process_that_takes_the_place_of_one_that_died_has_the_same_users_toke
 }
 
 #[tokio::test]
+async fn a_changed_entry_keeps_each_users_session_and_token_and_other_headers_begin_anew() {
+    let file = |entry: Value| json!({ "mcpServers": { "own": entry } }).to_string();
+    let router = Router::mounting(json!({ "own": personal("legacy", json!({})) })).await;
+    let write =
+        |entry: Value| std::fs::write(router.path("servers.json"), file(entry)).expect("it can be written");
+    let alice = session(&router.mcp("own"), ALICE).await;
+    let before = told(&alice.ask("token", json!({})).await);
+    write(personal("dual", json!({})));
+    let replaced = async || {
+        let now = told(&alice.ask("token", json!({})).await);
+        assert_eq!(now.0, ALICE);
+        (now.1 != before.1).then_some(())
+    };
+    eventually("the session goes on with a process of the new entry", replaced).await;
+    // The log masks what belongs to the session still.
+    alice.ask("mutter", json!({})).await;
+    eventually("it is masked", async || router.log().contains("no message: ***").then_some(())).await;
+    assert!(!router.log().contains(ALICE));
+    write(personal("dual", json!({ "envFromHeader": { "TOKEN": "X-Other-Token" } })));
+    let ended = async || (alice.request(json!(1), "ping", json!({})).await.status == 404).then_some(());
+    eventually("the session is over", ended).await;
+    let again = Client::at(router.mcp("own")).with(HEADER, ALICE).with("x-other-token", BOB);
+    let hello = support::mcp::hello("2025-11-25", json!({}));
+    let opened = again.request(json!(2), "initialize", hello).await.outcome().await;
+    assert_eq!(opened["result"]["instructions"], format!("You are {BOB}"), "{opened}");
+}
+
+#[tokio::test]
 async fn a_call_that_waits_for_its_user_goes_on_only_with_his_token() {
     let router = Router::mounting(json!({ "own": personal("legacy", json!({})) })).await;
     let alice = Modern::asked(router.mcp("own")).with(HEADER, ALICE);
@@ -231,27 +258,30 @@ async fn behind_one_endpoint_each_user_sees_and_calls_his_own() {
         for path in ["/mcp", "/views/some/mcp"] {
             let url = router.url(path);
             let nobody = Modern::at(&url);
-            let (names, missing) = listed(nobody.request(1, "tools/list", json!({})).await).await;
+            let (names, missing) = listed(nobody.request(1, "tools/list", json!({})).await.outcome().await);
             assert!(!names.iter().any(|name| name.starts_with("own__")), "{names:?}");
             assert!(missing["own"].as_str().is_some_and(|why| why.contains(HEADER)), "{missing}");
             let call = nobody.call(2, "own__token", json!({})).await.outcome().await;
             assert_eq!(call["error"]["code"], -31007, "{call}");
             for (token, user) in [(ALICE, "alice"), (BOB, "bob"), (ALICE, "alice")] {
                 let modern = modern(&url, token);
-                let (names, missing) = listed(modern.request(1, "tools/list", json!({})).await).await;
+                let outcome = modern.request(1, "tools/list", json!({})).await.outcome().await;
+                assert_eq!(outcome["result"]["cacheScope"], "private", "{outcome}");
+                let (names, missing) = listed(outcome);
                 assert_eq!((names_of(&names), &missing), (vec![user], &Value::Null), "{names:?}");
                 assert_eq!(told(&modern.ask("own__token", json!({})).await).0, token);
                 let discovered = modern.request(2, "server/discover", json!({})).await.outcome().await;
                 let said = discovered["result"]["instructions"].as_str().unwrap_or_default();
                 assert!(said.contains(token), "{discovered}");
                 let legacy = session(&url, token).await;
-                let (names, _) = listed(legacy.request(json!(3), "tools/list", json!({})).await).await;
+                let (names, _) =
+                    listed(legacy.request(json!(3), "tools/list", json!({})).await.outcome().await);
                 assert_eq!(names_of(&names), [user], "{names:?}");
                 assert_eq!(told(&legacy.ask("own__token", json!({})).await).0, token);
                 let stranger = legacy.clone().with(HEADER, "carol-1");
                 assert_eq!(stranger.request(json!(4), "ping", json!({})).await.status, 404);
             }
-            let (names, _) = listed(nobody.request(5, "tools/list", json!({})).await).await;
+            let (names, _) = listed(nobody.request(5, "tools/list", json!({})).await.outcome().await);
             assert_eq!(names_of(&names), [""; 0], "{names:?}");
             let discovered = nobody.request(6, "server/discover", json!({})).await.outcome().await;
             assert!(
@@ -294,8 +324,7 @@ async fn what_a_user_sends_is_nowhere_to_be_seen() {
         modern(&router.mcp("nowhere"), ALICE).call(1, "token", json!({})).await.outcome().await.to_string(),
     );
     errors.push(
-        listed(modern(&router.url("/mcp"), BAD).request(1, "tools/list", json!({})).await)
-            .await
+        listed(modern(&router.url("/mcp"), BAD).request(1, "tools/list", json!({})).await.outcome().await)
             .1
             .to_string(),
     );

@@ -6,7 +6,8 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-/// Bytes of a value: no token is longer, and a process could not be started with much more.
+/// Bytes of a value: no token is longer, what is longer could not be found in a log that cuts lines, and a process could not
+/// be started with much more.
 const LONGEST: usize = 16 << 10;
 
 /// What a request has shown in the headers that servers want.
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(why(&[(&GITHUB, b"one"), (&GITHUB, b"one")]), Unusable::Twice);
         assert_eq!(why(&[(&GITHUB, b" ")]), Unusable::Empty);
         assert_eq!(why(&[(&GITHUB, b"caf\xe9")]), Unusable::NoText);
-        assert_eq!(why(&[(&GITHUB, &[b'x'; LONGEST + 1])]), Unusable::TooLong);
+        assert_eq!(why(&[(&GITHUB, &vec![b'x'; LONGEST + 1])]), Unusable::TooLong);
     }
 
     #[test]

@@ -120,7 +120,11 @@ fn tell(endpoint: &ServerName, offer: &Offer, before: Option<&Offer>) {
     for (server, reason) in &offer.missing {
         let known = before
             .is_some_and(|before| before.missing.iter().any(|(name, why)| name == server && why == reason));
-        if !known {
+        let mut named = offer.servers.iter().filter(|member| member.mount.name() == server);
+        if named.any(|member| member.mount.is_personal()) {
+            // It says something about who asks, and not about the server.
+            tracing::debug!(%server, "not in the lists of {endpoint}: {reason}");
+        } else if !known {
             tracing::warn!(%server, "not in the lists of {endpoint}: {reason}");
         }
     }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 const SHORTEST_SECRET: usize = 4;
 
 /// Longest secret that is still found where a line is cut.
-const LONGEST_SECRET: usize = 4 << 10;
+const LONGEST_SECRET: usize = 16 << 10;
 
 /// The secrets of a command: the values of its environment, and what `${}` has produced.
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@ def text(words, **more):
 
 
 def common(modern):
-    return {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"} if modern else {}
+    return {"resultType": "complete", "ttlMs": 0, "cacheScope": "public"} if modern else {}
 
 
 def main():

@@ -41,7 +41,7 @@ impl Principal {
     /// The same one, told apart from others of the same name.
     #[must_use]
     pub fn marked(&self, mark: &str) -> Self {
-        // No name holds a NUL.
+        // Marks are all of one length: no two names and marks make the same together.
         Self(format!("{}\0{mark}", self.0).into())
     }
 }
