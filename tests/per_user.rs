@@ -134,7 +134,7 @@ async fn without_the_header_nothing_is_started_and_the_error_names_it() {
                 error["message"].as_str().is_some_and(|message| message.contains("is missing")),
                 "{error}"
             );
-            refused(Modern::at(&url).request(1, "tools/list", json!({})).await.outcome().await);
+            refused(Modern::at(&url).request(1, "tools/list", json!({})).await).await;
             refused(Modern::at(&url).call(1, "token", json!({})).await).await;
             refused(Client::at(router.sse(mount)).request(json!(1), "tools/list", json!({})).await).await;
             refused(Client::at(router.sse(mount)).without("content-type").get().await).await;
