@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, reason = "a test says what it promises in its name")]
+#![allow(clippy::needless_pass_by_value, reason = "json! makes values, and stories pass them as they are")]
 
 mod support;
 
