@@ -18,6 +18,7 @@ mod login;
 mod name;
 mod node;
 mod origin;
+mod personal;
 mod remote;
 mod sandbox;
 mod target;
@@ -38,6 +39,7 @@ pub use error::{ConfigError, Problem};
 pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
+pub use personal::EnvFromHeader;
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 pub use sandbox::{Places, Sandbox};
 pub use tls::{ClientAuth, TlsSpec, UnixSpec, mode};
@@ -107,6 +109,8 @@ pub struct ServerSpec {
     pub restart: RestartSpec,
     /// When it is started.
     pub startup: Startup,
+    /// What each user brings for a process of his own; nothing is started without a user then.
+    pub env_from_header: EnvFromHeader,
 }
 
 /// What stands behind a mount.
@@ -272,12 +276,18 @@ impl ServerSpec {
             era: EraSetting::Auto,
             restart: RestartSpec::default(),
             startup: Startup::default(),
+            env_from_header: EnvFromHeader::default(),
         }
     }
 
     /// Whether nothing of it is started, and nothing said to it, before somebody wants something of it.
     pub fn is_lazy(&self) -> bool {
-        self.pool.warm == 0 && self.startup != Startup::Eager
+        self.is_personal() || (self.pool.warm == 0 && self.startup != Startup::Eager)
+    }
+
+    /// Whether each of its processes is one user's, who brings what it works with.
+    pub fn is_personal(&self) -> bool {
+        !self.env_from_header.is_empty()
     }
 }
 

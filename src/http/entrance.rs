@@ -27,6 +27,12 @@ pub(super) fn caller(
         .or_else(|unknown| front.operators.caller(headers).ok_or_else(|| refused(&unknown)))
 }
 
+/// The caller with what he has brought for servers: nothing is looked at that none of them wants.
+pub(super) fn bringing(front: &Front, caller: Caller, headers: &HeaderMap) -> Caller {
+    let table = front.table.load();
+    if table.wanted().is_empty() { caller } else { caller.showing(headers, table.wanted()) }
+}
+
 /// Whether a caller may use what stands at a place.
 pub(super) fn admit(place: Place<'_>, mount: &Mount, caller: &Caller) -> Result<(), Refusal> {
     let grant = caller.grant();

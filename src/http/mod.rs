@@ -170,7 +170,10 @@ where
     let answer = match front.endpoint(parts.path.as_str()) {
         Some(endpoint) => {
             match entrance::caller(front, endpoint, &parts.method, &parts.headers, parts.peer.as_ref()) {
-                Ok(caller) => answer(front, endpoint, parts, &caller, body).await,
+                Ok(caller) => {
+                    let caller = entrance::bringing(front, caller, &parts.headers);
+                    answer(front, endpoint, parts, &caller, body).await
+                }
                 Err(refusal) => Err(refusal),
             }
         }
