@@ -12,7 +12,7 @@ use support::eventually;
 use support::process::{is_running, kill};
 use support::router::{Router, demo, pids, script, with};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "era",
     "error",
     "errors",
@@ -20,6 +20,7 @@ const KEYS: [&str; 14] = [
     "last_exit",
     "pids",
     "protocol_version",
+    "refused",
     "requests",
     "restarts",
     "server_info",
@@ -53,7 +54,7 @@ async fn the_shape_is_the_same_in_every_state_and_what_is_not_known_is_null() {
         assert_eq!(keys(&mount), expected, "{state}");
         let urls = json!([format!("/servers/{state}/mcp"), format!("/servers/{state}/sse")]);
         assert_eq!(mount["urls"], urls);
-        for count in ["sessions", "in_flight", "requests", "errors", "restarts"] {
+        for count in ["sessions", "in_flight", "requests", "errors", "refused", "restarts"] {
             assert_eq!(mount[count], 0, "{state}: {count}");
         }
         let known = state == "ready";

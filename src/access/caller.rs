@@ -1,5 +1,6 @@
 //! Who sends a request.
 
+use super::allowance::Allowance;
 use super::grant::{Grant, Place};
 use crate::protocol::Principal;
 use std::collections::BTreeSet;
@@ -27,6 +28,10 @@ struct Facts {
     expires: Option<SystemTime>,
     /// Cancelled when what he has shown holds no more.
     revoked: Option<CancellationToken>,
+    /// How much he may have, where that is counted.
+    allowance: Option<Arc<Allowance>>,
+    /// His requests have been counted on their way here.
+    inside: bool,
 }
 
 /// What tells callers apart: who they are, what they may, and by which way they come.
@@ -63,6 +68,8 @@ impl Caller {
             scopes: None,
             expires: None,
             revoked: None,
+            allowance: None,
+            inside: false,
         }))
     }
 
@@ -84,6 +91,18 @@ impl Caller {
         self.changed(|facts| facts.view = Some(view.into()))
     }
 
+    /// The same, who may have so much.
+    #[must_use]
+    pub fn within(&self, allowance: Arc<Allowance>) -> Self {
+        self.changed(|facts| facts.allowance = Some(allowance))
+    }
+
+    /// The same behind what serves several servers together: there his requests have been counted.
+    #[must_use]
+    pub fn inside(&self) -> Self {
+        self.changed(|facts| facts.inside = true)
+    }
+
     fn changed(&self, change: impl FnOnce(&mut Facts)) -> Self {
         let mut facts = (*self.0).clone();
         change(&mut facts);
@@ -103,6 +122,21 @@ impl Caller {
     /// What he may.
     pub fn grant(&self) -> &Arc<Grant> {
         &self.0.grant
+    }
+
+    /// How much he may have, where that is counted.
+    pub fn allowance(&self) -> Option<&Arc<Allowance>> {
+        self.0.allowance.as_ref()
+    }
+
+    /// How much he may have, where it is to be counted here and not before.
+    pub fn allowance_here(&self) -> Option<&Arc<Allowance>> {
+        self.allowance().filter(|_| !self.0.inside)
+    }
+
+    /// Whether his requests have been counted on their way here, and some of them are not his but the router's.
+    pub fn is_inside(&self) -> bool {
+        self.0.inside
     }
 
     /// The way by which he comes.

@@ -18,6 +18,7 @@ mod login;
 mod name;
 mod node;
 mod origin;
+mod quota;
 mod remote;
 mod target;
 
@@ -36,6 +37,7 @@ pub use error::{ConfigError, Problem};
 pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
+pub use quota::{MountLimits, PaceSpec, PrincipalLimits, QuotaSpec};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 
 /// Everything that a router is built from.
@@ -96,6 +98,8 @@ pub struct ServerSpec {
     pub restart: RestartSpec,
     /// When it is started.
     pub startup: Startup,
+    /// How much of it all its callers together may have.
+    pub limits: MountLimits,
 }
 
 /// What stands behind a mount.
@@ -221,6 +225,10 @@ pub struct Limits {
     pub connections: usize,
     /// Running processes, over all mounts.
     pub processes: usize,
+    /// Sessions of clients, over all mounts.
+    pub sessions: usize,
+    /// Streams that are open for as long as their clients like, over all mounts.
+    pub streams: usize,
     /// From connecting to the end of the first head.
     pub head_timeout: Duration,
     /// From the head to the end of the body.
@@ -257,6 +265,7 @@ impl ServerSpec {
             era: EraSetting::Auto,
             restart: RestartSpec::default(),
             startup: Startup::default(),
+            limits: MountLimits::default(),
         }
     }
 
@@ -341,6 +350,8 @@ impl Default for Limits {
             headers: 64,
             connections: 4096,
             processes: 256,
+            sessions: 10_000,
+            streams: 10_000,
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(30),
             idle_connection: Duration::from_secs(75),

@@ -15,15 +15,26 @@ pub(super) fn caller(
     endpoint: Endpoint<'_>,
     method: &Method,
     headers: &HeaderMap,
-    _peer: Option<&ConnectionInfo>,
+    peer: Option<&ConnectionInfo>,
 ) -> Result<Caller, Refusal> {
     let auth = front.auth.load();
     let Some(auth) = &*auth else { return Ok(Caller::anyone()) };
     if method == Method::OPTIONS || is_public(endpoint) {
         return Ok(Caller::anyone());
     }
-    auth.caller(headers, None)
-        .or_else(|unknown| front.operators.caller(headers).ok_or_else(|| refused(&unknown)))
+    let unknown = match auth.caller(headers, None) {
+        Ok(caller) => return Ok(caller),
+        Err(unknown) => unknown,
+    };
+    if let Some(operator) = front.operators.caller(headers) {
+        return Ok(operator);
+    }
+    // Who has shown nothing is to be told how he becomes known. A key that is good is never kept waiting by others that are
+    // not, even from the same address.
+    if unknown == Unknown::Invalid {
+        front.failures.count(peer.map(|peer| peer.peer.ip())).map_err(Refusal::TooManyRequests)?;
+    }
+    Err(refused(&unknown))
 }
 
 /// Whether a caller may use what stands at a place.

@@ -12,6 +12,7 @@ use crate::wire::claim::{Claim, claimed};
 use crate::wire::headers::{METHOD, Mismatch, PROTOCOL_VERSION, check_name, check_plain};
 use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use memchr::memmem;
 use std::time::Duration;
@@ -49,16 +50,17 @@ pub(super) async fn post(
     check_parameters(mount, headers, &message, &claim, caller).await?;
     let id = || message.id().map(Into::into);
     let lasts = message.method() == "subscriptions/listen";
+    let open = lasts.then(|| mount.stream(caller)).transpose().map_err(|error| unserved(error, id()))?;
     let visit = mount.receive(&message, &claim, caller).await.map_err(|error| unserved(error, id()))?;
     match visit.post(Payload::One(message.clone()), accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
-            let held: Held = Box::new(visit);
+            let held: Held = Box::new((visit, open));
             // A subscription may be refused, which is not said on a stream; else it is one, and soon.
             let patience = lasts.then_some(UNTIL_IT_LASTS);
+            let says = if mount.is_aggregate() { head_of_many } else { head_of_one };
             let until = if lasts { reply::while_known(caller) } else { None };
-            let manner =
-                Manner { held: Some(held), status: Some(status), patience, until, ..Manner::default() };
+            let manner = Manner { held: Some(held), head: Some(says), patience, until, ..Manner::default() };
             Ok(respond(reader, accepted, manner).await)
         }
         Err(refused) => Err(unserved(mount.turned_away(refused), id())),
@@ -124,6 +126,25 @@ async fn check_parameters(
 
 fn mismatch(mismatch: &Mismatch) -> RpcError {
     RpcError::new(Code::HeaderMismatch, mismatch.to_string())
+}
+
+/// The head of a response that is one JSON body.
+fn head_of_one(body: &[u8], response: &mut Response) {
+    *response.status_mut() = status(body);
+}
+
+/// The same where several servers are behind it: that one of them takes no more for now is said as if it were asked itself.
+fn head_of_many(body: &[u8], response: &mut Response) {
+    head_of_one(body, response);
+    let error = memmem::find(body, b"\"retryAfterMs\"").and_then(|_| Message::own(body.to_vec()).ok());
+    let Some(error) = error.filter(|error| error.error_code() == Some(Code::Overloaded.number())) else {
+        return;
+    };
+    let wait = find(error.body(), &["data", "retryAfterMs"]).and_then(|wait| wait.parse::<u64>().ok());
+    if let Some(wait) = wait {
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        response.headers_mut().insert(RETRY_AFTER, wait.div_ceil(1000).into());
+    }
 }
 
 /// The status of a response that is one JSON body.

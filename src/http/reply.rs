@@ -37,8 +37,8 @@ pub(super) struct Manner {
     pub until: Option<Until>,
     /// How long the response may be one JSON body; ten seconds if nothing is said.
     pub patience: Option<Duration>,
-    /// The status of a JSON body, where that depends on it.
-    pub status: Option<fn(&[u8]) -> StatusCode>,
+    /// What the head of a JSON body says of it, where that depends on it.
+    pub head: Option<fn(&[u8], &mut Response)>,
 }
 
 /// The response to a POST: one JSON body if the responses are the first thing that is said, else an event stream.
@@ -59,9 +59,10 @@ pub(super) async fn respond(mut reader: StreamReader, accepted: Accepted, manner
     match answers {
         Some(answers) => {
             let body = body(answers, manner.batch);
-            let status = manner.status.map_or(StatusCode::OK, |status| status(&body));
-            let mut response = json(body);
-            *response.status_mut() = status;
+            let mut response = json(body.clone());
+            if let Some(say) = manner.head {
+                say(&body, &mut response);
+            }
             response
         }
         None => events(reader, manner.prime, None, manner.held, manner.until),

@@ -58,6 +58,7 @@ impl Mount {
                 ),
                 retry_after: RETRY_FULL,
             },
+            PoolError::Yours(error) => Unserved::Denied(error.clone()),
             PoolError::Closed => Unserved::shutting_down(),
             PoolError::Spawn(spawn) => {
                 let reason = self.describe(spawn);

@@ -268,7 +268,11 @@ impl Mount {
         match pool.replace(caller).await {
             Ok(peer) => Some(peer),
             Err(
-                error @ (PoolError::Full | PoolError::HouseFull | PoolError::Closed | PoolError::Spawn(_)),
+                error @ (PoolError::Full
+                | PoolError::HouseFull
+                | PoolError::Yours(_)
+                | PoolError::Closed
+                | PoolError::Spawn(_)),
             ) => {
                 tracing::warn!(server = %self.name(), "no process in the other era: {error}");
                 None

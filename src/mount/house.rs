@@ -2,7 +2,9 @@
 
 use super::era::Verdicts;
 use super::gate::Gate;
-use crate::config::{Config, Target};
+use super::lodging::Rooms;
+use crate::access::Places;
+use crate::config::{Config, Limits, Target};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -13,6 +15,7 @@ use tokio_util::task::TaskTracker;
 pub struct House {
     pub(super) gate: Arc<Gate>,
     pub(super) processes: Arc<Semaphore>,
+    pub(super) rooms: Rooms,
     /// Children inherit the whole environment.
     pub(super) pass_environment: bool,
     /// Bytes of a line, at most.
@@ -24,14 +27,18 @@ pub struct House {
 }
 
 impl House {
-    /// The house of a router with at most `processes` processes; at most 2 x cores of them start at a time.
-    pub fn new(processes: usize, pass_environment: bool, line_limit: usize, tracker: TaskTracker) -> Self {
+    /// The house of a router with these limits; at most 2 x cores of its processes start at a time.
+    pub fn new(limits: &Limits, pass_environment: bool, tracker: TaskTracker) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             gate: Gate::new(2 * cores),
-            processes: Arc::new(Semaphore::new(processes.min(Semaphore::MAX_PERMITS))),
+            processes: Arc::new(Semaphore::new(limits.processes.min(Semaphore::MAX_PERMITS))),
+            rooms: Rooms {
+                sessions: Places::new(Some(limits.sessions)),
+                streams: Places::new(Some(limits.streams)),
+            },
             pass_environment,
-            line_limit,
+            line_limit: limits.line,
             verdicts: Verdicts::default(),
             tracker,
         }
