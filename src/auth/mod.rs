@@ -1,19 +1,24 @@
 //! Who asks: from the head of a request to a [`Caller`], before anything is read or started for it.
 //!
 //! A caller is known by a key, or by the certificate of his connection. What he may do is in the rules of the
-//! configuration; those that concern him make his [`Grant`](crate::access::Grant).
+//! configuration; those that concern him make his [`Grant`](crate::access::Grant), and his [`Allowance`](crate::access::Allowance).
 
+mod allowances;
+mod failures;
 mod keys;
 mod rights;
 
 use crate::access::Caller;
 use crate::config::AuthSpec;
 use crate::protocol::Principal;
+use allowances::Allowances;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use keys::Keys;
 use rights::{Identity, Rights};
 use tokio_util::sync::CancellationToken;
+
+pub use failures::Failures;
 
 /// Another place for a key, which many clients and gateways can set.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -23,6 +28,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub struct Authenticator {
     keys: Keys,
     rights: Rights,
+    allowances: Allowances,
     certificates: bool,
     /// Cancelled when this one holds no more.
     revoked: CancellationToken,
@@ -47,10 +53,12 @@ pub enum Unknown {
 impl Authenticator {
     /// Knows whom `spec` names. Callers who are known from `before` stay known where they still are.
     pub fn new(spec: &AuthSpec, before: Option<&Self>) -> Self {
-        let rights = Rights::new(&spec.rules);
+        let rights = Rights::new(&spec.rules, &spec.limits);
+        let allowances = before.map(|before| before.allowances.clone()).unwrap_or_default();
         let revoked = CancellationToken::new();
-        let keys = Keys::new(&spec.tokens, &rights, before.map(|before| &before.keys));
-        Self { keys, rights, certificates: spec.certificates, revoked }
+        let known = before.map(|before| &before.keys);
+        let keys = Keys::new(&spec.tokens, &rights, &allowances, known);
+        Self { keys, rights, allowances, certificates: spec.certificates, revoked }
     }
 
     /// Who sends a request with these headers, on a connection with a certificate of this name.
@@ -60,13 +68,15 @@ impl Authenticator {
         }
         if let Some(name) = certificate.filter(|_| self.certificates) {
             let principal = Principal::named(&format!("cert/{name}"));
-            let grant = self.rights.of(&Identity { certificate: Some(name), ..Identity::default() });
-            return Ok(Caller::new(principal, name, grant).until(self.revoked.clone()));
+            let identity = Identity { certificate: Some(name), ..Identity::default() };
+            let caller = Caller::new(principal, name, self.rights.of(&identity)).until(self.revoked.clone());
+            return Ok(self.allowances.give(&caller, &self.rights.limits(&identity)));
         }
         match self.rights.of_anonymous() {
             Some(grant) => {
                 let principal = Principal::named("anonymous");
-                Ok(Caller::new(principal, "anonymous", grant).until(self.revoked.clone()))
+                let caller = Caller::new(principal, "anonymous", grant).until(self.revoked.clone());
+                Ok(self.allowances.give(&caller, &self.rights.limits_of_anonymous()))
             }
             None => Err(Unknown::Nothing),
         }

@@ -10,6 +10,7 @@ use wildmatch::WildMatch;
 use super::error::Problem;
 use super::file::Surroundings;
 use super::node::{Expansion, Members, Node};
+use super::quota::{self, PrincipalLimits};
 
 /// Who may call, and what. With it, whoever is not known is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct AuthSpec {
     pub certificates: bool,
     /// What whom is permitted. Without any, whoever is known may use everything.
     pub rules: Vec<RuleSpec>,
+    /// How much each principal may have, where no rule says otherwise.
+    pub limits: PrincipalLimits,
     /// Files that were read for it, to be watched.
     pub files: Vec<PathBuf>,
 }
@@ -54,6 +57,8 @@ pub struct RuleSpec {
     pub read_only: bool,
     /// The router may be administered.
     pub admin: bool,
+    /// How much each of them may have.
+    pub limits: PrincipalLimits,
 }
 
 /// Whom a rule concerns.
@@ -193,6 +198,9 @@ pub(super) fn read(
             spec.rules.push(rule(&item)?);
         }
     }
+    if let Some(node) = members.protecting("limits")? {
+        spec.limits = quota::of_principal(&node)?;
+    }
     members.refuse_unknown()?;
     members.refuse_nulls()?;
     if let Some((one, other)) = spec.doubled() {
@@ -284,6 +292,9 @@ fn rule(node: &Node<'_>) -> Result<RuleSpec, Problem> {
     }
     rule.read_only = members.get("readOnly").map(|node| node.flag()).transpose()?.unwrap_or(false);
     rule.admin = members.get("admin").map(|node| node.flag()).transpose()?.unwrap_or(false);
+    if let Some(node) = members.protecting("limits")? {
+        rule.limits = quota::of_principal(&node)?;
+    }
     members.refuse_unknown()?;
     members.refuse_nulls()?;
     Ok(rule)

@@ -131,6 +131,7 @@ fn keys(old: &ServerSpec, new: &ServerSpec) -> Vec<&'static str> {
         ("restart.attempts", old.restart.attempts != new.restart.attempts),
         ("startup", old.startup != new.startup),
         ("envFromHeader", old.env_from_header != new.env_from_header),
+        ("limits", old.limits != new.limits),
     ];
     keys.extend(named(&others));
     if keys.is_empty() && old != new {

@@ -19,6 +19,7 @@ mod name;
 mod node;
 mod origin;
 mod personal;
+mod quota;
 mod remote;
 mod sandbox;
 mod target;
@@ -40,6 +41,7 @@ pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
 pub use personal::EnvFromHeader;
+pub use quota::{MountLimits, PaceSpec, PrincipalLimits, QuotaSpec};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 pub use sandbox::{Places, Sandbox};
 pub use tls::{ClientAuth, TlsSpec, UnixSpec, mode};
@@ -111,6 +113,8 @@ pub struct ServerSpec {
     pub startup: Startup,
     /// What each user brings for a process of his own; nothing is started without a user then.
     pub env_from_header: EnvFromHeader,
+    /// How much of it all its callers together may have.
+    pub limits: MountLimits,
 }
 
 /// What stands behind a mount.
@@ -240,6 +244,10 @@ pub struct Limits {
     pub connections_per_client: usize,
     /// Running processes, over all mounts.
     pub processes: usize,
+    /// Sessions of clients, over all mounts.
+    pub sessions: usize,
+    /// Streams that are open for as long as their clients like, over all mounts.
+    pub streams: usize,
     /// From connecting to the end of the first head.
     pub head_timeout: Duration,
     /// From the head to the end of the body.
@@ -277,6 +285,7 @@ impl ServerSpec {
             restart: RestartSpec::default(),
             startup: Startup::default(),
             env_from_header: EnvFromHeader::default(),
+            limits: MountLimits::default(),
         }
     }
 
@@ -371,6 +380,8 @@ impl Default for Limits {
             connections: 4096,
             connections_per_client: 1024,
             processes: 256,
+            sessions: 10_000,
+            streams: 10_000,
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(30),
             idle_connection: Duration::from_secs(75),

@@ -23,8 +23,19 @@ pub(super) fn caller(
         return Ok(Caller::anyone());
     }
     let certificate = peer.and_then(|peer| peer.certificate.as_deref()).map(|certificate| &*certificate.name);
-    auth.caller(headers, certificate)
-        .or_else(|unknown| front.operators.caller(headers).ok_or_else(|| refused(&unknown)))
+    let unknown = match auth.caller(headers, certificate) {
+        Ok(caller) => return Ok(caller),
+        Err(unknown) => unknown,
+    };
+    if let Some(operator) = front.operators.caller(headers) {
+        return Ok(operator);
+    }
+    // Who has shown nothing is to be told how he becomes known. A key that is good is never kept waiting by others that are
+    // not, even from the same address.
+    if unknown == Unknown::Invalid {
+        front.failures.count(peer.and_then(ConnectionInfo::ip)).map_err(Refusal::TooManyRequests)?;
+    }
+    Err(refused(&unknown))
 }
 
 /// The caller with what he has brought for servers: nothing is looked at that none of them wants.

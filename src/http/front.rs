@@ -2,7 +2,7 @@
 
 use super::cors::CorsPolicy;
 use super::guard::GuardPolicy;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Failures};
 use crate::config::{Aliases, AuthSpec, Config, Gateway, Limits};
 use crate::mount::{Mount, Table};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -22,6 +22,8 @@ pub struct Front {
     pub table: ArcSwap<Table>,
     /// Who is known, and what each may; nothing: everybody may everything.
     pub auth: ArcSwapOption<Authenticator>,
+    /// Those who are not.
+    pub failures: Failures,
     /// Which hosts and pages may ask at all.
     pub guard: GuardPolicy,
     /// Which web pages may read the answers.
@@ -55,6 +57,7 @@ impl Front {
             auth: ArcSwapOption::from_pointee(
                 config.auth.as_ref().map(|spec| Authenticator::new(spec, None)),
             ),
+            failures: Failures::default(),
             guard: GuardPolicy::new(&config.allow_hosts, &config.allow_origins, bound_to_loopback),
             cors: CorsPolicy::new(&config.allow_origins, &config.expose_headers),
             limits: config.limits.clone(),

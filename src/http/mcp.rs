@@ -68,8 +68,10 @@ pub(super) fn get(
         return Ok(reply::events_head());
     }
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
+    let open = mount.stream(caller).map_err(|error| unserved(error, None))?;
     let reader = client.listen(last).map_err(|_| not_found(None))?;
-    Ok(reply::events(reader, primes(client.revision()), None, None, reply::while_known(caller)))
+    let held = Some(Box::new(open) as reply::Held);
+    Ok(reply::events(reader, primes(client.revision()), None, held, reply::while_known(caller)))
 }
 
 /// DELETE: the end of a session.

@@ -114,7 +114,8 @@ impl Mount {
             }
             let request = question("tools/list", &claim.capabilities_raw, params);
             // A process may have to be started first, which takes as long as it takes.
-            let visit = self.receive(&request, claim, caller).await?;
+            // The router wants to know it, and not the client.
+            let visit = self.receive(&request, claim, &caller.inside()).await?;
             let begun = Instant::now();
             let Ok(answer) = tokio::time::timeout(left, answered(&visit, request)).await else {
                 return Ok(None);

@@ -2,6 +2,8 @@
 
 use super::era::Verdicts;
 use super::gate::Gate;
+use super::lodging::Rooms;
+use crate::access::Places;
 use crate::config::{Config, Target};
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,6 +18,7 @@ pub struct House {
     pub(super) processes: Arc<Semaphore>,
     /// What applies the sandboxes of commands.
     pub(super) sandbox_helper: Option<Arc<Path>>,
+    pub(super) rooms: Rooms,
     /// Children inherit the whole environment.
     pub(super) pass_environment: bool,
     /// Bytes of a line, at most.
@@ -33,6 +36,10 @@ impl House {
         Self {
             gate: Gate::new(2 * cores),
             processes: Arc::new(Semaphore::new(config.limits.processes.min(Semaphore::MAX_PERMITS))),
+            rooms: Rooms {
+                sessions: Places::new(Some(config.limits.sessions)),
+                streams: Places::new(Some(config.limits.streams)),
+            },
             sandbox_helper: config.sandbox_helper.as_deref().map(Arc::from),
             pass_environment: config.pass_environment,
             line_limit: config.limits.line,

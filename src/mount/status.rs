@@ -49,6 +49,8 @@ pub struct MountStatus {
     pub requests: u64,
     /// Error responses since the start.
     pub errors: u64,
+    /// Requests since the start that were not passed on: who asked may not, or not so often, or not so much at once.
+    pub refused: u64,
     /// Processes replaced in sessions that went on.
     pub restarts: u64,
     /// Its processes are restricted.
@@ -162,7 +164,8 @@ impl Mount {
 
     /// Clients with a session, and those of them that speak HTTP+SSE.
     pub fn clients(&self) -> (usize, usize) {
-        let standing = self.seats().values().filter(|(_, seat)| matches!(seat, Seat::Standing(..))).count();
+        let standing =
+            self.seats().values().filter(|seated| matches!(seated.seat, Seat::Standing(..))).count();
         let sse: usize = self.living().iter().map(|session| session.sse_clients()).sum();
         (self.seats().len(), sse + standing)
     }
@@ -188,6 +191,7 @@ impl Mount {
             in_flight,
             requests: self.tally.requests.count(),
             errors: self.tally.errors.count(),
+            refused: self.tally.refused.count(),
             restarts: self.tally.restarts.count(),
             sandbox: self.is_sandboxed(),
             last_exit: facts.last_exit.clone(),

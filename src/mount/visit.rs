@@ -3,7 +3,7 @@
 use super::group::{Free, Kind, LONGEST_CAPABILITIES, Purpose};
 use super::seat::new_id;
 use super::unserved::RETRY_FULL;
-use super::{Mount, Seat, Unserved};
+use super::{Lodging, Mount, Seat, Unserved};
 use crate::access::Caller;
 use crate::config::Isolation;
 use crate::protocol::{Guest, Member, handshake, may_ask, offered, request_state};
@@ -39,10 +39,11 @@ impl Mount {
         id: SessionId,
         transport: Transport,
         initialize: &Message,
+        lodging: Arc<Lodging>,
         caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
         let client = self.seatless(id.clone(), transport, initialize, caller).await?;
-        self.seat(id, Seat::Taken(client.clone()), caller);
+        self.seat(id, Seat::Taken(client.clone()), lodging, caller);
         Ok(client)
     }
 
