@@ -171,6 +171,9 @@ impl Router {
         let mut current = self.config.lock().await;
         let diff = Diff::between(&current, &config);
         let config = diff::applied(&current, config);
+        // Somebody may have edited what is approved.
+        let (pins, wanted) = (self.house.pins().clone(), config.clone());
+        let _ = tokio::task::spawn_blocking(move || pins.read_again(&wanted)).await;
         let table = self.front.table.load_full();
         let mut fresh = Fresh::default();
         let mut place = |spec: &ServerSpec, mount: Option<&Arc<Mount>>, before: Option<&ServerSpec>| {
@@ -297,8 +300,7 @@ impl Router {
 
     fn make(config: Config, on_loopback: bool) -> Self {
         let tracker = TaskTracker::new();
-        let limits = &config.limits;
-        let house = House::new(limits.processes, config.pass_environment, limits.line, tracker.clone());
+        let house = House::new(&config, tracker.clone());
         let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
         let table =
             Table::new(config.servers.iter().map(mount).collect(), config.default_server.as_ref().map(mount));

@@ -74,6 +74,7 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         Some(Task::ClientConfig(words)) => client_config::run(words),
         Some(Task::Import(words)) => import::run(words),
         Some(Task::Status { url, json }) => operate::status(url.as_deref(), *json),
+        Some(Task::Approve { name, tools, yes, url }) => operate::approve(name, tools, *yes, url.as_deref()),
         Some(Task::Restart { name, url }) => operate::restart(name, url.as_deref()),
         Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
         Some(Task::Tools { name, json, servers }) => look::tools(servers, name.as_deref(), *json),

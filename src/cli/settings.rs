@@ -95,6 +95,7 @@ pub fn config(
         gateway: file.gateway,
         auth: auth(arguments, file.auth, outside)?,
         cache_dir: cache_dir(arguments, outside),
+        pins_file: file.pins_file,
         limits: file.limits,
         warnings,
     })

@@ -80,6 +80,7 @@ impl Diff {
             ("allowHosts", old.allow_hosts != new.allow_hosts),
             ("basePath", old.base_path != new.base_path),
             ("trustProxies", old.trust_proxies != new.trust_proxies),
+            ("pinsFile", old.pins_file != new.pins_file),
         ];
         diff.needs_restart = fixed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();
         diff
@@ -128,6 +129,7 @@ fn keys(old: &ServerSpec, new: &ServerSpec) -> Vec<&'static str> {
         ("restart.onCrash", old.restart.on_crash != new.restart.on_crash),
         ("restart.attempts", old.restart.attempts != new.restart.attempts),
         ("startup", old.startup != new.startup),
+        ("tools", old.tools != new.tools),
     ];
     keys.extend(named(&others));
     if keys.is_empty() && old != new {
@@ -252,6 +254,7 @@ mod tests {
                 &["pool.warm", "pool.max"],
             ),
             (plain(), with(|server| server.restart.attempts = 1), &["restart.attempts"]),
+            (plain(), with(|server| server.tools.trust_hints = true), &["tools"]),
             (plain(), with(|server| server.target = Target::Disabled), &["enabled"]),
             (plain(), with(|server| server.target = Target::Broken("x".into())), &["entry"]),
             (plain(), remote("https://a.example/"), &["command", "url"]),

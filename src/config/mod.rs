@@ -20,6 +20,7 @@ mod node;
 mod origin;
 mod remote;
 mod target;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,6 +38,7 @@ pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
+pub use tools::{Pin, ToolsSpec};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ pub struct Config {
     pub aliases: Aliases,
     /// Where what servers list is kept for the time when they do not run; `None`: nowhere.
     pub cache_dir: Option<PathBuf>,
+    /// Where it is noted what the tools of servers say of themselves; `None`: nowhere.
+    pub pins_file: Option<PathBuf>,
     /// How much of everything.
     pub limits: Limits,
     /// What was odd but not wrong; told once at the start.
@@ -96,6 +100,8 @@ pub struct ServerSpec {
     pub restart: RestartSpec,
     /// When it is started.
     pub startup: Startup,
+    /// Which of its tools are served.
+    pub tools: ToolsSpec,
 }
 
 /// What stands behind a mount.
@@ -257,6 +263,7 @@ impl ServerSpec {
             era: EraSetting::Auto,
             restart: RestartSpec::default(),
             startup: Startup::default(),
+            tools: ToolsSpec::default(),
         }
     }
 
@@ -307,6 +314,7 @@ impl Default for Config {
             trust_proxies: Vec::new(),
             aliases: Aliases::default(),
             cache_dir: None,
+            pins_file: None,
             limits: Limits::default(),
             warnings: Vec::new(),
         }

@@ -5,6 +5,7 @@
 
 pub mod accept;
 mod admin;
+mod approval;
 pub mod authority;
 pub mod body;
 pub mod connection;
@@ -238,6 +239,10 @@ where
         Endpoint::Reload if method == Method::POST => operator::reload(front, caller, headers, *peer).await,
         Endpoint::Restart(name) if method == Method::POST => {
             operator::restart(front, name, caller, headers, *peer)
+        }
+        Endpoint::Approve(name) if get => approval::held_back(front, name, caller, headers, *peer),
+        Endpoint::Approve(name) if method == Method::POST => {
+            approval::approve(front, name, query, caller, headers, *peer).await
         }
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.

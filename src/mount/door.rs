@@ -37,6 +37,7 @@ impl Home for Closed {
     fn opened(&self, _opened: &Opened) {}
     fn crashed(&self, _exit: &Exit) {}
     fn not_opened(&self) {}
+    fn tools_changed(&self) {}
     fn left(&self, _id: &SessionId) {}
 }
 
@@ -51,7 +52,7 @@ impl Door {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next.clone();
     }
 
-    fn mount(&self) -> Option<Arc<Mount>> {
+    pub(super) fn mount(&self) -> Option<Arc<Mount>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 }
@@ -69,6 +70,8 @@ impl Home for Way {
             let gone = || RpcError::new(Code::ShuttingDown, "the server is being unmounted");
             let mount = mount.ok_or_else(gone)?;
             let pool = mount.pool.clone().ok_or_else(gone)?;
+            // The next process may say something else.
+            mount.doubt_tools();
             pool.replace(&caller).await.map_err(|error| match mount.not_had(&error) {
                 Unserved::Unavailable { error, .. } | Unserved::OtherEra(error) => error,
                 Unserved::NoSession | Unserved::TooMuch(_) | Unserved::NoCall | Unserved::Denied(_) => gone(),
@@ -116,6 +119,12 @@ impl Home for Way {
     fn not_opened(&self) {
         if let Some(mount) = self.mount() {
             mount.doubt.notify_one();
+        }
+    }
+
+    fn tools_changed(&self) {
+        if let Some(mount) = self.mount() {
+            mount.doubt_tools();
         }
     }
 

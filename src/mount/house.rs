@@ -2,6 +2,7 @@
 
 use super::era::Verdicts;
 use super::gate::Gate;
+use super::pins::Pins;
 use crate::config::{Config, Target};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,22 +20,31 @@ pub struct House {
     pub(super) line_limit: usize,
     /// What is known of every command and URL.
     pub(super) verdicts: Verdicts,
+    /// What is noted of the tools of servers that are pinned.
+    pub(super) pins: Arc<Pins>,
     /// Owns the tasks of all processes.
     pub(super) tracker: TaskTracker,
 }
 
 impl House {
-    /// The house of a router with at most `processes` processes; at most 2 x cores of them start at a time.
-    pub fn new(processes: usize, pass_environment: bool, line_limit: usize, tracker: TaskTracker) -> Self {
+    /// The house of a router with so many processes as it is configured; at most 2 x cores of them start at a time.
+    pub fn new(config: &Config, tracker: TaskTracker) -> Self {
+        let limits = &config.limits;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             gate: Gate::new(2 * cores),
-            processes: Arc::new(Semaphore::new(processes.min(Semaphore::MAX_PERMITS))),
-            pass_environment,
-            line_limit,
+            processes: Arc::new(Semaphore::new(limits.processes.min(Semaphore::MAX_PERMITS))),
+            pass_environment: config.pass_environment,
+            line_limit: limits.line,
             verdicts: Verdicts::default(),
+            pins: Pins::of(config, tracker.clone()),
             tracker,
         }
+    }
+
+    /// What is noted of the tools of servers that are pinned.
+    pub fn pins(&self) -> &Arc<Pins> {
+        &self.pins
     }
 
     /// Forgets what it knows of commands and URLs that are not served any more.

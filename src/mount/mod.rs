@@ -1,6 +1,7 @@
 //! A server under a name: its processes, its sessions, its health.
 
 mod admission;
+mod approval;
 mod catalog;
 mod crowd;
 mod door;
@@ -13,9 +14,11 @@ mod house;
 mod inquiry;
 mod keeper;
 mod list_cache;
+mod pins;
 mod place;
 mod pool;
 mod seat;
+mod sight;
 mod source;
 mod status;
 mod successor;
@@ -38,17 +41,20 @@ use gate::Pass;
 use group::Groups;
 use health::Health;
 use pool::Pool;
+use sight::ToolRules;
 use source::Source;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use approval::Approved;
 pub use house::House;
 pub use inquiry::question;
+pub use pins::{Definition, HeldBack, NotApproved, Pins};
 pub use list_cache::{ListCache, ListKey, Lists};
 pub use seat::Seat;
 pub use status::{MountStatus, State};
@@ -73,6 +79,11 @@ pub struct Mount {
     groups: Groups,
     eras: Eras,
     catalog: Catalog,
+    /// Which tools are served.
+    rules: ToolRules,
+    pins: Arc<Pins>,
+    /// Counts the changes of what is shown of them.
+    sights: AtomicU64,
     /// Calls that wait for their client, by what the client knows them by. Their sessions are kept here, for a session that
     /// serves one request belongs to nobody else once that has been answered with a question.
     parked: Mutex<HashMap<Box<str>, Arc<Session>>>,
@@ -138,6 +149,7 @@ impl Mount {
             Target::Remote(remote) => Mask::remote(remote),
             Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => Mask::default(),
         };
+        let (rules, pins) = (ToolRules::new(&spec.tools), house.pins.clone());
         let stop = CancellationToken::new();
         let source = Source::new(&spec.target, &spec.name, &config.limits, &house, &stop, service)
             .unwrap_or_else(|error| {
@@ -170,6 +182,9 @@ impl Mount {
             groups: Groups::default(),
             eras: Eras::default(),
             catalog: Catalog::default(),
+            rules,
+            pins,
+            sights: AtomicU64::new(0),
             parked: Mutex::default(),
             freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
             tally: before.map(|before| before.tally.clone()).unwrap_or_default(),
