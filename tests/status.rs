@@ -12,10 +12,11 @@ use support::eventually;
 use support::process::{is_running, kill};
 use support::router::{Router, demo, pids, script, with};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "era",
     "error",
     "errors",
+    "held_back",
     "in_flight",
     "last_exit",
     "pids",

@@ -45,9 +45,8 @@ impl Offer {
             .map(|mount| mount.name())
             .collect();
         let may_use = |kind: Kind, server: &ServerName, own: &str, json: &str| {
-            let is_read_only = || {
-                trusted.contains(server) && find(json, &["annotations", "readOnlyHint"]) == Some("true")
-            };
+            let is_read_only =
+                || trusted.contains(server) && find(json, &["annotations", "readOnlyHint"]) == Some("true");
             kind != Kind::Tools || caller.grant().tool(caller.place(), server.as_str(), own, is_read_only)
         };
         let shelves = Kind::ALL.map(|kind| Shelf::new(spec, kind, &servers, &may_use));

@@ -48,7 +48,9 @@ pub(super) fn read(node: &Node<'_>) -> Result<ToolsSpec, Problem> {
         spec.pin = match node.flag() {
             Ok(false) => Pin::Off,
             Ok(true) => return Err(node.wanted(PINS)),
-            Err(_) => node.word(&[("first", Pin::First), ("approved", Pin::Approved)]).map_err(|_| node.wanted(PINS))?,
+            Err(_) => node
+                .word(&[("first", Pin::First), ("approved", Pin::Approved)])
+                .map_err(|_| node.wanted(PINS))?,
         };
     }
     members.refuse_unknown()?;
@@ -82,7 +84,8 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         assert_eq!(parsed("{}"), Ok(ToolsSpec::default()));
-        let spec = parsed(r#"{"allow": ["read_*"], "deny": ["*x"], "trustHints": true, "pin": "First"}"#).unwrap();
+        let spec =
+            parsed(r#"{"allow": ["read_*"], "deny": ["*x"], "trustHints": true, "pin": "First"}"#).unwrap();
         let (allow, deny) = (Some(vec!["read_*".to_owned()]), vec!["*x".to_owned()]);
         assert_eq!(spec, ToolsSpec { allow, deny, trust_hints: true, pin: Pin::First });
         assert_eq!(parsed(r#"{"pin": "approved"}"#).unwrap().pin, Pin::Approved);

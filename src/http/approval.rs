@@ -43,7 +43,9 @@ pub(super) async fn approve(
             "tool" => &mut tool,
             "sha256" => &mut digest,
             // Who means one tool must not approve them all by a word that is not understood.
-            _ => return Err(Refusal::invalid(format!("unknown parameter {key:?}: known are tool and sha256"))),
+            _ => {
+                return Err(Refusal::invalid(format!("unknown parameter {key:?}: known are tool and sha256")));
+            }
         };
         if place.replace(value.into_owned()).is_some() {
             return Err(Refusal::invalid(format!("the parameter {key:?} stands twice")));
@@ -59,6 +61,9 @@ pub(super) async fn approve(
 
 fn pinned(front: &Front, name: &str) -> Result<Arc<Mount>, Refusal> {
     let mount = named(front, name)?;
+    if let Some(reason) = mount.unpinned() {
+        return Err(Refusal::Conflict(reason));
+    }
     if mount.is_pinned() {
         return Ok(mount);
     }

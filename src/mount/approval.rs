@@ -1,7 +1,7 @@
 //! Tools that are held back until a person approves what they say of themselves.
 
-use super::pins::{HeldBack, NotApproved};
 use super::Mount;
+use super::pins::{HeldBack, NotApproved};
 use crate::config::Pin;
 use std::sync::atomic::Ordering;
 
@@ -26,7 +26,7 @@ impl Mount {
     }
 
     /// Why no tool is served, if that is because it is not known what is approved.
-    pub(super) fn unpinned(&self) -> Option<String> {
+    pub fn unpinned(&self) -> Option<String> {
         self.pins.trouble().filter(|_| self.is_pinned())
     }
 

@@ -5,8 +5,8 @@
 //! are listed once, and again when the list may have changed; all of them, whoever asks.
 
 use super::inquiry::{answered, question};
-use super::unserved::RETRY_FULL;
 use super::sight::is_read_only;
+use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
 use crate::access::Caller;
 use crate::wire::headers::Annotations;

@@ -252,7 +252,10 @@ mod tests {
             assert_eq!(filtered(&result, every).as_deref(), Some(r#"{"tools":[]}"#), "{result}");
         }
         for tool in [r#"{"name":"a","Name":"b"}"#, r#"{"name":"a","name":"a"}"#, "{}", r#"{"name":1}"#] {
-            assert_eq!(filtered(&format!(r#"{{"tools":[{tool}]}}"#), every).as_deref(), Some(r#"{"tools":[]}"#));
+            assert_eq!(
+                filtered(&format!(r#"{{"tools":[{tool}]}}"#), every).as_deref(),
+                Some(r#"{"tools":[]}"#)
+            );
             assert_eq!(called(tool), None, "{tool}");
         }
         assert_eq!(called(r#"{"arguments":{"name":"b"},"n\u0061me":"\u0061"}"#).as_deref(), Some("a"));

@@ -47,7 +47,8 @@ impl Mount {
             self.is_approved(tool, caller).await?;
         }
         if by_name == ByName::IfReadOnly {
-            let looked_at = self.reads_only(tool, caller).await.map_err(|error| not_looked_at(tool, error))?;
+            let looked_at =
+                self.reads_only(tool, caller).await.map_err(|error| not_looked_at(tool, error))?;
             if !looked_at {
                 return Err(hidden(tool));
             }

@@ -19,7 +19,11 @@ pub(super) fn shown(held: &Value) -> String {
     // Writing to a string cannot fail.
     let _ = match (&held["approved"], old, new) {
         (_, _, None) => {
-            writeln!(shown, "{tool}: what it says is longer than is kept (SHA-256 {})", word(&held["says"]["sha256"]))
+            writeln!(
+                shown,
+                "{tool}: what it says is longer than is kept (SHA-256 {})",
+                word(&held["says"]["sha256"])
+            )
         }
         (Value::Null, _, Some(new)) => {
             let lines: String = new.lines().map(|line| format!("+{line}\n")).collect();
@@ -48,7 +52,12 @@ pub(super) fn approved(name: &str, tool: &str, answer: &Value) -> (String, bool)
         None => (format!("{name}: {tool} is approved\n"), true),
         Some(reason) => {
             let reason = on_one_line(reason);
-            (format!("{name}: {tool} is approved until the router ends, as that cannot be noted: {reason}\n"), false)
+            (
+                format!(
+                    "{name}: {tool} is approved until the router ends, as that cannot be noted: {reason}\n"
+                ),
+                false,
+            )
         }
     }
 }
@@ -96,7 +105,8 @@ mod tests {
     use serde_json::json;
 
     fn said(description: &str) -> Value {
-        let definition = json!({ "name": "t", "description": description, "inputSchema": { "type": "object" } });
+        let definition =
+            json!({ "name": "t", "description": description, "inputSchema": { "type": "object" } });
         json!({ "sha256": "00", "definition": definition })
     }
 
@@ -120,11 +130,14 @@ t: changed
 
     #[test]
     fn what_is_new_or_not_kept_or_back_is_said() {
-        let of = |approved: Value, says: Value| shown(&json!({ "tool": "t", "approved": approved, "says": says }));
+        let of =
+            |approved: Value, says: Value| shown(&json!({ "tool": "t", "approved": approved, "says": says }));
         assert!(of(Value::Null, said("x")).starts_with("t: new\n+description:\n+  x\n+inputSchema:\n"));
         assert!(of(said("x"), said("x")).starts_with("t: it said something else meanwhile"));
         let unkept = json!({ "sha256": "00", "definition": null });
-        assert!(of(unkept.clone(), said("x")).starts_with("t: what was approved is not kept; it says now\ndesc"));
+        assert!(
+            of(unkept.clone(), said("x")).starts_with("t: what was approved is not kept; it says now\ndesc")
+        );
         assert_eq!(of(said("x"), unkept), "t: what it says is longer than is kept (SHA-256 00)\n\n");
     }
 

@@ -82,7 +82,8 @@ pub(super) fn approve(name: &str, tools: &[String], yes: bool, url: Option<&str>
             let reason = format!("{name}: the tool {} is not held back", on_one_line(tool));
             return Err(Unanswered::Refused(reason));
         }
-        let is_meant = |held: &&&Value| tools.is_empty() || tools.iter().any(|tool| held["tool"] == tool.as_str());
+        let is_meant =
+            |held: &&&Value| tools.is_empty() || tools.iter().any(|tool| held["tool"] == tool.as_str());
         let meant: Vec<&Value> = held.iter().filter(is_meant).copied().collect();
         if meant.is_empty() {
             return Ok((format!("{name}: no tool is held back\n"), true));

@@ -80,7 +80,8 @@ impl Definition {
 
     /// In which parts `now` says something else; none where it is not known what was said.
     pub(super) fn changed_in(&self, now: &Self) -> Vec<&'static str> {
-        let (Some(old), Some(new)) = (self.text().and_then(Object::read), now.text().and_then(Object::read)) else {
+        let (Some(old), Some(new)) = (self.text().and_then(Object::read), now.text().and_then(Object::read))
+        else {
             return Vec::new();
         };
         PARTS.into_iter().filter(|part| old.get(part) != new.get(part)).collect()
@@ -107,7 +108,10 @@ mod tests {
             assert!(of(tool).is(&of(same)), "{same}");
         }
         for (other, parts) in [
-            (r#"{"name":"a","description":"y","inputSchema":{"type":"object","required":["p"]}}"#, vec!["description"]),
+            (
+                r#"{"name":"a","description":"y","inputSchema":{"type":"object","required":["p"]}}"#,
+                vec!["description"],
+            ),
             (
                 r#"{"name":"a","title":"t","description":"x","inputSchema":{"type":"object","required":["P"]}}"#,
                 vec!["title", "inputSchema"],

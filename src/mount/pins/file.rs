@@ -68,7 +68,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Servers>, String> {
 /// Writes the file whole or not at all.
 pub(super) fn write(path: &Path, servers: &Servers) -> io::Result<()> {
     let text = text(servers)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A link stays one, as in a directory that is under version control elsewhere.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".pins-").suffix(".unfinished");
     #[cfg(unix)]
@@ -81,12 +83,7 @@ pub(super) fn write(path: &Path, servers: &Servers) -> io::Result<()> {
     let mut file = builder.tempfile_in(directory)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
-    // A link stays one, as in a directory that is under version control elsewhere.
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    match NamedTempFile::persist(file, &target) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.error),
-    }
+    NamedTempFile::persist(file, &target).map(drop).map_err(|error| error.error)
 }
 
 fn parse(text: &str) -> Result<Servers, String> {
@@ -154,7 +151,9 @@ mod tests {
     fn some() -> Servers {
         let definition = |text: &str| Definition::of(text);
         let pinned = Pinned {
-            approved: definition(r#"{"name":"a\n","description":"x","inputSchema":{"maximum":1.0,"a":1e400}}"#),
+            approved: definition(
+                r#"{"name":"a\n","description":"x","inputSchema":{"maximum":1.0,"a":1e400}}"#,
+            ),
             held: definition(r#"{"name":"a"}"#),
             seen: None,
         };

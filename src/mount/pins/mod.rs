@@ -101,7 +101,12 @@ pub enum NotApproved {
 impl Pins {
     /// The pins that a configuration asks for.
     pub fn of(config: &Config, tracker: TaskTracker) -> Arc<Self> {
-        let pins = Self { path: config.pins_file.clone(), state: Mutex::default(), edits: AtomicU64::new(0), tracker };
+        let pins = Self {
+            path: config.pins_file.clone(),
+            state: Mutex::default(),
+            edits: AtomicU64::new(0),
+            tracker,
+        };
         pins.read_again(config);
         Arc::new(pins)
     }
@@ -238,7 +243,8 @@ impl Pins {
             return Err(NotApproved::Broken(reason.clone()));
         }
         let pinned = state.servers.get_mut(server).and_then(|tools| tools.get_mut(tool));
-        let Some((pinned, held)) = pinned.and_then(|pinned| pinned.held.take().map(|held| (pinned, held))) else {
+        let Some((pinned, held)) = pinned.and_then(|pinned| pinned.held.take().map(|held| (pinned, held)))
+        else {
             return Err(NotApproved::NotHeld(tool.to_owned()));
         };
         if digest.is_some_and(|digest| !digest.eq_ignore_ascii_case(&held.digest())) {
@@ -309,7 +315,8 @@ impl Pins {
                     state.unwritten = None;
                     for change in written {
                         // One that has changed again meanwhile is written again.
-                        if state.get(&change) == servers.get(&change.0).and_then(|tools| tools.get(&change.1)) {
+                        if state.get(&change) == servers.get(&change.0).and_then(|tools| tools.get(&change.1))
+                        {
                             state.unsaved.remove(&change);
                         }
                     }
@@ -352,7 +359,8 @@ impl State {
         for (server, tools) in &mut servers {
             for (tool, pinned) in tools {
                 let known = self.servers.get(server).and_then(|tools| tools.get(tool));
-                pinned.seen = known.filter(|known| known.approved == pinned.approved).and_then(|known| known.seen);
+                pinned.seen =
+                    known.filter(|known| known.approved == pinned.approved).and_then(|known| known.seen);
             }
         }
         for (server, tool) in &self.unsaved {
