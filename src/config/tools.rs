@@ -104,7 +104,7 @@ mod tests {
             (r#"{"trust_hints": true}"#, "tools.trust_hints: unknown key"),
             (r#"{"allow": null}"#, "tools.allow: found null, wanted a list of patterns"),
             (r#"{"deny": "x"}"#, "tools.deny: found a string, wanted a list of patterns"),
-            (r#"{"deny": [""]}"#, "tools.deny[0]: found a string, wanted the name of a tool"),
+            (r#"{"deny": [""]}"#, "tools.deny[0]: found an empty string, wanted the name of a tool"),
             (r#"{"trustHints": "yes"}"#, "tools.trustHints: found a string, wanted true or false"),
             (r#"{"pin": true}"#, "tools.pin: found true, wanted false, \"first\" or \"approved\""),
             (r#"{"pin": "frist"}"#, "tools.pin: found a string, wanted false"),
