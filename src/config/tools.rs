@@ -38,9 +38,9 @@ impl ToolsSpec {
 /// Reads the key.
 pub(super) fn read(node: &Node<'_>) -> Result<ToolsSpec, Problem> {
     let mut members = node.members("an object with `allow`, `deny`, `trustHints` or `pin`")?;
-    let mut spec = ToolsSpec::default();
-    spec.allow = patterns(&mut members, "allow")?;
-    spec.deny = patterns(&mut members, "deny")?.unwrap_or_default();
+    let allow = patterns(&mut members, "allow")?;
+    let deny = patterns(&mut members, "deny")?.unwrap_or_default();
+    let mut spec = ToolsSpec { allow, deny, ..ToolsSpec::default() };
     if let Some(node) = members.protecting("trustHints")? {
         spec.trust_hints = node.flag()?;
     }

@@ -44,7 +44,9 @@ pub(super) async fn approve(
             "sha256" => &mut digest,
             // Who means one tool must not approve them all by a word that is not understood.
             _ => {
-                return Err(Refusal::invalid(format!("unknown parameter {key:?}: known are tool and sha256")));
+                return Err(Refusal::invalid(format!(
+                    "unknown parameter {key:?}: known are tool and sha256"
+                )));
             }
         };
         if place.replace(value.into_owned()).is_some() {

@@ -102,9 +102,8 @@ impl<'a> Endpoint<'a> {
         match self {
             Self::Mcp(_) if stateless => "POST, OPTIONS",
             Self::Mcp(_) => "GET, HEAD, POST, DELETE, OPTIONS",
-            Self::Sse(_) => "GET, HEAD, POST, OPTIONS",
+            Self::Sse(_) | Self::Approve(_) => "GET, HEAD, POST, OPTIONS",
             Self::Messages(_) | Self::Reload | Self::Restart(_) => "POST, OPTIONS",
-            Self::Approve(_) => "GET, HEAD, POST, OPTIONS",
             Self::MountHealth(_)
             | Self::Status
             | Self::Health

@@ -23,6 +23,7 @@ mod source;
 mod status;
 mod successor;
 mod table;
+mod tools;
 mod unserved;
 mod visit;
 mod warden;

@@ -131,7 +131,9 @@ pub(super) fn filtered(result: &str, mut seen: impl FnMut(&str, &str) -> bool) -
         if lists.is_empty() {
             return None;
         }
-        lists.iter().for_each(|key| drop(object.remove(key)));
+        for key in &lists {
+            object.remove(key);
+        }
         object.set("tools", "[]");
         return Some(object.to_json());
     };

@@ -39,7 +39,7 @@ fn write(json: &str, depth: Option<usize>, text: &mut String) {
         }
         Some(b'[') => {
             let Some(items) = items(json) else { return text.push_str(json) };
-            listed(('[', ']'), items, depth, text, |item, depth, text| write(item, depth, text));
+            listed(('[', ']'), items, depth, text, write);
         }
         Some(b'"') => match serde_json::from_str::<String>(json) {
             Ok(string) => text.push_str(&Value::from(string).to_string()),

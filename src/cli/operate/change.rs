@@ -26,8 +26,8 @@ pub(super) fn shown(held: &Value) -> String {
             )
         }
         (Value::Null, _, Some(new)) => {
-            let lines: String = new.lines().map(|line| format!("+{line}\n")).collect();
-            write!(shown, "{tool}: new\n{lines}")
+            let lines: Vec<&str> = new.lines().collect();
+            writeln!(shown, "{tool}: new\n+{}", lines.join("\n+"))
         }
         (_, None, Some(new)) => {
             writeln!(shown, "{tool}: what was approved is not kept; it says now\n{}", new.trim_end())

@@ -1,7 +1,7 @@
 //! The file of the pins: what is approved of each tool, and what is held back. People read it, and compare its versions.
 
 use super::definition::Definition;
-use super::{Pinned, Pins, Servers};
+use super::{Pinned, Servers};
 use crate::wire::canonical::pretty;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -135,13 +135,6 @@ fn text(servers: &Servers) -> io::Result<String> {
         }
     }
     Ok(pretty(&serde_json::to_string(&whole)?) + "\n")
-}
-
-impl Pins {
-    /// How the file is called where it is spoken of.
-    pub(super) fn called(&self) -> String {
-        self.path.as_ref().map_or_else(|| "the pins".to_owned(), |path| path.display().to_string())
-    }
 }
 
 #[cfg(test)]
