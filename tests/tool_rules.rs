@@ -70,9 +70,10 @@ async fn a_hidden_tool_is_not_there_for_a_client_with_a_session() {
         let list = request(json!(3), "tools/list", json!({}));
         let answer = batches.post(format!("[{hidden},{shown},{list}]")).await;
         assert_eq!(answer.status, 200);
-        let answers: Vec<Value> = match answer.is_json() {
-            true => serde_json::from_value(answer.json().await).unwrap(),
-            false => answer.messages().await,
+        let answers: Vec<Value> = if answer.is_json() {
+            serde_json::from_value(answer.json().await).unwrap()
+        } else {
+            answer.messages().await
         };
         let of = |id: i64| answers.iter().find(|answer| answer["id"] == id).unwrap();
         assert_eq!(code(of(1)), NOT_ALLOWED);
@@ -274,7 +275,7 @@ async fn assert_ruled_without_add(client: &Client) {
 }
 
 /// A file in which the owner of [`KEY`] may use tools that change nothing.
-fn for_readers(servers: Value) -> Value {
+fn for_readers(servers: &Value) -> Value {
     json!({
         "mcpServers": servers,
         "auth": {
@@ -287,7 +288,7 @@ fn for_readers(servers: Value) -> Value {
 #[tokio::test]
 async fn who_may_only_read_sees_what_changes_nothing_where_the_server_is_believed() {
     let trusted = with(demo(), &json!({ "tools": { "trustHints": true } }));
-    let router = Router::start(for_readers(json!({ "sure": trusted, "unsure": demo() })), &[]).await;
+    let router = Router::start(for_readers(&json!({ "sure": trusted, "unsure": demo() })), &[]).await;
     let bearer = format!("Bearer {KEY}");
     let modern = |path: &str| Modern::at(router.url(path)).with("authorization", &bearer);
     let listed =
@@ -320,7 +321,7 @@ async fn a_tool_that_says_otherwise_of_itself_is_seen_as_it_is_now() {
     };
     says(true);
     let entry = with(puppet_told(&json!({ "tools": tools })), &json!({ "tools": { "trustHints": true } }));
-    let router = Router::start(for_readers(json!({ "p": entry })), &[]).await;
+    let router = Router::start(for_readers(&json!({ "p": entry })), &[]).await;
     let bearer = format!("Bearer {KEY}");
     let client = Client::at(router.mcp("p")).with("authorization", &bearer);
     let opened = client.request(json!(0), "initialize", hello("2025-11-25", json!({}))).await;

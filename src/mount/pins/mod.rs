@@ -248,8 +248,10 @@ impl Eq for Pinned {}
 
 /// Says that a tool is held back. `changed`: in which parts; none: it is new.
 fn warn(server: &str, tool: &str, changed: Option<&str>) {
-    let words = shlex::try_quote(tool).unwrap_or_default();
-    let command = format!("{} approve {server} {}", env!("CARGO_PKG_NAME"), words.escape_debug());
+    // A name with line breaks in it is nothing that anybody types: all that are held back are shown.
+    let word = shlex::try_quote(tool).ok().filter(|_| !tool.contains(char::is_control)).unwrap_or_default();
+    let command = format!("{} approve {server} {word}", env!("CARGO_PKG_NAME"));
+    let command = command.trim_end();
     let tool = tool.escape_debug();
     if let Some(changed) = changed {
         let changed = if changed.is_empty() { "not known" } else { changed };
