@@ -209,6 +209,9 @@ impl Router {
         let mut current = self.config.lock().await;
         let diff = Diff::between(&current, &config);
         let config = diff::applied(&current, config);
+        // Somebody may have edited what is approved.
+        let (pins, wanted) = (self.house.pins().clone(), config.clone());
+        let _ = tokio::task::spawn_blocking(move || pins.read_again(&wanted)).await;
         let table = self.front.table.load_full();
         let mut fresh = Fresh::default();
         let mut place = |spec: &ServerSpec, mount: Option<&Arc<Mount>>, before: Option<&ServerSpec>| {

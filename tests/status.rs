@@ -16,6 +16,7 @@ const KEYS: [&str; 15] = [
     "era",
     "error",
     "errors",
+    "held_back",
     "in_flight",
     "last_exit",
     "pids",

@@ -100,6 +100,7 @@ pub fn config(
         auth: auth(arguments, file.auth, outside)?,
         cache_dir: cache_dir(arguments, outside),
         sandbox_helper: sandbox_helper(),
+        pins_file: file.pins_file,
         limits: file.limits,
         warnings,
     })

@@ -24,6 +24,7 @@ mod remote;
 mod sandbox;
 mod target;
 mod tls;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -45,6 +46,7 @@ pub use quota::{MountLimits, PaceSpec, PrincipalLimits, QuotaSpec};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 pub use sandbox::{Places, Sandbox};
 pub use tls::{ClientAuth, TlsSpec, UnixSpec, mode};
+pub use tools::{Pin, ToolsSpec};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
@@ -86,6 +88,8 @@ pub struct Config {
     /// The program that applies a [`Sandbox`] to itself and becomes the command: `mcp-switchboard`. Without it, commands with
     /// a sandbox are not run.
     pub sandbox_helper: Option<PathBuf>,
+    /// Where it is noted what the tools of servers say of themselves; `None`: nowhere.
+    pub pins_file: Option<PathBuf>,
     /// How much of everything.
     pub limits: Limits,
     /// What was odd but not wrong; told once at the start.
@@ -115,6 +119,8 @@ pub struct ServerSpec {
     pub env_from_header: EnvFromHeader,
     /// How much of it all its callers together may have.
     pub limits: MountLimits,
+    /// Which of its tools are served.
+    pub tools: ToolsSpec,
 }
 
 /// What stands behind a mount.
@@ -286,6 +292,7 @@ impl ServerSpec {
             startup: Startup::default(),
             env_from_header: EnvFromHeader::default(),
             limits: MountLimits::default(),
+            tools: ToolsSpec::default(),
         }
     }
 
@@ -345,6 +352,7 @@ impl Default for Config {
             aliases: Aliases::default(),
             cache_dir: None,
             sandbox_helper: None,
+            pins_file: None,
             limits: Limits::default(),
             warnings: Vec::new(),
         }

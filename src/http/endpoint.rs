@@ -27,6 +27,8 @@ pub enum Endpoint<'a> {
     Reload,
     /// For operators: the processes of one mount are replaced.
     Restart(&'a str),
+    /// For operators: the tools of one mount that are held back, and what lets them go.
+    Approve(&'a str),
 }
 
 /// Whose paths.
@@ -62,7 +64,12 @@ impl<'a> Endpoint<'a> {
             },
         };
         if let Some(rest) = path.strip_prefix("admin/servers/") {
-            return rest.strip_suffix("/restart").filter(|name| !name.contains('/')).map(Self::Restart);
+            let (name, task) = rest.split_once('/')?;
+            return match task {
+                "restart" => Some(Self::Restart(name)),
+                "approve" => Some(Self::Approve(name)),
+                _ => None,
+            };
         }
         match (place, last) {
             (place, "mcp") => Some(Self::Mcp(place)),
@@ -95,7 +102,7 @@ impl<'a> Endpoint<'a> {
         match self {
             Self::Mcp(_) if stateless => "POST, OPTIONS",
             Self::Mcp(_) => "GET, HEAD, POST, DELETE, OPTIONS",
-            Self::Sse(_) => "GET, HEAD, POST, OPTIONS",
+            Self::Sse(_) | Self::Approve(_) => "GET, HEAD, POST, OPTIONS",
             Self::Messages(_) | Self::Reload | Self::Restart(_) => "POST, OPTIONS",
             Self::MountHealth(_)
             | Self::Status
@@ -124,6 +131,7 @@ mod tests {
             ("views/a", None),
             ("admin/reload", Some(Endpoint::Reload)),
             ("admin/servers/a/restart", Some(Endpoint::Restart("a"))),
+            ("admin/servers/a/approve", Some(Endpoint::Approve("a"))),
             ("admin/servers/a/b/restart", None),
             ("admin/servers/a", None),
             ("admin", None),

@@ -5,6 +5,7 @@
 
 pub mod accept;
 mod admin;
+mod approval;
 pub mod authority;
 pub mod body;
 mod clients;
@@ -250,6 +251,10 @@ where
         }
         Endpoint::Restart(name) if method == Method::POST => {
             operator::restart(front, name, caller, headers, peer.as_ref())
+        }
+        Endpoint::Approve(name) if get => approval::held_back(front, name, caller, headers, peer.as_ref()),
+        Endpoint::Approve(name) if method == Method::POST => {
+            approval::approve(front, name, query, caller, headers, peer.as_ref()).await
         }
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.

@@ -40,6 +40,7 @@ impl Home for Closed {
     fn opened(&self, _opened: &Opened) {}
     fn crashed(&self, _exit: &Exit) {}
     fn not_opened(&self) {}
+    fn tools_changed(&self) {}
     fn left(&self, _id: &SessionId) {}
 }
 
@@ -72,6 +73,8 @@ impl Home for Way {
             let gone = || RpcError::new(Code::ShuttingDown, "the server is being unmounted");
             let mount = mount.ok_or_else(gone)?;
             let pool = mount.pool.clone().ok_or_else(gone)?;
+            // The next process may say something else.
+            mount.doubt_tools();
             let place = alone.then(|| mount.next_process_of(&pool, &caller)).flatten();
             let peer = pool.replace(&caller).await.map_err(|error| match mount.not_had(&error) {
                 Unserved::Unavailable { error, .. } | Unserved::OtherEra(error) | Unserved::Denied(error) => {
@@ -133,6 +136,12 @@ impl Home for Way {
     fn not_opened(&self) {
         if let Some(mount) = self.mount() {
             mount.doubt.notify_one();
+        }
+    }
+
+    fn tools_changed(&self) {
+        if let Some(mount) = self.mount() {
+            mount.doubt_tools();
         }
     }
 

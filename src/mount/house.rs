@@ -3,6 +3,7 @@
 use super::era::Verdicts;
 use super::gate::Gate;
 use super::lodging::Rooms;
+use super::pins::Pins;
 use crate::access::Places;
 use crate::config::{Config, Target};
 use std::collections::HashSet;
@@ -25,6 +26,8 @@ pub struct House {
     pub(super) line_limit: usize,
     /// What is known of every command and URL.
     pub(super) verdicts: Verdicts,
+    /// What is noted of the tools of servers that are pinned.
+    pub(super) pins: Arc<Pins>,
     /// Owns the tasks of all processes.
     pub(super) tracker: TaskTracker,
 }
@@ -44,8 +47,14 @@ impl House {
             pass_environment: config.pass_environment,
             line_limit: config.limits.line,
             verdicts: Verdicts::default(),
+            pins: Pins::of(config, tracker.clone()),
             tracker,
         }
+    }
+
+    /// What is noted of the tools of servers that are pinned.
+    pub fn pins(&self) -> &Arc<Pins> {
+        &self.pins
     }
 
     /// Forgets what it knows of commands and URLs that are not served any more.

@@ -1,6 +1,7 @@
 //! A server under a name: its processes, its sessions, its health.
 
 mod admission;
+mod approval;
 mod catalog;
 mod crowd;
 mod door;
@@ -15,14 +16,17 @@ mod keeper;
 mod list_cache;
 mod lodging;
 mod personal;
+mod pins;
 mod place;
 mod pool;
 mod quota;
 mod seat;
+mod sight;
 mod source;
 mod status;
 mod successor;
 mod table;
+mod tools;
 mod unserved;
 mod visit;
 mod warden;
@@ -43,19 +47,22 @@ use health::Health;
 use lodging::Rooms;
 use pool::Pool;
 use quota::Quota;
+use sight::ToolRules;
 use source::Source;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use approval::Approved;
 pub use house::House;
 pub use inquiry::question;
 pub use list_cache::{ListCache, ListKey, Lists};
 pub use lodging::Lodging;
+pub use pins::{Definition, HeldBack, NotApproved, Pins};
 pub use seat::Seat;
 pub use status::{MountStatus, State};
 pub use successor::Restarting;
@@ -84,6 +91,11 @@ pub struct Mount {
     groups: Groups,
     eras: Eras,
     catalogs: Catalogs,
+    /// Which tools are served.
+    rules: ToolRules,
+    pins: Arc<Pins>,
+    /// Counts the changes of what is shown of them.
+    sights: AtomicU64,
     /// Calls that wait for their client, by what the client knows them by. Their sessions are kept here, for a session that
     /// serves one request belongs to nobody else once that has been answered with a question.
     parked: Mutex<HashMap<Box<str>, Arc<Session>>>,
@@ -162,6 +174,7 @@ impl Mount {
         rooms.set(spec.limits.sessions);
         let same = before.filter(|before| before.spec.limits == spec.limits);
         let quota = same.map_or_else(|| Quota::new(&spec.limits), |before| before.quota.clone());
+        let (rules, pins) = (ToolRules::new(&spec.tools), house.pins.clone());
         let stop = CancellationToken::new();
         let source = Source::new(&spec.target, &spec.name, &config.limits, &house, &stop, service)
             .unwrap_or_else(|error| {
@@ -198,6 +211,9 @@ impl Mount {
             groups: Groups::default(),
             eras: Eras::default(),
             catalogs: Catalogs::default(),
+            rules,
+            pins,
+            sights: AtomicU64::new(0),
             parked: Mutex::default(),
             freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
             tally: before.map(|before| before.tally.clone()).unwrap_or_default(),

@@ -61,6 +61,8 @@ pub struct MountStatus {
     pub urls: Vec<String>,
     /// When a handshake last succeeded (RFC 3339).
     pub verified_at: Option<String>,
+    /// Tools that say something of themselves that nobody has approved.
+    pub held_back: Vec<String>,
 }
 
 impl State {
@@ -136,7 +138,8 @@ impl Mount {
         }
         let without_spares = self.pool.as_ref().is_some_and(|pool| pool.is_without_spares());
         let reason = self.facts().health.reason().map(str::to_owned);
-        reason.or_else(|| {
+        let unpinned = self.unpinned().map(|reason| format!("none of its tools is served: {reason}"));
+        reason.or(unpinned).or_else(|| {
             without_spares.then(|| "runs without spares: they exit before they are used".to_owned())
         })
     }
@@ -197,6 +200,7 @@ impl Mount {
             last_exit: facts.last_exit.clone(),
             urls,
             verified_at: facts.verified_at.map(|at| humantime::format_rfc3339_micros(at).to_string()),
+            held_back: self.held_back().into_iter().map(|held| held.tool).collect(),
         }
     }
 }

@@ -211,6 +211,8 @@ struct Fields {
     result: Range<usize>,
     error: Range<usize>,
     twice: bool,
+    /// A key differs from one of these in nothing but upper and lower case.
+    alike: bool,
 }
 
 impl Fields {
@@ -242,7 +244,12 @@ impl Fields {
             b"params" => Some(&mut self.params),
             b"result" => Some(&mut self.result),
             b"error" => Some(&mut self.error),
-            _ => None,
+            name => {
+                self.alike |= ["method", "params", "id"]
+                    .iter()
+                    .any(|field| field.as_bytes().eq_ignore_ascii_case(name));
+                None
+            }
         }
     }
 
@@ -292,6 +299,10 @@ fn envelope(raw: Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result<
     };
     if fields.twice {
         return Err(fault("a field of the envelope stands twice"));
+    }
+    if fields.alike {
+        // Some servers do not tell them apart, and would do something else than what was looked at here.
+        return Err(fault("a field of the envelope is written in another case"));
     }
     if &raw[fields.jsonrpc.clone()] != b"\"2.0\"" {
         return Err(fault("\"jsonrpc\" must be \"2.0\""));

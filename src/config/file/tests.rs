@@ -337,11 +337,19 @@ fn what_protects_refuses_the_file() {
         let message = format!("`{key}` is not supported by this version");
         let top = format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, "{key}": null}}"#);
         assert_eq!(refusal(&top), format!("{key}: {message}"));
-        if key.starts_with("env") || key == "sandbox" {
+        if key.starts_with("env") || key == "sandbox" || key == "tools" {
             continue;
         }
         let inside = entry(&format!(r#""command": "x", "disabled": true, "{key}": {{}}"#));
         assert_eq!(refusal(&inside), format!("mcpServers.a.{key}: {message}"));
+    }
+    for (tools, expected) in [
+        (r#""tools": {"denny": []}"#, "mcpServers.a.tools.denny: unknown key, which is not ignored here"),
+        (r#""tools": null"#, "mcpServers.a.tools: found null, wanted a value"),
+        (r#""TOOLS": {}"#, "mcpServers.a.TOOLS: found the key `TOOLS`, wanted it to be spelt `tools`"),
+    ] {
+        let refusal = refusal(&entry(&format!(r#""command": "x", "disabled": true, {tools}"#)));
+        assert!(refusal.starts_with(expected), "{refusal}");
     }
     for (auth, expected) in [
         (r#""AUTH": {}"#, "AUTH: found the key `AUTH`, wanted it to be spelt `auth`"),
