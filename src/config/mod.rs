@@ -18,6 +18,7 @@ mod name;
 mod node;
 mod origin;
 mod remote;
+mod resource_server;
 mod target;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
+pub use resource_server::{ResourceServerSpec, SigningAlgorithm};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]

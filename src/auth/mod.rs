@@ -1,0 +1,6 @@
+//! Who sends a request.
+
+mod challenge;
+pub mod oauth;
+
+pub use challenge::Challenge;
