@@ -1,6 +1,7 @@
 //! mcp-switchboard connects any MCP client to any MCP server.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod aggregate;
 pub mod auth;
 pub mod cli;

@@ -217,6 +217,9 @@ impl Router {
         let next = next.retiring(finishing.chain(old.iter().cloned()).collect());
         self.catalog.serve(next.named().cloned());
         self.front.table.store(Arc::new(next));
+        if current.auth != config.auth {
+            self.front.recognise(config.auth.as_ref());
+        }
         let until = Instant::now() + RELOAD_GRACE;
         for (before, next) in heirs {
             self.tracker.spawn(before.hand_over(&next, until));

@@ -141,8 +141,8 @@ fn a_bad_file_is_status_1_with_its_name_and_the_place_inside() {
             "mcpServers.fetch.args[1]: found the number 1, wanted a string",
         ),
         (
-            r#"{"mcpServers": {"a": {"command": "x"}}, "auth": {}}"#,
-            "auth: `auth` is not supported by this version",
+            r#"{"mcpServers": {"a": {"command": "x"}}, "envFromHeader": {}}"#,
+            "envFromHeader: `envFromHeader` is not supported by this version",
         ),
         ("{\n  \"mcpServers\": {,\n", "line 2, column 18: not JSON: key must be a string"),
     ];

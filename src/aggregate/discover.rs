@@ -3,6 +3,7 @@
 use super::catalog::Member;
 use super::offer::server_info;
 use super::{Endpoint, lists};
+use crate::access::Caller;
 use crate::protocol::handshake::every_version;
 use crate::wire::Object;
 use crate::wire::claim::SERVER_INFO;
@@ -16,9 +17,9 @@ use tokio::time::Instant;
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Endpoint {
-    /// The result of `server/discover`. Servers that are starting are waited for, for a moment, once.
-    pub(super) async fn discovered(&self) -> String {
-        let members = self.members();
+    /// The result of `server/discover` for a caller. Servers that are starting are waited for, for a moment, once.
+    pub(super) async fn discovered(&self, caller: &Caller) -> String {
+        let members = self.members(caller);
         let is_awaited = |member: &Arc<Member>| member.awaited().is_some_and(|until| Instant::now() < until);
         while members.iter().any(is_awaited) {
             tokio::time::sleep(LOOK).await;

@@ -5,7 +5,8 @@ use super::lists::Kind;
 use super::made::{Look, Made};
 use super::offer::Offer;
 use super::viewer::Viewer;
-use crate::config::{AggregateSpec, ServerName};
+use crate::access::Caller;
+use crate::config::{AggregateSpec, Gateway, ServerName};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,26 +22,31 @@ const RECENT: Duration = Duration::from_millis(50);
 pub(super) struct Endpoint {
     /// What the log calls it.
     name: ServerName,
+    /// What it is called, if it is a view.
+    pub(super) view: Option<ServerName>,
     pub(super) spec: AggregateSpec,
     pub(super) catalog: Arc<Catalog>,
-    /// By the clients' capabilities.
-    offers: Mutex<HashMap<Box<str>, Made>>,
+    /// By the clients' capabilities, and by what they may.
+    offers: Mutex<HashMap<(Box<str>, u64), Made>>,
 }
 
 impl Endpoint {
     /// An endpoint for servers of `catalog`.
     pub(super) fn new(name: ServerName, spec: AggregateSpec, catalog: Arc<Catalog>) -> Self {
-        Self { name, spec, catalog, offers: Mutex::default() }
+        let view = (name.as_str() != Gateway::ROOT).then(|| name.clone());
+        Self { name, view, spec, catalog, offers: Mutex::default() }
     }
 
-    /// The servers behind it, in their order.
-    pub(super) fn members(&self) -> Vec<Arc<Member>> {
-        self.shown(&self.catalog.members())
+    /// The servers behind it that a caller may reach, in their order.
+    pub(super) fn members(&self, caller: &Caller) -> Vec<Arc<Member>> {
+        self.shown(&self.catalog.members(), caller)
     }
 
-    fn shown(&self, members: &[Arc<Member>]) -> Vec<Arc<Member>> {
+    fn shown(&self, members: &[Arc<Member>], caller: &Caller) -> Vec<Arc<Member>> {
         let shown = |member: &&Arc<Member>| {
-            self.spec.servers.as_ref().is_none_or(|names| names.contains(member.mount.name()))
+            let name = member.mount.name();
+            self.spec.servers.as_ref().is_none_or(|names| names.contains(name))
+                && caller.grant().server(caller.place(), name.as_str())
         };
         members.iter().filter(shown).cloned().collect()
     }
@@ -54,14 +60,14 @@ impl Endpoint {
             return own.made().as_ref().filter(is_recent).map(|made| made.offer.clone());
         }
         let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-        offers.get(&viewer.capabilities).filter(is_recent).map(|made| made.offer.clone())
+        offers.get(&viewer.key()).filter(is_recent).map(|made| made.offer.clone())
     }
 
     /// What it offers to a client.
     pub(super) async fn offer(&self, viewer: &Viewer, wait: Wait) -> Arc<Offer> {
-        let capabilities = &*viewer.capabilities;
         let (among, at) = (self.catalog.members(), Instant::now());
-        let pieces = self.catalog.pieces(&self.shown(&among), capabilities, wait).await;
+        let pieces =
+            self.catalog.pieces(&self.shown(&among, &viewer.caller), &viewer.capabilities, wait).await;
         let mut look = Look { among, at, pieces };
         if let Some(own) = viewer.own.as_ref().filter(|own| !own.is_empty()) {
             // Held until the offer is made: what is shown from then on makes it a thing of the past.
@@ -70,23 +76,25 @@ impl Endpoint {
             if let Some(offer) = last.as_mut().and_then(|made| made.again(&look)) {
                 return offer;
             }
-            let made = Made::new(&self.spec, look, None);
+            let made = Made::new(&self.spec, look, &viewer.caller, None);
             let offer = made.offer.clone();
             *last = Some(made);
             return offer;
         }
         let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(offer) = offers.get_mut(capabilities).and_then(|made| made.again(&look)) {
+        if let Some(offer) = offers.get_mut(&viewer.key()).and_then(|made| made.again(&look)) {
             return offer;
         }
-        let made = Made::new(&self.spec, look, offers.values());
+        let rights = viewer.caller.grant().id();
+        let alike = offers.iter().filter(|((_, id), _)| *id == rights).map(|(_, made)| made);
+        let made = Made::new(&self.spec, look, &viewer.caller, alike);
         let offer = made.offer.clone();
-        let before = offers.get(capabilities).map(|made| made.offer.clone());
+        let before = offers.get(&viewer.key()).map(|made| made.offer.clone());
         tell(&self.name, &offer, before.as_deref());
         if before.is_none() && offers.len() >= MOST_OFFERS {
             offers.clear();
         }
-        offers.insert(capabilities.into(), made);
+        offers.insert(viewer.key(), made);
         offer
     }
 }

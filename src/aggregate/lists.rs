@@ -1,5 +1,6 @@
 //! What one server offers: its lists as it gave them, all pages together.
 
+use crate::access::Caller;
 use crate::mount::{self, Mount, Unserved, question};
 use crate::wire::meta::{find, find_string};
 use crate::wire::object::items;
@@ -202,7 +203,7 @@ impl From<Refusal> for String {
 impl Server for Visited<'_> {
     async fn ask(&self, method: &'static str, params: Object<'_>) -> Result<Message, Refusal> {
         let request = question(method, &self.claim.capabilities_raw, params);
-        match self.mount.ask(request, &self.claim).await.map_err(Unserved::into_error) {
+        match self.mount.ask(request, &self.claim, &Caller::anyone()).await.map_err(Unserved::into_error) {
             Ok(Some(answer)) => result_of(method, answer),
             Ok(None) => Err(Refusal::Other(format!("it does not answer {method}"))),
             Err(RpcError { message, .. }) => Err(Refusal::Other(message.into_owned())),

@@ -3,6 +3,7 @@
 use super::catalog::{Member, Piece};
 use super::lists::Lists;
 use super::offer::Offer;
+use crate::access::Caller;
 use crate::config::AggregateSpec;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,17 +27,18 @@ pub(super) struct Look {
 }
 
 impl Made {
-    /// `made`: offers that were made before; one of the same lists is the same.
+    /// `made`: offers that were made before for callers with the same rights; one of the same lists is the same.
     pub(super) fn new<'a>(
         spec: &AggregateSpec,
         look: Look,
+        caller: &Caller,
         made: impl IntoIterator<Item = &'a Self>,
     ) -> Self {
         let Look { among, at: looked_at, pieces } = look;
         let versions = pieces.iter().map(|piece| piece.version).collect();
         let lists = pieces.iter().map(|piece| piece.lists.clone()).collect();
         let same = made.into_iter().find(|made| made.is_of_lists(&pieces)).map(|made| made.offer.clone());
-        let offer = same.unwrap_or_else(|| Arc::new(Offer::new(spec, pieces)));
+        let offer = same.unwrap_or_else(|| Arc::new(Offer::new(spec, pieces, caller)));
         Self { among, looked_at, versions, lists, offer }
     }
 

@@ -23,6 +23,7 @@ mod view;
 mod viewer;
 mod watch;
 
+use crate::access::Caller;
 use crate::config::{AggregateSpec, ServerName};
 use crate::peer::in_process::{Conversation, Service, Voice};
 use crate::wire::Message;
@@ -44,8 +45,10 @@ impl Aggregate {
 }
 
 impl Service for Aggregate {
-    fn converse(&self, voice: Voice) -> Arc<dyn Conversation> {
-        Arc::new(Talk { endpoint: self.0.clone(), voice, begun: OnceLock::new() })
+    fn converse(&self, voice: Voice, caller: &Caller) -> Arc<dyn Conversation> {
+        let caller =
+            self.0.view.as_ref().map_or_else(|| caller.clone(), |view| caller.through(view.as_str()));
+        Arc::new(Talk { endpoint: self.0.clone(), voice, caller, begun: OnceLock::new() })
     }
 }
 
@@ -53,6 +56,7 @@ impl Service for Aggregate {
 struct Talk {
     endpoint: Arc<Endpoint>,
     voice: Voice,
+    caller: Caller,
     begun: OnceLock<Arc<dyn Conversation>>,
 }
 
@@ -61,9 +65,9 @@ impl Conversation for Talk {
         let begun = self.begun.get_or_init(|| {
             let first = Message::own(line.clone());
             if first.is_ok_and(|first| first.method() == "initialize") {
-                legacy::begin(self.endpoint.clone(), self.voice.clone())
+                legacy::begin(self.endpoint.clone(), self.voice.clone(), self.caller.clone())
             } else {
-                modern::begin(self.endpoint.clone(), self.voice.clone())
+                modern::begin(self.endpoint.clone(), self.voice.clone(), self.caller.clone())
             }
         });
         begun.hear(line);

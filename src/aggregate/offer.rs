@@ -3,6 +3,7 @@
 use super::catalog::{Member, Piece};
 use super::lists::Kind;
 use super::view::{Item, Shelf};
+use crate::access::Caller;
 use crate::config::{AggregateSpec, ServerName};
 use crate::wire::claim::SERVER_INFO;
 use crate::wire::meta::find;
@@ -32,11 +33,15 @@ pub(super) struct Offer {
 }
 
 impl Offer {
-    /// What these pieces make together.
-    pub(super) fn new(spec: &AggregateSpec, pieces: Vec<Piece>) -> Self {
+    /// What these pieces make together for a caller, who sees only what he may use.
+    pub(super) fn new(spec: &AggregateSpec, pieces: Vec<Piece>, caller: &Caller) -> Self {
         let servers: Vec<_> =
             pieces.iter().map(|piece| (piece.member.mount.name(), piece.lists.as_deref())).collect();
-        let shelves = Kind::ALL.map(|kind| Shelf::new(spec, kind, &servers));
+        let may_use = |kind: Kind, server: &ServerName, own: &str, json: &str| {
+            let is_read_only = || find(json, &["annotations", "readOnlyHint"]) == Some("true");
+            kind != Kind::Tools || caller.grant().tool(caller.place(), server.as_str(), own, is_read_only)
+        };
+        let shelves = Kind::ALL.map(|kind| Shelf::new(spec, kind, &servers, &may_use));
         let complete = pieces.iter().all(|piece| piece.missing.is_none());
         let holds = Kind::ALL.map(|kind| {
             let lists = || pieces.iter().filter_map(|piece| piece.lists.as_ref()).map(|lists| lists.of(kind));

@@ -38,6 +38,9 @@ pub(super) struct Item {
     older: Option<Box<str>>,
 }
 
+/// Whether somebody may use a thing of a server: its own name, and what is said of it.
+pub(super) type MayUse<'a> = dyn Fn(Kind, &ServerName, &str, &str) -> bool + 'a;
+
 /// The rules for one kind of things.
 #[derive(Debug)]
 struct Gate {
@@ -62,10 +65,15 @@ impl Item {
 
 impl Shelf {
     /// What of `servers`' lists an endpoint shows.
-    pub(super) fn new(spec: &AggregateSpec, kind: Kind, servers: &[(&ServerName, Option<&Lists>)]) -> Self {
+    pub(super) fn new(
+        spec: &AggregateSpec,
+        kind: Kind,
+        servers: &[(&ServerName, Option<&Lists>)],
+        may_use: &MayUse<'_>,
+    ) -> Self {
         match kind {
-            Kind::Tools => Self::named(spec, &spec.tools, kind, servers),
-            Kind::Prompts => Self::named(spec, &spec.prompts, kind, servers),
+            Kind::Tools => Self::named(spec, &spec.tools, kind, servers, may_use),
+            Kind::Prompts => Self::named(spec, &spec.prompts, kind, servers, may_use),
             Kind::Resources | Kind::Templates => Self::addressed(&spec.resources, kind, servers),
         }
     }
@@ -100,6 +108,7 @@ impl Shelf {
         rules: &Rules,
         kind: Kind,
         servers: &[(&ServerName, Option<&Lists>)],
+        may_use: &MayUse<'_>,
     ) -> Self {
         let gate = Gate::new(rules);
         let mut candidates = Vec::new();
@@ -109,7 +118,8 @@ impl Shelf {
                 let Some(own) = find_string(json, &[kind.key()]) else { continue };
                 let full = names::full(name, names::SEPARATOR, &own);
                 // One that a server lists twice is listed once.
-                if gate.admits(&full) && seen.insert((server, own.clone())) {
+                if gate.admits(&full) && may_use(kind, name, &own, json) && seen.insert((server, own.clone()))
+                {
                     candidates.push(Candidate { server, own, full, json });
                 }
             }

@@ -4,6 +4,7 @@ use super::catalog::{Member, Piece};
 use super::lists::Lists;
 use super::made::Made;
 use super::part::next_version;
+use crate::access::Caller;
 use crate::protocol::offered;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) struct Viewer {
     /// The capabilities of the client, as canonical JSON.
     pub(super) capabilities: Box<str>,
+    /// Who it is, and what it may.
+    pub(super) caller: Caller,
     /// What servers show to this client alone.
     pub(super) own: Option<Arc<OwnLists>>,
 }
@@ -28,9 +31,15 @@ pub(super) struct OwnLists {
 }
 
 impl Viewer {
-    /// A client with these capabilities.
-    pub(super) fn of(capabilities: &Map<String, Value>) -> Self {
-        Self { capabilities: Value::Object(offered(capabilities)).to_string().into(), own: None }
+    /// A caller whose client has these capabilities.
+    pub(super) fn of(capabilities: &Map<String, Value>, caller: &Caller) -> Self {
+        let capabilities = Value::Object(offered(capabilities)).to_string().into();
+        Self { capabilities, caller: caller.clone(), own: None }
+    }
+
+    /// What those have in common who are offered the same.
+    pub(super) fn key(&self) -> (Box<str>, u64) {
+        (self.capabilities.clone(), self.caller.grant().id())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::catalog::{Catalog, Member};
 use super::part::Changes;
+use crate::access::Caller;
 use crate::protocol::subscription::{Filter, LISTS};
 use crate::wire::meta::find;
 use crate::wire::{Code, Kind, Message, Object};
@@ -55,7 +56,8 @@ pub(super) async fn watch(
 
 async fn listen(catalog: &Weak<Catalog>, member: &Arc<Member>, capabilities: &str) -> Ended {
     let filter = Filter { lists: LISTS.into(), ..Filter::default() };
-    let Some((_visit, mut reader)) = member.mount.subscribe(&filter, capabilities).await else {
+    let Some((_visit, mut reader)) = member.mount.subscribe(&filter, capabilities, &Caller::anyone()).await
+    else {
         return Ended::Lost;
     };
     let mut crowded = std::pin::pin!(member.mount.crowded());

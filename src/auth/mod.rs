@@ -1,6 +1,222 @@
-//! Who sends a request.
+//! Who asks: from the head of a request to a [`Caller`], before anything is read or started for it.
+//!
+//! A caller is known by a key, or by the certificate of his connection. What he may do is in the rules of the
+//! configuration; those that concern him make his [`Grant`](crate::access::Grant).
 
 mod challenge;
+mod keys;
 pub mod oauth;
+mod rights;
 
-pub use challenge::Challenge;
+use crate::access::Caller;
+use crate::config::AuthSpec;
+use crate::protocol::Principal;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use keys::Keys;
+use rights::{Identity, Rights};
+use tokio_util::sync::CancellationToken;
+
+/// Another place for a key, which many clients and gateways can set.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Knows who asks.
+#[derive(Debug)]
+pub struct Authenticator {
+    keys: Keys,
+    rights: Rights,
+    certificates: bool,
+    /// Cancelled when this one holds no more.
+    revoked: CancellationToken,
+}
+
+/// Why nobody is known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// Nothing was shown by which somebody could be known.
+    #[error(
+        "nothing was shown by which you could be known: send `Authorization: Bearer` and a key (never in the URL)"
+    )]
+    Nothing,
+    /// It cannot be told what was shown.
+    #[error("the request shows {0}: send one `Authorization: Bearer` header, or one `X-API-Key`")]
+    Unclear(&'static str),
+    /// What was shown is not, or no longer, good for anything.
+    #[error("the key is not known, or holds no more")]
+    Invalid,
+}
+
+impl Authenticator {
+    /// Knows whom `spec` names. Callers who are known from `before` stay known where they still are.
+    pub fn new(spec: &AuthSpec, before: Option<&Self>) -> Self {
+        let rights = Rights::new(&spec.rules);
+        let revoked = CancellationToken::new();
+        let known = before.filter(|before| before.rights.are_of(&spec.rules)).map(|before| &before.keys);
+        let keys = Keys::new(&spec.tokens, &rights, known);
+        Self { keys, rights, certificates: spec.certificates, revoked }
+    }
+
+    /// Who sends a request with these headers, on a connection with a certificate of this name.
+    pub fn caller(&self, headers: &HeaderMap, certificate: Option<&str>) -> Result<Caller, Unknown> {
+        if let Some(shown) = shown(headers)? {
+            return self.keys.find(shown).ok_or(Unknown::Invalid);
+        }
+        if let Some(name) = certificate.filter(|_| self.certificates) {
+            let principal = Principal::named(&format!("cert/{name}"));
+            let grant = self.rights.of(&Identity { certificate: Some(name), ..Identity::default() });
+            return Ok(Caller::new(principal, name, grant).until(self.revoked.clone()));
+        }
+        match self.rights.of_anonymous() {
+            Some(grant) => {
+                let principal = Principal::named("anonymous");
+                Ok(Caller::new(principal, "anonymous", grant).until(self.revoked.clone()))
+            }
+            None => Err(Unknown::Nothing),
+        }
+    }
+
+    /// What was shown to this one is worth nothing any more, but for what `next` knows, too.
+    pub fn retire(&self, next: Option<&Self>) {
+        self.revoked.cancel();
+        self.keys.retire(next.map(|next| &next.keys));
+    }
+}
+
+/// The key that a request shows, if it shows one.
+fn shown(headers: &HeaderMap) -> Result<Option<&str>, Unknown> {
+    let bearer = one(headers, &AUTHORIZATION)?.map(|value| {
+        let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
+        // RFC 9110, 11.1: the scheme has no case.
+        if scheme.eq_ignore_ascii_case("bearer") {
+            Ok(key.trim())
+        } else {
+            Err(Unknown::Unclear("another scheme"))
+        }
+    });
+    match (bearer.transpose()?, one(headers, &X_API_KEY)?) {
+        (Some(_), Some(_)) => Err(Unknown::Unclear("two keys")),
+        (bearer, key) => Ok(bearer.or(key.map(str::trim))),
+    }
+}
+
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Unknown> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next().map(HeaderValue::to_str).transpose();
+    match (first, values.next()) {
+        (_, Some(_)) => Err(Unknown::Unclear("several keys")),
+        (Err(_), None) => Err(Unknown::Unclear("a key that is no text")),
+        (Ok(first), None) => Ok(first),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Place;
+    use crate::config::{RuleSpec, Who};
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn spec(text: &str) -> AuthSpec {
+        let mut spec = AuthSpec::default();
+        spec.add_lines(text).unwrap();
+        spec
+    }
+
+    fn by(who: Who, server: &str) -> RuleSpec {
+        RuleSpec { who: vec![who], servers: vec![server.to_owned()], ..RuleSpec::default() }
+    }
+
+    #[test]
+    fn who_shows_a_key_is_its_owner_and_nobody_else_is() {
+        let auth = Authenticator::new(&spec("alice key-of-alice\nbob key-of-bob"), None);
+        let name = |pairs: &[(&'static str, &str)]| {
+            auth.caller(&headers(pairs), None).map(|caller| caller.name().to_owned())
+        };
+        assert_eq!(name(&[("authorization", "Bearer key-of-alice")]).as_deref(), Ok("alice"));
+        assert_eq!(name(&[("authorization", "bearer  key-of-bob ")]).as_deref(), Ok("bob"));
+        assert_eq!(name(&[("x-api-key", "key-of-bob")]).as_deref(), Ok("bob"));
+        assert_eq!(name(&[]), Err(Unknown::Nothing));
+        for wrong in
+            ["Bearer key-of-alicf", "Bearer", "Bearer ", "Bearer KEY-OF-ALICE", "Bearer key-of-alice x"]
+        {
+            assert_eq!(name(&[("authorization", wrong)]), Err(Unknown::Invalid), "{wrong}");
+        }
+        for unclear in [
+            &[("authorization", "Basic YTpi")][..],
+            &[("authorization", "Bearer key-of-alice"), ("authorization", "Bearer key-of-alice")],
+            &[("authorization", "Bearer key-of-alice"), ("x-api-key", "key-of-alice")],
+        ] {
+            assert!(matches!(name(unclear), Err(Unknown::Unclear(_))), "{unclear:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_counts_only_where_it_is_to_and_a_key_goes_before_it() {
+        let mut with = spec("alice key");
+        assert_eq!(
+            Authenticator::new(&with, None).caller(&headers(&[]), Some("box")).err(),
+            Some(Unknown::Nothing)
+        );
+        with.certificates = true;
+        let auth = Authenticator::new(&with, None);
+        assert_eq!(auth.caller(&headers(&[]), Some("box")).unwrap().name(), "box");
+        assert_eq!(auth.caller(&headers(&[("x-api-key", "key")]), Some("box")).unwrap().name(), "alice");
+        let keys = headers(&[("x-api-key", "wrong")]);
+        assert_eq!(
+            auth.caller(&keys, Some("box")).err(),
+            Some(Unknown::Invalid),
+            "a wrong key is not nothing"
+        );
+    }
+
+    #[test]
+    fn the_rules_say_what_each_may() {
+        let mut with = spec("alice key-a dev\nbob key-b");
+        with.rules = vec![
+            by(Who::Group("dev".into()), "git*"),
+            by(Who::Everybody, "time"),
+            by(Who::Anonymous, "open"),
+            RuleSpec { admin: true, ..by(Who::Token("bob".into()), "none") },
+        ];
+        let auth = Authenticator::new(&with, None);
+        let grant = |key: &str| {
+            let shown = [("x-api-key", key)];
+            let shown = if key.is_empty() { &[][..] } else { &shown[..] };
+            auth.caller(&headers(shown), None).unwrap().grant().clone()
+        };
+        let may = |key: &str, server: &str| grant(key).server(Place::Open, server);
+        assert!(may("key-a", "github") && may("key-a", "time") && !may("key-a", "open"));
+        assert!(!may("key-b", "github") && may("key-b", "time"));
+        assert!(may("", "open") && !may("", "time"), "everybody is whoever is known");
+        assert!(grant("key-b").administers() && !grant("key-a").administers());
+        assert_eq!(grant("key-a").id(), grant("key-a").id());
+    }
+
+    #[tokio::test]
+    async fn who_stays_known_is_not_disturbed_and_who_does_not_is_told() {
+        let first = Authenticator::new(&spec("alice key-a\nbob key-b"), None);
+        let who = |auth: &Authenticator, key: &str| auth.caller(&headers(&[("x-api-key", key)]), None);
+        let (alice, bob) = (who(&first, "key-a").unwrap(), who(&first, "key-b").unwrap());
+        let second = Authenticator::new(&spec("alice key-a\nbob key-c"), Some(&first));
+        first.retire(Some(&second));
+        bob.ended().await;
+        assert_eq!(who(&second, "key-a").unwrap(), alice);
+        let still = tokio::time::timeout(std::time::Duration::from_millis(20), alice.ended()).await;
+        assert!(still.is_err(), "her key is still good");
+        assert_eq!(who(&second, "key-b").err(), Some(Unknown::Invalid));
+        assert_eq!(
+            who(&second, "key-c").unwrap().owner(),
+            bob.owner(),
+            "his sessions stay his with his new key"
+        );
+        second.retire(None);
+        alice.ended().await;
+    }
+}

@@ -162,6 +162,10 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     pub log: bool,
 
+    /// Ask every caller for a key, and take these: lines of `NAME KEY [GROUP,...]`, where KEY may be `sha256:` and a digest
+    /// [env: `MCP_SWITCHBOARD_TOKEN` holds a single key].
+    #[arg(long, value_name = "FILE", help_heading = LISTENING)]
+    pub tokens_file: Option<PathBuf>,
     /// Do not follow changes of the configuration file.
     #[arg(long, help_heading = SERVERS)]
     pub no_reload: bool,

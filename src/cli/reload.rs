@@ -37,6 +37,8 @@ pub(super) struct Follower {
     /// What was last tried, whether it could be used or not.
     seen: Written,
     source: Source,
+    /// What else was read for it, and what stood there.
+    files: Vec<(PathBuf, Option<Vec<u8>>)>,
     /// How often the file, or the `.env` that there was, has been missing since.
     missing: u32,
     /// Warnings that were told already.
@@ -44,17 +46,19 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// A follower of the file that `router` was started from, of which these warnings were told.
+    /// A follower of the file that `router` was started from, and of the `files` beside it. These warnings were told.
     pub(super) fn new(
         arguments: Arguments,
         written: Written,
+        files: Vec<PathBuf>,
         told: Vec<String>,
         router: Arc<Router>,
     ) -> Self {
         let path = written.path().to_owned();
         let source = Source::new(path.display().to_string());
         let told = told.into_iter().collect();
-        let follower = Self { arguments, path, router, seen: written, source, missing: 0, told };
+        let files = files.into_iter().map(contents).collect();
+        let follower = Self { arguments, path, router, seen: written, source, files, missing: 0, told };
         follower.publish();
         follower
     }
@@ -96,7 +100,7 @@ impl Follower {
         }
         let is_back = self.missing >= GONE;
         self.missing = 0;
-        if now.says_the_same(&self.seen) && !is_back {
+        if now.says_the_same(&self.seen) && !is_back && self.files_are_the_same().await {
             return;
         }
         let Some((now, settled)) = self.settled(now).await else { return };
@@ -133,6 +137,11 @@ impl Follower {
     async fn take(&mut self, written: Written, why: &str) -> Result<Diff, NotReloaded> {
         let config = settings_of(&self.arguments, &written);
         self.seen = written;
+        let files = match &config {
+            Ok(config) => config.files(),
+            Err(_) => self.files.iter().map(|(path, _)| path.clone()).collect(),
+        };
+        self.files = files.into_iter().map(contents).collect();
         let config = config.map_err(|error| self.refuse(error.to_string()))?;
         for warning in config.warnings.iter().filter(|warning| !self.told.contains(*warning)) {
             tracing::warn!("{warning}");
@@ -172,6 +181,16 @@ impl Follower {
         }
     }
 
+    /// Whether in the files beside it stands what stood there.
+    async fn files_are_the_same(&self) -> bool {
+        if self.files.is_empty() {
+            return true;
+        }
+        let files = self.files.clone();
+        let same = move || files.into_iter().all(|(path, before)| contents(path).1 == before);
+        tokio::task::spawn_blocking(same).await.unwrap_or(true)
+    }
+
     fn publish(&self) {
         self.router.comes_from(self.source.clone());
     }
@@ -182,6 +201,12 @@ impl Follower {
         let read = tokio::task::spawn_blocking(move || file::read(&path)).await;
         read.map_err(|error| unread(error.into()))?
     }
+}
+
+/// A file and what stands in it now, if it can be read.
+fn contents(path: PathBuf) -> (PathBuf, Option<Vec<u8>>) {
+    let contents = std::fs::read(&path).ok();
+    (path, contents)
 }
 
 fn settings_of(arguments: &Arguments, written: &Written) -> Result<crate::config::Config, Unusable> {

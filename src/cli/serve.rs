@@ -78,7 +78,7 @@ async fn route(
         tracing::warn!("{warning}");
     }
     warn_if_exposed(&config);
-    let told = config.warnings.clone();
+    let (told, files) = (config.warnings.clone(), config.files());
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(orphans::reap_until(stop.clone()));
     let router = tokio::select! {
@@ -93,7 +93,7 @@ async fn route(
     }
     let ends_with_stdin = arguments.habits.ends_with_stdin;
     if let Some(written) = written {
-        let follower = Follower::new(arguments, written, told, Arc::clone(&router));
+        let follower = Follower::new(arguments, written, files, told, Arc::clone(&router));
         tasks.spawn(follower.follow(hangups, stop.clone()));
     }
     announce(&router);
@@ -180,12 +180,12 @@ fn follow(screen: MultiProgress, router: &Arc<Router>) -> Option<MountProgress> 
 }
 
 fn warn_if_exposed(config: &Config) {
-    if !config.listen.ip().is_loopback() {
+    if !config.listen.ip().is_loopback() && config.auth.is_none() {
         tracing::warn!(
             target: ALWAYS,
             address = %config.listen,
-            "ANYONE who reaches this address can use every server: it is not a loopback address, and this \
-             version has no authentication; keep it behind a firewall or a proxy that has"
+            "ANYONE who reaches this address can use every server: it is not a loopback address, and no key is asked \
+             for; set MCP_SWITCHBOARD_TOKEN, --tokens-file, or `auth` in the configuration file"
         );
     }
 }

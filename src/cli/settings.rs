@@ -13,7 +13,7 @@ use super::arguments::{Arguments, Level, Transport};
 use super::compat::is_url;
 use super::remote;
 use crate::config::file::{FileConfig, renamed};
-use crate::config::{CommandSpec, Config, RemoteSpec, ServerName, ServerSpec, Target};
+use crate::config::{AuthSpec, CommandSpec, Config, RemoteSpec, ServerName, ServerSpec, Target};
 
 /// What the meaning of a command line depends on beside its words.
 #[derive(Clone, Copy)]
@@ -93,6 +93,7 @@ pub fn config(
         trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
         aliases: arguments.habits.aliases.clone(),
         gateway: file.gateway,
+        auth: auth(arguments, file.auth, outside)?,
         cache_dir: cache_dir(arguments, outside),
         limits: file.limits,
         warnings,
@@ -315,6 +316,43 @@ fn idle_timeout(arguments: &Arguments, outside: &Outside<'_>) -> Result<Option<D
     let seconds = seconds.unwrap_or(300.0);
     Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
 }
+
+/// Who may call: whom the file knows, and those whose keys are in `--tokens-file` and in the environment.
+fn auth(
+    arguments: &Arguments,
+    file: Option<AuthSpec>,
+    outside: &Outside<'_>,
+) -> Result<Option<AuthSpec>, Unusable> {
+    let mut auth = file;
+    if let Some(path) = &arguments.tokens_file {
+        let text = (outside.read)(path)
+            .map_err(|error| unusable(format!("--tokens-file: {}: {error}", path.display())))?;
+        let spec = auth.get_or_insert_default();
+        spec.add_lines(&text)
+            .map_err(|reason| unusable(format!("--tokens-file: {}: {reason}", path.display())))?;
+        spec.files.push(path.clone());
+        if spec.tokens.is_empty() {
+            return Err(unusable(format!("--tokens-file: {}: there is no key in it", path.display())));
+        }
+    }
+    if let Some(token) = (outside.environment)(TOKEN) {
+        let token = token.trim();
+        if token.is_empty() {
+            // Whoever sets it wants to be protected.
+            return Err(unusable(format!("{TOKEN} is set, and empty: set it to a key, or not at all")));
+        }
+        auth.get_or_insert_default().tokens.extend(AuthSpec::of_token("token", token).tokens);
+    }
+    if let Some((one, other)) = auth.as_ref().and_then(AuthSpec::doubled) {
+        return Err(unusable(format!(
+            "the same key stands for {one} and for {other}: give each a key of its own"
+        )));
+    }
+    Ok(auth)
+}
+
+/// The environment variable that holds a key; no server's process inherits it.
+const TOKEN: &str = "MCP_SWITCHBOARD_TOKEN";
 
 /// Where lists are kept: `--cache-dir`, the environment, the place that the system has for such things.
 fn cache_dir(arguments: &Arguments, outside: &Outside<'_>) -> Option<PathBuf> {

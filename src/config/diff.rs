@@ -69,6 +69,9 @@ impl Diff {
         if old.gateway != new.gateway {
             diff.settings.push("aggregate");
         }
+        if old.auth != new.auth {
+            diff.settings.push("auth");
+        }
         let fixed = [
             ("host", old.listen.ip() != new.listen.ip()),
             ("port", old.listen.port() != new.listen.port()),
@@ -101,8 +104,8 @@ pub fn fate(before: Option<&ServerSpec>, server: &ServerSpec, old: &Config, new:
 
 /// What is served from now on: the servers of `new`, and of `running` what only a new start can change.
 pub fn applied(running: &Config, new: Config) -> Config {
-    let Config { servers, default_server, gateway, idle_timeout, warnings, .. } = new;
-    Config { servers, default_server, gateway, idle_timeout, warnings, ..running.clone() }
+    let Config { servers, default_server, gateway, auth, idle_timeout, warnings, .. } = new;
+    Config { servers, default_server, gateway, auth, idle_timeout, warnings, ..running.clone() }
 }
 
 fn by_name(servers: &[ServerSpec]) -> HashMap<&str, &ServerSpec> {

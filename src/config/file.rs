@@ -12,10 +12,13 @@ use super::error::{ConfigError, Problem};
 use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::{Gateway, Limits, ServerName, ServerSpec, Startup, aggregate, base_path, entry, limits, origin};
+use super::{
+    AuthSpec, Gateway, Limits, ServerName, ServerSpec, Startup, aggregate, auth, base_path, entry, limits,
+    origin,
+};
 
 /// Keys of the top level that protect something and that this version does not have.
-const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader"];
+const PROTECTING: &[&str] = &["tls", "tools", "sandbox", "envFromHeader"];
 
 /// What a file says; `None` and empty lists where it says nothing.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +27,8 @@ pub struct FileConfig {
     pub servers: Vec<ServerSpec>,
     /// What is served of all of them together.
     pub gateway: Gateway,
+    /// Who may call, and what; none: everybody, and everything.
+    pub auth: Option<AuthSpec>,
     /// The name or address to listen on.
     pub host: Option<String>,
     /// The port to listen on; 0 takes a free one.
@@ -151,6 +156,9 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     if let Some(node) = members.get("aggregate") {
         let names: Vec<ServerName> = config.servers.iter().map(|server| server.name.clone()).collect();
         config.gateway = aggregate::read(&node, &names, &mut config.warnings)?;
+    }
+    if let Some(node) = members.protecting("auth")? {
+        config.auth = Some(auth::read(&node, surroundings, &mut config.warnings)?);
     }
     config.warnings.extend(members.unknown());
     Ok(config)

@@ -4,6 +4,7 @@
 
 mod aggregate;
 mod aliases;
+mod auth;
 mod base_path;
 pub mod diff;
 mod dotenv;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 pub use aggregate::{AggregateSpec, Gateway, Prefix, Rules};
 pub use aliases::Aliases;
+pub use auth::{AuthSpec, RuleSpec, TokenSpec, Who, digest, patterns};
 pub use base_path::{InvalidBasePath, base_path};
 pub use diff::Diff;
 pub use error::{ConfigError, Problem};
@@ -49,6 +51,8 @@ pub struct Config {
     pub default_server: Option<ServerSpec>,
     /// What is served of all of them together.
     pub gateway: Gateway,
+    /// Who may call, and what; `None`: everybody, and everything.
+    pub auth: Option<AuthSpec>,
     /// Children inherit the router's whole environment, not only the safe part of it.
     pub pass_environment: bool,
     /// Streamable HTTP needs no session: each request stands alone.
@@ -227,6 +231,13 @@ pub struct Limits {
     pub idle_connection: Duration,
 }
 
+impl Config {
+    /// The files that were read for it, beside the one that it is written in: they may change as that one may.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.auth.iter().flat_map(|auth| auth.files.clone()).collect()
+    }
+}
+
 impl ServerSpec {
     /// A stdio server with every setting at its default.
     pub fn stdio(name: ServerName, command: CommandSpec) -> Self {
@@ -287,6 +298,7 @@ impl Default for Config {
             servers: Vec::new(),
             default_server: None,
             gateway: Gateway::default(),
+            auth: None,
             pass_environment: false,
             stateless: false,
             idle_timeout: Some(Duration::from_mins(5)),

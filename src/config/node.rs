@@ -137,6 +137,19 @@ impl<'a> Members<'a> {
         (*json != Json::Null).then(|| Node { json, path: self.path.key(key) })
     }
 
+    /// The member `key`, which protects something: another spelling of it is refused, and null is a value.
+    pub(super) fn protecting(&mut self, key: &'static str) -> Result<Option<Node<'a>>, Problem> {
+        self.known.push(key);
+        let mut found = None;
+        for (written, node) in self.iter().filter(|(written, _)| plain(written) == plain(key)) {
+            if written != key {
+                return Err(Problem::Unknown { path: node.path, known: vec![key] });
+            }
+            found = Some(node);
+        }
+        Ok(found)
+    }
+
     /// Every member in its order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + use<'a, '_> {
         self.pairs.iter().map(|(key, json)| (key.as_str(), Node { json, path: self.path.key(key) }))

@@ -1,8 +1,8 @@
 //! The program on the other end, as the mount's client: its session, its modern requests, and what waits for either.
 
 use super::{GRACE, LineLimits};
+use crate::access::Caller;
 use crate::mount::{Mount, Unserved};
-use crate::protocol::Principal;
 use crate::session::{Client, EventStream, Form, Posted, StreamReader};
 use crate::wire::line::Line;
 use crate::wire::meta::find;
@@ -168,7 +168,7 @@ impl Desk {
             self.mount.leave(before.id().as_str());
         }
         let payload = Payload::One(initialize.clone());
-        match self.mount.sit_down(EventStream::patient(), initialize).await {
+        match self.mount.sit_down(EventStream::patient(), initialize, &Caller::anyone()).await {
             Ok((client, reader)) => {
                 *self.session() = Some(client.clone());
                 *self.behind() = Some(reader.stream());
@@ -203,7 +203,7 @@ impl Desk {
     async fn answer(self: &Arc<Self>, message: &Message) {
         let outcome = async {
             let claim = Claim::read(message.body())?;
-            let visit = self.mount.receive(message, &claim, Principal::anyone()).await;
+            let visit = self.mount.receive(message, &claim, &Caller::anyone()).await;
             let visit = visit.map_err(Unserved::into_error)?;
             let posted = visit.post(Payload::One(message.clone()), Form::Events).await;
             match posted.map_err(|refused| self.mount.turned_away(refused).into_error())? {

@@ -1,28 +1,33 @@
 //! What is true now: `/status` and the health of the process and of each mount.
 
+use super::entrance::sees;
 use super::front::Front;
 use super::refusal::Refusal;
 use super::reply;
+use crate::access::Caller;
 use crate::mount::{Mount, State};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use warp::reply::{Reply, Response};
 
 /// Mounts that are still starting after this no longer hold readiness back.
 const READY_AT_LAST: Duration = Duration::from_secs(30);
 
-/// `/status`: the three keys that older tools have, and the truth about every mount.
-pub(super) fn status(front: &Front) -> Response {
+/// `/status`: the three keys that older tools have, and the truth about every mount that the caller may use.
+pub(super) fn status(front: &Front, caller: &Caller) -> Response {
     let table = front.table.load();
+    let administers = front.auth.load().is_none() || caller.grant().administers();
     let mut instances = Map::new();
     let mut servers = Map::new();
-    let mut sse: usize =
-        table.aggregate().into_iter().chain(table.views()).map(|mount| mount.clients().1).sum();
+    let sees = |mount: &&Arc<Mount>| sees(caller, mount);
+    let views = || table.views().filter(sees);
+    let mut sse: usize = table.aggregate().into_iter().chain(views()).map(|mount| mount.clients().1).sum();
     let views: Map<String, Value> =
-        table.views().map(|view| (view.name().to_string(), value(&view.status(urls(front, view))))).collect();
-    for mount in table.all() {
+        views().map(|view| (view.name().to_string(), value(&view.status(urls(front, view))))).collect();
+    for mount in table.all().filter(sees) {
         let name = mount.name().to_string();
         sse += mount.clients().1;
         instances.insert(name.clone(), mount.state().as_str().into());
@@ -35,7 +40,7 @@ pub(super) fn status(front: &Front) -> Response {
             "active_sse_connections": sse,
             "server_instances": instances,
             "version": env!("CARGO_PKG_VERSION"),
-            "config": front.source.load().as_deref(),
+            "config": front.source.load().as_deref().filter(|_| administers),
             "uptime_seconds": front.started.elapsed().as_secs(),
             "servers": servers,
             "aggregate": table.aggregate().map(|mount| value(&mount.status(urls(front, mount)))),
@@ -54,7 +59,10 @@ pub(super) fn health(front: &Front) -> Response {
     } else {
         (StatusCode::OK, "healthy")
     };
-    body(status, &json!({ "status": word, "active_sessions": sessions, "server_command": command.flatten() }))
+    // Whoever asks this need not be known, and is not told more than that.
+    let open = front.auth.load().is_none();
+    let command = command.flatten().filter(|_| open);
+    body(status, &json!({ "status": word, "active_sessions": sessions, "server_command": command }))
 }
 
 /// `/healthz`: the process lives.
@@ -91,16 +99,21 @@ pub(super) fn readyz(front: &Front) -> Response {
     } else {
         None
     };
-    let servers: Map<String, Value> =
-        states.into_iter().map(|(name, state)| (name, state.as_str().into())).collect();
+    let open = front.auth.load().is_none();
+    let waiting: Vec<String> = waiting.into_iter().filter(|_| open).collect();
+    let states = states.into_iter().filter(|_| open);
+    let servers: Map<String, Value> = states.map(|(name, state)| (name, state.as_str().into())).collect();
     let code = if why.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     body(code, &json!({ "status": why.unwrap_or("ready"), "waiting_for": waiting, "servers": servers }))
 }
 
 /// `/servers/<name>/health`: that mount's part of `/status`; 200 if a client can be served.
-pub(super) fn mount_health(front: &Front, name: &str) -> Result<Response, Refusal> {
+pub(super) fn mount_health(front: &Front, name: &str, caller: &Caller) -> Result<Response, Refusal> {
     let table = front.table.load();
     let mount = table.find(name).ok_or_else(|| super::unserved::not_found(None))?;
+    if !sees(caller, mount) {
+        return Err(Refusal::Forbidden(format!("the server {name}")));
+    }
     let status = match mount.state() {
         State::Ready | State::Idle => StatusCode::OK,
         State::Starting | State::Failing | State::Failed | State::Disabled => StatusCode::SERVICE_UNAVAILABLE,

@@ -2,7 +2,8 @@
 
 use super::cors::CorsPolicy;
 use super::guard::GuardPolicy;
-use crate::config::{Aliases, Config, Gateway, Limits};
+use crate::auth::Authenticator;
+use crate::config::{Aliases, AuthSpec, Config, Gateway, Limits};
 use crate::mount::{Mount, Table};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::net::IpAddr;
@@ -19,7 +20,9 @@ use super::source::Source;
 pub struct Front {
     /// The mounts; a reload replaces the whole table.
     pub table: ArcSwap<Table>,
-    /// Who may ask at all.
+    /// Who is known, and what each may; nothing: everybody may everything.
+    pub auth: ArcSwapOption<Authenticator>,
+    /// Which hosts and pages may ask at all.
     pub guard: GuardPolicy,
     /// Which web pages may read the answers.
     pub cors: Option<CorsPolicy>,
@@ -49,6 +52,9 @@ impl Front {
     pub fn new(config: &Config, table: Table, bound_to_loopback: bool) -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::from_pointee(table),
+            auth: ArcSwapOption::from_pointee(
+                config.auth.as_ref().map(|spec| Authenticator::new(spec, None)),
+            ),
             guard: GuardPolicy::new(&config.allow_hosts, &config.allow_origins, bound_to_loopback),
             cors: CorsPolicy::new(&config.allow_origins, &config.expose_headers),
             limits: config.limits.clone(),
@@ -105,6 +111,16 @@ impl Front {
             Place::Root => table.root().cloned(),
             Place::View(name) => table.view(name).cloned(),
             Place::Named(name) => table.find(name).cloned(),
+        }
+    }
+
+    /// From now on these are known, and may that. Streams of those who are not known any more end.
+    pub fn recognise(&self, spec: Option<&AuthSpec>) {
+        let before = self.auth.load_full();
+        let next = spec.map(|spec| Arc::new(Authenticator::new(spec, before.as_deref())));
+        self.auth.store(next.clone());
+        if let Some(before) = before {
+            before.retire(next.as_deref());
         }
     }
 

@@ -7,6 +7,7 @@ use super::incoming::{as_initialize, id_of, modern, refuse_batch, requests};
 use super::refusal::Refusal;
 use super::reply;
 use super::unserved::{closing, not_found, unserved};
+use crate::access::Caller;
 use crate::config::Aliases;
 use crate::mount::{Mount, Seat, Unserved};
 use crate::session::{Form, Posted, SessionId};
@@ -21,6 +22,7 @@ pub(super) async fn get(
     front: &Front,
     mount: &Arc<Mount>,
     place: Place<'_>,
+    caller: &Caller,
     headers: &HeaderMap,
     peer: Option<ConnectionInfo>,
     head_only: bool,
@@ -32,21 +34,26 @@ pub(super) async fn get(
         return Ok(reply::events_head());
     }
     let prefix = prefix(front, headers, peer);
-    let (id, reader) = mount.open_sse().await.map_err(|error| unserved(error, None))?;
+    let (id, reader) = mount.open_sse(caller).await.map_err(|error| unserved(error, None))?;
     let held = Box::new(Leave { mount: mount.clone(), id: id.clone() });
     let endpoint = endpoint_event(&front.aliases, &prefix, place, &id);
-    Ok(reply::events(reader, false, Some(endpoint), Some(held)))
+    Ok(reply::events(reader, false, Some(endpoint), Some(held), reply::while_known(caller)))
 }
 
 /// POST to `/messages`: a message of a session; the response comes on the stream.
-pub(super) async fn post(mount: &Mount, query: &str, payload: Payload) -> Result<Response, Refusal> {
+pub(super) async fn post(
+    mount: &Mount,
+    query: &str,
+    payload: Payload,
+    caller: &Caller,
+) -> Result<Response, Refusal> {
     let id = session_of(query).ok_or_else(|| Refusal::Invalid {
         id: id_of(&payload),
         reason: "there is no session_id in the query: post to the path that the `endpoint` event names"
             .into(),
     })?;
     let request = id_of(&payload);
-    let seat = mount.client(id);
+    let seat = mount.client(id, caller);
     if let (Some(seat), Payload::One(message)) = (&seat, &payload) {
         // To the server it would be the opening of another era; the client is to fall back to `initialize`.
         if let Some(requested) = modern(message) {
@@ -62,7 +69,7 @@ pub(super) async fn post(mount: &Mount, query: &str, payload: Payload) -> Result
                 reason: "a session begins with `initialize`".into(),
             })?;
             mount
-                .seat_standing(id, stream, initialize)
+                .seat_standing(id, stream, initialize, caller)
                 .await
                 .map_err(|error| unserved(error, request.clone()))?
         }
@@ -81,7 +88,9 @@ pub(super) async fn post(mount: &Mount, query: &str, payload: Payload) -> Result
     } else {
         match client.post(payload, Form::Either).await.map_err(Unserved::from) {
             Ok(Posted::Accepted | Posted::Response(_)) => return Ok(accepted()),
-            Err(Unserved::Unavailable { error, .. }) if !requests.is_empty() => error,
+            Err(Unserved::Unavailable { error, .. } | Unserved::Denied(error)) if !requests.is_empty() => {
+                error
+            }
             Err(other) => return Err(unserved(other, request)),
         }
     };

@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::reply::{self, Manner, respond};
 use super::stateless;
 use super::unserved::{closing, not_found, unserved};
+use crate::access::Caller;
 use crate::mount::{Mount, Seat, Unserved};
 use crate::session::{Client, Posted, Refused};
 use crate::wire::{Code, Payload, Revision, RpcError};
@@ -20,12 +21,17 @@ use warp::reply::Response;
 const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// POST: a message of a session, or the `initialize` that opens one.
-pub(super) async fn post(mount: &Mount, headers: &HeaderMap, payload: Payload) -> Result<Response, Refusal> {
+pub(super) async fn post(
+    mount: &Mount,
+    headers: &HeaderMap,
+    payload: Payload,
+    caller: &Caller,
+) -> Result<Response, Refusal> {
     let accepted = accepted(headers);
     refuse_modern_batch(&payload)?;
     let header = match payload {
         Payload::One(message) if is_modern(&message, revision(headers).ok().flatten()) => {
-            return modern::post(mount, headers, message, accepted).await;
+            return modern::post(mount, headers, message, accepted, caller).await;
         }
         _ => revision(headers)?,
     };
@@ -33,12 +39,12 @@ pub(super) async fn post(mount: &Mount, headers: &HeaderMap, payload: Payload) -
         return Err(Refusal::NotAcceptable { offered: "application/json or text/event-stream" });
     }
     match session_id(headers)? {
-        _ if mount.is_stateless() => stateless::post(mount, payload, accepted, header).await,
+        _ if mount.is_stateless() => stateless::post(mount, payload, accepted, header, caller).await,
         Some(id) => {
-            let client = find(mount, id).ok_or_else(|| not_found(id_of(&payload)))?;
+            let client = find(mount, id, caller).ok_or_else(|| not_found(id_of(&payload)))?;
             in_session(mount, &client, payload, accepted).await
         }
-        None if as_initialize(&payload).is_some() => open(mount, payload, accepted).await,
+        None if as_initialize(&payload).is_some() => open(mount, payload, accepted, caller).await,
         None => Err(Refusal::Invalid {
             id: id_of(&payload),
             reason: "there is no Mcp-Session-Id: send `initialize` first, and then the id that it gives"
@@ -48,8 +54,13 @@ pub(super) async fn post(mount: &Mount, headers: &HeaderMap, payload: Payload) -
 }
 
 /// GET: a stream for what the server says unasked, or the rest of one that broke.
-pub(super) fn get(mount: &Mount, headers: &HeaderMap, head_only: bool) -> Result<Response, Refusal> {
-    let client = known(mount, headers)?;
+pub(super) fn get(
+    mount: &Mount,
+    headers: &HeaderMap,
+    caller: &Caller,
+    head_only: bool,
+) -> Result<Response, Refusal> {
+    let client = known(mount, headers, caller)?;
     if !accepted(headers).events {
         return Err(Refusal::NotAcceptable { offered: "text/event-stream" });
     }
@@ -58,20 +69,25 @@ pub(super) fn get(mount: &Mount, headers: &HeaderMap, head_only: bool) -> Result
     }
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
     let reader = client.listen(last).map_err(|_| not_found(None))?;
-    Ok(reply::events(reader, primes(client.revision()), None, None))
+    Ok(reply::events(reader, primes(client.revision()), None, None, reply::while_known(caller)))
 }
 
 /// DELETE: the end of a session.
-pub(super) fn delete(mount: &Mount, headers: &HeaderMap) -> Result<Response, Refusal> {
-    let client = known(mount, headers)?;
+pub(super) fn delete(mount: &Mount, headers: &HeaderMap, caller: &Caller) -> Result<Response, Refusal> {
+    let client = known(mount, headers, caller)?;
     mount.leave(client.id().as_str());
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-async fn open(mount: &Mount, payload: Payload, accepted: Accepted) -> Result<Response, Refusal> {
+async fn open(
+    mount: &Mount,
+    payload: Payload,
+    accepted: Accepted,
+    caller: &Caller,
+) -> Result<Response, Refusal> {
     let id = id_of(&payload);
     let Some(initialize) = as_initialize(&payload) else { return Err(not_found(id)) };
-    let client = mount.open(initialize).await.map_err(|error| unserved(error, id.clone()))?;
+    let client = mount.open(initialize, caller).await.map_err(|error| unserved(error, id.clone()))?;
     // Who hangs up now never learns the session's id.
     let opening = Opening { mount, client: &client, done: false };
     let posted = client.post(payload, accepted.form()).await;
@@ -118,7 +134,9 @@ async fn in_session(
         }
         Err(Refused::Ended) => Err(not_found(id_of(&kept))),
         Err(refused) => match Unserved::from(refused) {
-            Unserved::Unavailable { error, .. } => refused_in_session(&kept, &error),
+            Unserved::Unavailable { error, .. } | Unserved::Denied(error) => {
+                refused_in_session(&kept, &error)
+            }
             other => Err(unserved(other, id_of(&kept))),
         },
     }
@@ -137,15 +155,15 @@ fn refused_in_session(payload: &Payload, error: &RpcError) -> Result<Response, R
     }
 }
 
-fn known(mount: &Mount, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
+fn known(mount: &Mount, headers: &HeaderMap, caller: &Caller) -> Result<Arc<Client>, Refusal> {
     revision(headers)?;
     let missing = "there is no Mcp-Session-Id: send the one that `initialize` gave";
     let id = session_id(headers)?.ok_or(Refusal::invalid(missing))?;
-    find(mount, id).ok_or_else(|| not_found(None))
+    find(mount, id, caller).ok_or_else(|| not_found(None))
 }
 
-fn find(mount: &Mount, id: &str) -> Option<Arc<Client>> {
-    match mount.client(id)? {
+fn find(mount: &Mount, id: &str, caller: &Caller) -> Option<Arc<Client>> {
+    match mount.client(id, caller)? {
         Seat::Taken(client) if !client.is_sse() => Some(client),
         Seat::Taken(_) | Seat::Standing(..) | Seat::Joining(_) => None,
     }

@@ -11,6 +11,7 @@ pub mod connection;
 pub mod cors;
 mod deadline;
 pub mod endpoint;
+mod entrance;
 mod exchange;
 pub mod exclusive;
 mod farewell;
@@ -32,6 +33,7 @@ mod stage;
 mod stateless;
 mod unserved;
 
+use crate::access::Caller;
 use bytes::Buf;
 use connection::ConnectionInfo;
 use endpoint::{Endpoint, Place};
@@ -159,7 +161,12 @@ where
     B: Buf,
 {
     let answer = match front.endpoint(parts.path.as_str()) {
-        Some(endpoint) => answer(front, endpoint, parts, body).await,
+        Some(endpoint) => {
+            match entrance::caller(front, endpoint, &parts.method, &parts.headers, parts.peer.as_ref()) {
+                Ok(caller) => answer(front, endpoint, parts, &caller, body).await,
+                Err(refusal) => Err(refusal),
+            }
+        }
         None => Err(unserved::not_found(None)),
     };
     let mut response = answer.unwrap_or_else(Reply::into_response);
@@ -173,6 +180,7 @@ async fn answer<S, B>(
     front: &Front,
     endpoint: Endpoint<'_>,
     Parts { method, query, headers, peer, .. }: &Parts,
+    caller: &Caller,
     body: S,
 ) -> Result<Response, Refusal>
 where
@@ -185,7 +193,9 @@ where
     };
     let mount = |place: Place<'_>| {
         front.touch();
-        front.mount(place, session).ok_or_else(|| unserved::not_found(None))
+        let mount = front.mount(place, session).ok_or_else(|| unserved::not_found(None))?;
+        entrance::admit(place, &mount, caller)?;
+        Ok::<_, Refusal>(mount)
     };
     // Nothing is read before this is awaited: who is refused for another reason need not send a body.
     let payload = incoming::payload(front, headers, body);
@@ -197,33 +207,38 @@ where
             Ok(mount) => {
                 let payload = payload.await?;
                 // While the body was read, another may have taken its place.
-                mcp::post(&mount.newest(), headers, payload).await
+                mcp::post(&mount.newest(), headers, payload, caller).await
             }
-            Err(unknown) => Err(payload.await.map_or(unknown, |payload| unserved::no_server(&payload))),
+            Err(unknown @ Refusal::NotFound { .. }) => {
+                Err(payload.await.map_or(unknown, |payload| unserved::no_server(&payload)))
+            }
+            Err(refused) => Err(refused),
         },
-        Endpoint::Mcp(place) if get && !front.stateless => mcp::get(&*mount(place)?, headers, head),
+        Endpoint::Mcp(place) if get && !front.stateless => mcp::get(&*mount(place)?, headers, caller, head),
         Endpoint::Mcp(place) if method == Method::DELETE && !front.stateless => {
-            mcp::delete(&*mount(place)?, headers)
+            mcp::delete(&*mount(place)?, headers, caller)
         }
         Endpoint::Sse(place) if get => {
-            legacy_sse::get(front, &mount(place)?, place, headers, *peer, head).await
+            legacy_sse::get(front, &mount(place)?, place, caller, headers, *peer, head).await
         }
         Endpoint::Sse(place) if method == Method::POST => {
             let (mount, payload) = (mount(place)?, payload.await?);
-            stateless::one_shot(&mount.newest(), payload).await
+            stateless::one_shot(&mount.newest(), payload, caller).await
         }
         Endpoint::Messages(place) if method == Method::POST => {
             let (mount, payload) = (mount(place)?, payload.await?);
-            legacy_sse::post(&mount.newest(), query, payload).await
+            legacy_sse::post(&mount.newest(), query, payload, caller).await
         }
-        Endpoint::MountHealth(name) if get => admin::mount_health(front, name),
-        Endpoint::Status if get => Ok(admin::status(front)),
+        Endpoint::MountHealth(name) if get => admin::mount_health(front, name, caller),
+        Endpoint::Status if get => Ok(admin::status(front, caller)),
         Endpoint::Health if get => Ok(admin::health(front)),
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
         Endpoint::Alive if get => Ok(admin::alive()),
-        Endpoint::Reload if method == Method::POST => operator::reload(front, headers, *peer).await,
-        Endpoint::Restart(name) if method == Method::POST => operator::restart(front, name, headers, *peer),
+        Endpoint::Reload if method == Method::POST => operator::reload(front, caller, headers, *peer).await,
+        Endpoint::Restart(name) if method == Method::POST => {
+            operator::restart(front, name, caller, headers, *peer)
+        }
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.
             mount(place)?;

@@ -5,8 +5,8 @@ use super::incoming::names_modern;
 use super::refusal::Refusal;
 use super::reply::{self, Held, Manner, respond};
 use super::unserved::{closing, unserved};
+use crate::access::Caller;
 use crate::mount::Mount;
-use crate::protocol::Principal;
 use crate::session::Posted;
 use crate::wire::claim::{Claim, claimed};
 use crate::wire::headers::{METHOD, Mismatch, PROTOCOL_VERSION, check_name, check_plain};
@@ -26,6 +26,7 @@ pub(super) async fn post(
     headers: &HeaderMap,
     message: Message,
     accepted: Accepted,
+    caller: &Caller,
 ) -> Result<Response, Refusal> {
     if message.kind() == Kind::Notification {
         // 2026-07-28, basic/transports/streamable-http: "This revision of the core protocol defines no client-to-server
@@ -45,18 +46,19 @@ pub(super) async fn post(
         let id = message.id().map(Into::into);
         return Err(Refusal::Unavailable { id, error: closing(), retry_after });
     }
-    let principal = Principal::anyone();
-    check_parameters(mount, headers, &message, &claim, &principal).await?;
+    check_parameters(mount, headers, &message, &claim, caller).await?;
     let id = || message.id().map(Into::into);
     let lasts = message.method() == "subscriptions/listen";
-    let visit = mount.receive(&message, &claim, principal).await.map_err(|error| unserved(error, id()))?;
+    let visit = mount.receive(&message, &claim, caller).await.map_err(|error| unserved(error, id()))?;
     match visit.post(Payload::One(message.clone()), accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
             let held: Held = Box::new(visit);
             // A subscription may be refused, which is not said on a stream; else it is one, and soon.
             let patience = lasts.then_some(UNTIL_IT_LASTS);
-            let manner = Manner { held: Some(held), status: Some(status), patience, ..Manner::default() };
+            let until = if lasts { reply::while_known(caller) } else { None };
+            let manner =
+                Manner { held: Some(held), status: Some(status), patience, until, ..Manner::default() };
             Ok(respond(reader, accepted, manner).await)
         }
         Err(refused) => Err(unserved(mount.turned_away(refused), id())),
@@ -95,7 +97,7 @@ async fn check_parameters(
     headers: &HeaderMap,
     message: &Message,
     claim: &Claim,
-    principal: &Principal,
+    caller: &Caller,
 ) -> Result<(), Refusal> {
     if message.method() != "tools/call" {
         return Ok(());
@@ -108,7 +110,7 @@ async fn check_parameters(
     // What was known may be old: before a request is refused, the tools are listed again.
     for surely in [false, true] {
         // Of a tool that cannot be looked up, it is not known that the headers are right.
-        let annotations = mount.annotations(&tool, claim, principal, surely).await;
+        let annotations = mount.annotations(&tool, claim, caller, surely).await;
         let Some(annotations) = annotations.map_err(|error| unserved(error, id()))? else {
             return Ok(());
         };

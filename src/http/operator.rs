@@ -5,13 +5,15 @@ use super::connection::ConnectionInfo;
 use super::front::Front;
 use super::refusal::Refusal;
 use super::reply;
-use crate::config::Diff;
+use crate::access::{Caller, Grant, Permission};
+use crate::config::{self, Diff};
+use crate::protocol::Principal;
 use crate::wire::{Code, RpcError};
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, oneshot};
@@ -73,6 +75,17 @@ impl Operators {
         self.asks.set(sender).ok().map(|()| receiver)
     }
 
+    /// The operator, if the request shows his token: he may everything.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+        static RIGHTS: LazyLock<Arc<Grant>> = LazyLock::new(|| {
+            let all = || config::patterns(&["*".to_owned()]);
+            let everything = Permission { servers: all(), views: all(), ..Permission::default() };
+            Arc::new(Grant::new(vec![everything], Vec::new(), true))
+        });
+        let operator = || Caller::new(Principal::named("operator"), "operator", RIGHTS.clone());
+        self.has_token(headers).then(operator)
+    }
+
     /// Whether the request shows the token.
     fn has_token(&self, headers: &HeaderMap) -> bool {
         let Some(token) = self.token.get() else { return false };
@@ -84,9 +97,15 @@ impl Operators {
     }
 }
 
-/// Refuses a request that comes from no operator.
-fn check(front: &Front, headers: &HeaderMap, peer: Option<ConnectionInfo>) -> Result<(), Refusal> {
-    if front.operators.has_token(headers) || is_from_here(front, headers, peer) {
+/// Refuses a request that comes from no operator. Where callers are known, it is not enough to be on this machine.
+fn check(
+    front: &Front,
+    caller: &Caller,
+    headers: &HeaderMap,
+    peer: Option<ConnectionInfo>,
+) -> Result<(), Refusal> {
+    let is_local = || front.auth.load().is_none() && is_from_here(front, headers, peer);
+    if caller.grant().administers() || front.operators.has_token(headers) || is_local() {
         return Ok(());
     }
     Err(Refusal::NoOperator)
@@ -107,10 +126,11 @@ fn is_from_here(front: &Front, headers: &HeaderMap, peer: Option<ConnectionInfo>
 /// `POST /admin/reload`: reads the configuration again, and says what that has changed.
 pub(super) async fn reload(
     front: &Front,
+    caller: &Caller,
     headers: &HeaderMap,
     peer: Option<ConnectionInfo>,
 ) -> Result<Response, Refusal> {
-    check(front, headers, peer)?;
+    check(front, caller, headers, peer)?;
     let asks = front.operators.asks.get().ok_or(Refusal::Conflict(
         "there is no configuration file to read again: start with `--named-server-config`".into(),
     ))?;
@@ -127,10 +147,11 @@ pub(super) async fn reload(
 pub(super) fn restart(
     front: &Front,
     name: &str,
+    caller: &Caller,
     headers: &HeaderMap,
     peer: Option<ConnectionInfo>,
 ) -> Result<Response, Refusal> {
-    check(front, headers, peer)?;
+    check(front, caller, headers, peer)?;
     let table = front.table.load();
     let default = table.default_mount().filter(|mount| mount.name().as_str() == name);
     let mount = default.or_else(|| table.find_any(name)).ok_or_else(|| Refusal::NoServer(name.to_owned()))?;
@@ -175,7 +196,7 @@ mod tests {
             let peer = peer.parse().unwrap();
             ConnectionInfo { peer, local: peer }
         });
-        check(front, &map, peer).is_ok()
+        check(front, &Caller::anyone(), &map, peer).is_ok()
     }
 
     const HERE: Option<&str> = Some("127.0.0.1:5000");

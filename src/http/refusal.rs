@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
 use warp::reply::Reply;
 
@@ -108,6 +108,25 @@ pub enum Refusal {
     /// 429: this client asks too often.
     #[error("too many requests: try again in {} s", seconds(*.0))]
     TooManyRequests(Duration),
+    /// 401: nobody is known to ask.
+    #[error("{reason}")]
+    Unauthorized {
+        /// Why, and what to do.
+        reason: String,
+        /// How one becomes known, as `WWW-Authenticate` says it.
+        challenge: HeaderValue,
+    },
+    /// 403: the caller is known, and may not use this.
+    #[error("{0} is not permitted to you: ask whoever runs this router for the right to use it")]
+    Forbidden(String),
+    /// 403 or 429: a request that can be read, and that its caller may not make, or not now.
+    #[error("{error}")]
+    Denied {
+        /// The id of the request.
+        id: RawId,
+        /// What is wrong.
+        error: RpcError,
+    },
     /// 403: what only an operator may ask.
     #[error(
         "only an operator may ask this: on this machine at a loopback address, without a proxy and not from a web page, or with `Authorization: Bearer` and the token in MCP_SWITCHBOARD_ADMIN_TOKEN"
@@ -184,7 +203,17 @@ impl Refusal {
                 None,
                 &RpcError::new(Code::InvalidRequest, message()),
             ),
-            Self::ForeignHost(_) | Self::ForeignOrigin(_) | Self::NoOperator => {
+            Self::Unauthorized { challenge, .. } => with(
+                answer(StatusCode::UNAUTHORIZED, None, &RpcError::new(Code::NotAllowed, message())),
+                |headers| headers.insert(WWW_AUTHENTICATE, challenge.clone()),
+            ),
+            Self::Denied { id, error } => match error.wait() {
+                Some(wait) => with(answer(StatusCode::TOO_MANY_REQUESTS, id.as_deref(), error), |headers| {
+                    headers.insert(RETRY_AFTER, seconds(wait).into())
+                }),
+                None => answer(StatusCode::FORBIDDEN, id.as_deref(), error),
+            },
+            Self::ForeignHost(_) | Self::ForeignOrigin(_) | Self::NoOperator | Self::Forbidden(_) => {
                 answer(StatusCode::FORBIDDEN, None, &RpcError::new(Code::NotAllowed, message()))
             }
             Self::NotFound { id, era } => {
@@ -331,6 +360,21 @@ mod tests {
             (Refusal::NotJson, 415, -32600),
             (Refusal::Encoded, 415, -32600),
             (Refusal::NoOperator, 403, -31007),
+            (
+                Refusal::Unauthorized { reason: "no".into(), challenge: HeaderValue::from_static("Bearer") },
+                401,
+                -31007,
+            ),
+            (Refusal::Forbidden("the server a".into()), 403, -31007),
+            (Refusal::Denied { id: id(), error: RpcError::new(Code::NotAllowed, "no") }, 403, -31007),
+            (
+                Refusal::Denied {
+                    id: id(),
+                    error: RpcError::new(Code::Overloaded, "no").retry_after(Duration::from_millis(1)),
+                },
+                429,
+                -31004,
+            ),
             (Refusal::NoServer("a".into()), 404, -31010),
             (Refusal::Conflict("no".into()), 409, -32600),
             (Refusal::BadConfiguration("no".into()), 422, -32600),

@@ -1,6 +1,7 @@
 //! Responses: one JSON body, or an event stream.
 
 use super::accept::Accepted;
+use crate::access::Caller;
 use crate::session::{First, StreamReader, first};
 use crate::wire::sse::{self, Encoder};
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub(super) struct Manner {
     pub prime: bool,
     /// What lives until the response has been sent.
     pub held: Option<Held>,
+    /// When an event stream ends at the latest.
+    pub until: Option<Until>,
     /// How long the response may be one JSON body; ten seconds if nothing is said.
     pub patience: Option<Duration>,
     /// The status of a JSON body, where that depends on it.
@@ -61,7 +64,7 @@ pub(super) async fn respond(mut reader: StreamReader, accepted: Accepted, manner
             *response.status_mut() = status;
             response
         }
-        None => events(reader, manner.prime, None, manner.held),
+        None => events(reader, manner.prime, None, manner.held, manner.until),
     }
 }
 
@@ -79,12 +82,13 @@ pub(super) fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// An event stream, which begins with `opening` and, at its end, drops `held`.
+/// An event stream, which begins with `opening` and, at its end, drops `held`. It ends at `until`, if not before.
 pub(super) fn events(
     reader: StreamReader,
     prime: bool,
     opening: Option<Bytes>,
     held: Option<Held>,
+    until: Option<Until>,
 ) -> Response {
     reader.begin();
     let stream = Events {
@@ -93,6 +97,7 @@ pub(super) fn events(
         pieces: opening.into_iter().collect(),
         keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
         _held: held,
+        until,
     };
     let mut response = warp::reply::stream(stream).into_response();
     set_event_headers(&mut response);
@@ -121,6 +126,15 @@ fn set_event_headers(response: &mut Response) {
 /// What lives as long as a stream does.
 pub(super) type Held = Box<dyn std::any::Any + Send + Sync>;
 
+/// What ends a stream that is open for as long as its client likes.
+pub(super) type Until = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+/// What ends the streams of a caller: the end of what he has shown.
+pub(super) fn while_known(caller: &Caller) -> Option<Until> {
+    let caller = caller.clone();
+    caller.is_temporary().then(|| Box::pin(async move { caller.ended().await }) as Until)
+}
+
 /// The body of an event stream.
 struct Events {
     reader: StreamReader,
@@ -128,6 +142,7 @@ struct Events {
     pieces: VecDeque<Bytes>,
     keep_alive: Pin<Box<Sleep>>,
     _held: Option<Held>,
+    until: Option<Until>,
 }
 
 impl Stream for Events {
@@ -136,6 +151,9 @@ impl Stream for Events {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if this.pieces.is_empty() {
+            if this.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(None);
+            }
             let mut out = Encoder::default();
             match this.reader.poll_events(cx, this.prime, &mut out) {
                 Poll::Ready(None) => return Poll::Ready(None),

@@ -5,6 +5,7 @@ use super::incoming::{as_initialize, has_request, id_of, modern, refuse_batch};
 use super::refusal::Refusal;
 use super::reply::{self, Held, Manner, respond};
 use super::unserved::unserved;
+use crate::access::Caller;
 use crate::mount::Mount;
 use crate::protocol::handshake;
 use crate::session::Posted;
@@ -18,6 +19,7 @@ pub(super) async fn post(
     payload: Payload,
     accepted: Accepted,
     header: Option<Revision>,
+    caller: &Caller,
 ) -> Result<Response, Refusal> {
     if !has_request(&payload) {
         // There is nobody whom it could concern.
@@ -27,14 +29,14 @@ pub(super) async fn post(
     refuse_batch(&payload, header)?;
     let revision =
         header.filter(|revision| revision.era() == Era::Legacy).or(asked).unwrap_or(Revision::ASSUMED);
-    visit(mount, revision, payload, accepted).await
+    visit(mount, revision, payload, accepted, caller).await
 }
 
 /// POST to `/sse`: a single request without a session, answered as plain JSON.
 ///
 /// What opens a conversation gets 405, so that clients that find out the transport fall back to GET (2025-03-26,
 /// basic/transports, "Backwards Compatibility").
-pub(super) async fn one_shot(mount: &Mount, payload: Payload) -> Result<Response, Refusal> {
+pub(super) async fn one_shot(mount: &Mount, payload: Payload, caller: &Caller) -> Result<Response, Refusal> {
     let opens = as_initialize(&payload).is_some()
         || payload.messages().iter().any(|message| modern(message).is_some());
     if opens {
@@ -46,7 +48,7 @@ pub(super) async fn one_shot(mount: &Mount, payload: Payload) -> Result<Response
     match message.kind() {
         Kind::Request => {
             let json = Accepted { json: true, events: false };
-            visit(mount, Revision::NEWEST_LEGACY, payload, json).await
+            visit(mount, Revision::NEWEST_LEGACY, payload, json, caller).await
         }
         Kind::Notification => Ok(reply::empty(StatusCode::ACCEPTED)),
         Kind::Result | Kind::Error => Err(Refusal::invalid("an answer: without a session nothing was asked")),
@@ -59,9 +61,10 @@ async fn visit(
     revision: Revision,
     payload: Payload,
     accepted: Accepted,
+    caller: &Caller,
 ) -> Result<Response, Refusal> {
     let id = id_of(&payload);
-    let visit = mount.visit(revision).await.map_err(|error| unserved(error, id.clone()))?;
+    let visit = mount.visit(revision, caller).await.map_err(|error| unserved(error, id.clone()))?;
     let batch = matches!(payload, Payload::Batch(_));
     match visit.post(payload, accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),

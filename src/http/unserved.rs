@@ -21,6 +21,7 @@ pub(super) fn no_server(payload: &Payload) -> Refusal {
 pub(super) fn unserved(unserved: Unserved, id: Option<Box<str>>) -> Refusal {
     match unserved {
         Unserved::Unavailable { error, retry_after } => Refusal::Unavailable { id, error, retry_after },
+        Unserved::Denied(error) => Refusal::Denied { id, error },
         Unserved::NoSession => not_found(id),
         Unserved::OtherEra(error) => {
             let retry_after = std::time::Duration::from_secs(1);

@@ -6,7 +6,7 @@
 use super::inquiry::{answered, question};
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
-use crate::protocol::Principal;
+use crate::access::Caller;
 use crate::wire::headers::Annotations;
 use crate::wire::meta::{find, find_string};
 use crate::wire::object::items;
@@ -55,7 +55,7 @@ impl Mount {
         &self,
         tool: &str,
         claim: &Claim,
-        principal: &Principal,
+        caller: &Caller,
         refuted: bool,
     ) -> Result<Option<Annotations>, Unserved> {
         let known = self.catalog.known().of(tool, refuted);
@@ -65,15 +65,15 @@ impl Mount {
             let _alone = self.catalog.listing.lock().await;
             // Somebody else may have listed them while this one waited.
             let meanwhile = self.catalog.known().of(tool, refuted);
-            if let Some(tools) = meanwhile { tools } else { self.list_anew(claim, principal).await }
+            if let Some(tools) = meanwhile { tools } else { self.list_anew(claim, caller).await }
         };
         Ok(tools?.get(tool).cloned())
     }
 
     /// What is known once they were listed again; where that fails, it is what was known before: one client's failure must
     /// not let another's headers pass.
-    async fn list_anew(&self, claim: &Claim, principal: &Principal) -> Result<Arc<Tools>, Unserved> {
-        let listed = self.list(claim, principal).await;
+    async fn list_anew(&self, claim: &Claim, caller: &Caller) -> Result<Arc<Tools>, Unserved> {
+        let listed = self.list(claim, caller).await;
         let mut known = self.catalog.known();
         match listed {
             Ok(Some(tools)) => {
@@ -90,7 +90,7 @@ impl Mount {
     }
 
     /// All tools, in the name of the client that calls one; nothing if the server does not answer.
-    async fn list(&self, claim: &Claim, principal: &Principal) -> Result<Option<Tools>, Unserved> {
+    async fn list(&self, claim: &Claim, caller: &Caller) -> Result<Option<Tools>, Unserved> {
         let mut tools = Tools::new();
         let mut cursor: Option<String> = None;
         let mut left = PATIENCE;
@@ -101,7 +101,7 @@ impl Mount {
             }
             let request = question("tools/list", &claim.capabilities_raw, params);
             // A process may have to be started first, which takes as long as it takes.
-            let visit = self.receive(&request, claim, principal.clone()).await?;
+            let visit = self.receive(&request, claim, caller).await?;
             let begun = Instant::now();
             let Ok(answer) = tokio::time::timeout(left, answered(&visit, request)).await else {
                 return Ok(None);

@@ -1,6 +1,7 @@
 //! The way back from a session to its mount.
 
 use super::{Mount, Unserved};
+use crate::access::Caller;
 use crate::peer::{Exit, Peer};
 use crate::protocol::Opened;
 use crate::session::{Home, Session, SessionId};
@@ -12,6 +13,12 @@ use std::time::SystemTime;
 
 /// The mount as its sessions know it: they do not keep it alive.
 pub(super) struct Door(Mutex<Weak<Mount>>);
+
+/// The way to the mount of a session whose processes are for a caller.
+pub(super) struct Way {
+    pub(super) door: Arc<Door>,
+    pub(super) caller: Caller,
+}
 
 /// The home of a session that nobody lives in: what it meets says nothing about the mount.
 pub(super) struct Closed;
@@ -49,24 +56,30 @@ impl Door {
     }
 }
 
-impl Home for Door {
+impl Way {
+    fn mount(&self) -> Option<Arc<Mount>> {
+        self.door.mount()
+    }
+}
+
+impl Home for Way {
     fn replace(&self) -> BoxFuture<'static, Result<Peer, RpcError>> {
-        let mount = self.mount();
+        let (mount, caller) = (self.mount(), self.caller.clone());
         async move {
             let gone = || RpcError::new(Code::ShuttingDown, "the server is being unmounted");
             let mount = mount.ok_or_else(gone)?;
             let pool = mount.pool.clone().ok_or_else(gone)?;
-            pool.replace().await.map_err(|error| match mount.not_had(&error) {
+            pool.replace(&caller).await.map_err(|error| match mount.not_had(&error) {
                 Unserved::Unavailable { error, .. } | Unserved::OtherEra(error) => error,
-                Unserved::NoSession | Unserved::TooMuch(_) | Unserved::NoCall => gone(),
+                Unserved::NoSession | Unserved::TooMuch(_) | Unserved::NoCall | Unserved::Denied(_) => gone(),
             })
         }
         .boxed()
     }
 
     fn turned_down(&self, certain: bool) -> BoxFuture<'static, Option<Peer>> {
-        let mount = self.mount();
-        async move { mount?.other_era(certain).await }.boxed()
+        let (mount, caller) = (self.mount(), self.caller.clone());
+        async move { mount?.other_era(certain, &caller).await }.boxed()
     }
 
     fn parked(&self, state: &str, session: Arc<Session>) {

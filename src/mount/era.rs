@@ -8,6 +8,7 @@ use super::errand::{Errand, Underway};
 use super::gate::{Pass, Urgency};
 use super::pool::{Pool, PoolError};
 use super::{Mount, Unserved};
+use crate::access::Caller;
 use crate::config::{EraSetting, Target};
 use crate::session::{Opening, Session};
 use crate::wire::{Code, Era};
@@ -131,13 +132,13 @@ impl Mount {
     }
 
     /// Whether it speaks the modern era, now that it has refused `initialize`: what was only guessed before is refuted by that.
-    pub(super) async fn is_modern_after_all(&self) -> Result<bool, Unserved> {
+    pub(super) async fn is_modern_after_all(&self, caller: &Caller) -> Result<bool, Unserved> {
         *self.eras.lock() = None;
-        Ok(self.era_for(Era::Modern).await? == Era::Modern)
+        Ok(self.era_for(Era::Modern, caller).await? == Era::Modern)
     }
 
     /// The era in which a process is opened for a client of `wanted`: its own, unless the server only speaks the other.
-    pub(super) async fn era_for(&self, wanted: Era) -> Result<Era, Unserved> {
+    pub(super) async fn era_for(&self, wanted: Era, caller: &Caller) -> Result<Era, Unserved> {
         let spoken = self.spoken();
         match wanted {
             // Nothing is found out for a legacy client: its own handshake tells.
@@ -148,28 +149,28 @@ impl Mount {
                 Some(false) => Ok(Era::Legacy),
                 // A singleton has no process beside its one: it is opened in the era that it was first tried in.
                 None if self.spec.pool.is_singleton() => Ok(Era::Legacy),
-                None => self.find_out().await,
+                None => self.find_out(caller).await,
             },
         }
     }
 
     /// What the server speaks, as far as it can be told.
-    async fn find_out(&self) -> Result<Era, Unserved> {
+    async fn find_out(&self, caller: &Caller) -> Result<Era, Unserved> {
         self.admit()?;
         let guess = *self.eras.lock();
         if let Some(era) = guess {
             // A server that does start means its silence: it is asked again, and nobody waits for that.
             if self.spoken().legacy == Some(true) {
-                drop(self.probe(Need::Doubt));
+                drop(self.probe(Need::Doubt, caller));
             }
             return Ok(era);
         }
-        self.probe(Need::Client).outcome().await.unwrap_or_else(|| Err(Unserved::shutting_down()))
+        self.probe(Need::Client, caller).outcome().await.unwrap_or_else(|| Err(Unserved::shutting_down()))
     }
 
     /// Finds out whether the server speaks the modern era, once for all who want to know meanwhile.
-    fn probe(&self, need: Need) -> Underway<Result<Era, Unserved>> {
-        let mount = self.me.clone();
+    fn probe(&self, need: Need, caller: &Caller) -> Underway<Result<Era, Unserved>> {
+        let (mount, caller) = (self.me.clone(), caller.clone());
         // Whoever gives up leaves it to be found out: one with less patience than the server would never be served else.
         self.eras.probing.run(&self.tracker, async move {
             let mount = mount.upgrade().ok_or_else(Unserved::shutting_down)?;
@@ -177,13 +178,13 @@ impl Mount {
             match mount.spoken().modern {
                 Some(true) => Ok(Era::Modern),
                 Some(false) => Ok(Era::Legacy),
-                None => mount.ask_era(need).await,
+                None => mount.ask_era(need, &caller).await,
             }
         })
     }
 
     /// Asks the server whether it speaks the modern era; a process for the client that waits is made ready meanwhile.
-    async fn ask_era(&self, need: Need) -> Result<Era, Unserved> {
+    async fn ask_era(&self, need: Need, caller: &Caller) -> Result<Era, Unserved> {
         let pool = self.admit()?.clone();
         let waited_for = matches!(need, Need::Client);
         let turn = async {
@@ -193,7 +194,7 @@ impl Mount {
                 Need::Doubt => pool.turn(Urgency::Spare).await,
             }
         };
-        let (peer, pass) = pool.throw_away(turn).await.map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = pool.throw_away(turn, caller).await.map_err(|error| self.not_had(&error))?;
         if waited_for && !pool.is_remote() {
             let ready = pool.clone();
             self.tracker.spawn(async move { ready.make_ready().await });
@@ -235,13 +236,13 @@ impl Mount {
             return;
         }
         let pass = pool.turn(Urgency::Spare).await;
-        if let Some(Err(error)) = self.probe(Need::Early(pass)).outcome().await {
+        if let Some(Err(error)) = self.probe(Need::Early(pass), &Caller::anyone()).outcome().await {
             tracing::debug!(server = %self.name(), "not probed for 2026-07-28: {error}");
         }
     }
 
     /// The server has refused `initialize` as one does that only speaks the modern era: a process for that era, if so.
-    pub(super) async fn other_era(&self, certain: bool) -> Option<crate::peer::Peer> {
+    pub(super) async fn other_era(&self, certain: bool, caller: &Caller) -> Option<crate::peer::Peer> {
         if certain {
             self.learn_only_modern();
         } else if self.spec.pool.is_singleton() {
@@ -252,7 +253,7 @@ impl Mount {
             // That of the process that has refused will do.
             pool.room().await;
         }
-        if !self.is_modern_after_all().await.ok()? {
+        if !self.is_modern_after_all(caller).await.ok()? {
             return None;
         }
         if !certain {
@@ -264,7 +265,7 @@ impl Mount {
             // own handshake decides.
             self.doubt.notify_one();
         }
-        match pool.replace().await {
+        match pool.replace(caller).await {
             Ok(peer) => Some(peer),
             Err(
                 error @ (PoolError::Full | PoolError::HouseFull | PoolError::Closed | PoolError::Spawn(_)),

@@ -5,8 +5,10 @@ use super::gate::Pass;
 use super::pool::{Pool, PoolError};
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
+use crate::access::{Caller, Identity, Owner};
+use crate::config::Isolation;
 use crate::peer::Peer;
-use crate::protocol::{Load, Principal};
+use crate::protocol::Load;
 use crate::session::{self, Interaction, Session};
 use crate::wire::{Code, Era, Revision, RpcError};
 use serde_json::{Map, Value};
@@ -81,10 +83,10 @@ pub(super) enum Kind {
         /// Canonical JSON of the capabilities declared to the server.
         capabilities: Box<str>,
         /// The era of the clients, and who they are where that keeps them apart; nothing for those of a singleton.
-        clients: Option<(Era, Option<Principal>)>,
+        clients: Option<(Era, Option<Owner>)>,
     },
-    /// A process of the modern era, which knows no clients.
-    Modern,
+    /// A process of the modern era, which knows no clients; nothing tells them apart, unless it is to.
+    Modern(Option<Identity>),
 }
 
 impl Kind {
@@ -95,14 +97,14 @@ impl Kind {
                 visited: !matches!(clients, Some((Era::Legacy, _))),
                 capabilities: serde_json::from_str(capabilities).unwrap_or_default(),
             },
-            Self::Modern => session::Opening::Modern,
+            Self::Modern(_) => session::Opening::Modern,
         }
     }
 
     fn era(&self) -> Era {
         match self {
             Self::Legacy { .. } => Era::Legacy,
-            Self::Modern => Era::Modern,
+            Self::Modern(_) => Era::Modern,
         }
     }
 }
@@ -114,26 +116,38 @@ impl Mount {
         &self,
         revision: Revision,
         capabilities: &Map<String, Value>,
-        clients: (Era, Option<Principal>),
+        era: Era,
+        caller: &Caller,
     ) -> Kind {
         if self.spec.pool.is_singleton() {
             let revision = Revision::NEWEST_LEGACY;
             return Kind::Legacy { revision, capabilities: "{}".into(), clients: None };
         }
         let capabilities = Value::Object(capabilities.clone()).to_string().into();
-        Kind::Legacy { revision, capabilities, clients: Some(clients) }
+        // Without authentication all clients are one principal.
+        let apart = (self.spec.pool.isolation != Isolation::Shared).then(|| caller.owner());
+        Kind::Legacy { revision, capabilities, clients: Some((era, apart)) }
+    }
+
+    /// The kind of modern process that a client needs. One that is a part of this program knows for whom it works.
+    pub(super) fn modern_kind(&self, caller: &Caller) -> Kind {
+        Kind::Modern(self.is_aggregate().then(|| caller.identity()))
     }
 
     /// The session of a kind that all its subscriptions are in. It is the first, which is also the first to get a call that
     /// finds several free: what that changes, they hear.
-    pub(super) async fn listened_session(&self, kind: &Kind) -> Result<Arc<Session>, Unserved> {
+    pub(super) async fn listened_session(
+        &self,
+        kind: &Kind,
+        caller: &Caller,
+    ) -> Result<Arc<Session>, Unserved> {
         let group = self.groups.group(kind);
         let opening = {
             let sessions = group.living();
             match sessions.first() {
                 // One whose process is being replaced keeps its listeners.
                 Some(session) => Err(session.clone()),
-                None => Ok(self.begin(kind, &group, Purpose::Need)),
+                None => Ok(self.begin(kind, caller, &group, Purpose::Need)),
             }
         };
         match opening {
@@ -146,8 +160,12 @@ impl Mount {
     }
 
     /// The session of a kind that is the least busy; another is opened when all are.
-    pub(super) async fn shared_session(&self, kind: &Kind) -> Result<Arc<Session>, Unserved> {
-        match self.choose(kind) {
+    pub(super) async fn shared_session(
+        &self,
+        kind: &Kind,
+        caller: &Caller,
+    ) -> Result<Arc<Session>, Unserved> {
+        match self.choose(kind, caller) {
             Choice::Found(session) => Ok(session),
             Choice::Busy(session, opening) => {
                 let until = opening.begun() + SPARE_WITHIN;
@@ -167,32 +185,32 @@ impl Mount {
         }
     }
 
-    fn choose(&self, kind: &Kind) -> Choice {
+    fn choose(&self, kind: &Kind, caller: &Caller) -> Choice {
         let group = self.groups.group(kind);
         let sessions = group.living();
         let rated = sessions.iter().map(|session| (session.is_spoiled(), session.load(), session));
         let Some((spoiled, load, session)) = rated.min_by_key(|(spoiled, load, _)| (*spoiled, *load)) else {
-            return Choice::None(self.begin(kind, &group, Purpose::Need));
+            return Choice::None(self.begin(kind, caller, &group, Purpose::Need));
         };
         let (session, room) = (session.clone(), sessions.len() < self.spec.pool.max);
         if spoiled {
-            return Choice::Spoiled(session, room.then(|| self.begin(kind, &group, Purpose::Growth)));
+            return Choice::Spoiled(session, room.then(|| self.begin(kind, caller, &group, Purpose::Growth)));
         }
         if !is_busy(load) || !room {
             return Choice::Found(session);
         }
-        let opening = self.begin(kind, &group, Purpose::Growth);
+        let opening = self.begin(kind, caller, &group, Purpose::Growth);
         // One that may do one thing at a time would keep this request waiting; any other takes one more.
         if load.stuck { Choice::Busy(session, opening) } else { Choice::Found(session) }
     }
 
     /// Opens a session of a kind, unless one is being opened. To be called under the lock of the group's sessions: who finds
     /// none must find what becomes of the opening.
-    fn begin(&self, kind: &Kind, group: &Arc<Group>, purpose: Purpose) -> Opening {
-        let (mount, kind, home) = (self.me.clone(), kind.clone(), group.clone());
+    fn begin(&self, kind: &Kind, caller: &Caller, group: &Arc<Group>, purpose: Purpose) -> Opening {
+        let (mount, kind, home, caller) = (self.me.clone(), kind.clone(), group.clone(), caller.clone());
         group.opening.run(&self.tracker, async move {
             let mount = mount.upgrade().ok_or_else(Unserved::shutting_down)?;
-            let session = mount.open_shared(&kind, false, purpose).await?;
+            let session = mount.open_shared(&kind, &caller, false, purpose).await?;
             home.lock().push(session.clone());
             Ok(session)
         })
@@ -217,11 +235,15 @@ impl Mount {
     }
 
     /// Opens a session of a kind beside those there are.
-    pub(super) async fn another_session(&self, kind: &Kind) -> Result<Arc<Session>, Unserved> {
+    pub(super) async fn another_session(
+        &self,
+        kind: &Kind,
+        caller: &Caller,
+    ) -> Result<Arc<Session>, Unserved> {
         let opening = {
             let group = self.groups.group(kind);
             let _sessions = group.living();
-            self.begin(kind, &group, Purpose::Need)
+            self.begin(kind, caller, &group, Purpose::Need)
         };
         opened(opening).await
     }
@@ -229,16 +251,17 @@ impl Mount {
     pub(super) async fn open_shared(
         &self,
         kind: &Kind,
+        caller: &Caller,
         once: bool,
         purpose: Purpose,
     ) -> Result<Arc<Session>, Unserved> {
         let pool = self.admit()?;
         let taken = match purpose {
-            Purpose::Need => self.take(pool).await,
-            Purpose::Growth => pool.take().await,
+            Purpose::Need => self.take(pool, caller).await,
+            Purpose::Growth => pool.take(caller).await,
         };
         let (peer, pass) = taken.map_err(|error| self.not_had(&error))?;
-        let session = Session::shared(peer, kind.opening(), once, self.parts());
+        let session = Session::shared(peer, kind.opening(), once, self.parts(caller));
         self.adopt(&session, pass);
         let Err(error) = session.opened().await else { return Ok(session) };
         let unserved = self.not_opened(kind.era(), error);
@@ -250,10 +273,14 @@ impl Mount {
     }
 
     /// A process for a client: a mount that is full gives up the one that nobody has used for longest.
-    pub(super) async fn take(&self, pool: &Arc<Pool>) -> Result<(Peer, Option<Pass>), PoolError> {
-        match pool.take().await {
+    pub(super) async fn take(
+        &self,
+        pool: &Arc<Pool>,
+        caller: &Caller,
+    ) -> Result<(Peer, Option<Pass>), PoolError> {
+        match pool.take(caller).await {
             Err(PoolError::Full | PoolError::HouseFull) if self.end_unused() || self.make_way().await => {
-                pool.take_next().await
+                pool.take_next(caller).await
             }
             taken => taken,
         }

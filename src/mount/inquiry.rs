@@ -1,7 +1,7 @@
 //! Questions of the router's own to a server, asked as any modern client asks.
 
 use super::{Mount, Unserved};
-use crate::protocol::Principal;
+use crate::access::Caller;
 use crate::protocol::subscription::Filter;
 use crate::session::{First, Form, Posted, Refused, StreamReader, Visit, first};
 use crate::wire::claim::{CLIENT_CAPABILITIES, PROTOCOL_VERSION};
@@ -10,8 +10,13 @@ use crate::wire::{Claim, Message, Object, Payload, Revision};
 impl Mount {
     /// The answer to a modern request; nothing if none came. How long it may take is the caller's business: dropping this
     /// cancels the request.
-    pub async fn ask(&self, request: Message, claim: &Claim) -> Result<Option<Message>, Unserved> {
-        let visit = self.receive(&request, claim, Principal::anyone()).await?;
+    pub async fn ask(
+        &self,
+        request: Message,
+        claim: &Claim,
+        caller: &Caller,
+    ) -> Result<Option<Message>, Unserved> {
+        let visit = self.receive(&request, claim, caller).await?;
         answered(&visit, request).await.map_err(|refused| self.turned_away(refused))
     }
 
@@ -21,8 +26,9 @@ impl Mount {
         &self,
         request: Message,
         claim: &Claim,
+        caller: &Caller,
     ) -> Result<Option<(Visit, StreamReader)>, Unserved> {
-        let visit = self.receive(&request, claim, Principal::anyone()).await?;
+        let visit = self.receive(&request, claim, caller).await?;
         let posted = visit.post(Payload::One(request), Form::Events).await;
         match posted.map_err(|refused| self.turned_away(refused))? {
             Posted::Response(reader) => Ok(Some((visit, reader))),
@@ -32,12 +38,17 @@ impl Mount {
 
     /// The stream of a subscription of the router's own, in the name of a client with these capabilities (raw JSON); nothing
     /// if it cannot be had now.
-    pub async fn subscribe(&self, filter: &Filter, capabilities: &str) -> Option<(Visit, StreamReader)> {
+    pub async fn subscribe(
+        &self,
+        filter: &Filter,
+        capabilities: &str,
+        caller: &Caller,
+    ) -> Option<(Visit, StreamReader)> {
         let mut params = Object::default();
         params.set("notifications", filter.to_json());
         let request = question("subscriptions/listen", capabilities, params);
         let claim = Claim::read(request.body()).ok()?;
-        self.converse(request, &claim).await.ok()?
+        self.converse(request, &claim, caller).await.ok()?
     }
 }
 

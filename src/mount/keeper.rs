@@ -4,6 +4,7 @@ use super::Mount;
 use super::gate::Urgency;
 use super::health::Standing;
 use super::pool::{Pool, PoolError};
+use crate::access::Caller;
 use crate::session::{Opening, Session};
 use crate::wire::{Code, Era, Revision, RpcError};
 use serde_json::Map;
@@ -75,7 +76,7 @@ async fn verify(mount: &Arc<Mount>, pool: &Arc<Pool>) {
 /// Opens the one process that there is; if that fails, again and again until it succeeds.
 async fn open_singleton(mount: &Arc<Mount>) {
     // Its first client is none that stays.
-    while mount.visit(Revision::NEWEST_LEGACY).await.is_err() {
+    while mount.visit(Revision::NEWEST_LEGACY, &Caller::anyone()).await.is_err() {
         let wait = mount.facts().health.wait(Instant::now());
         tokio::time::sleep(wait.unwrap_or(NO_ROOM)).await;
     }
@@ -115,17 +116,18 @@ async fn handshake(mount: &Arc<Mount>, pool: &Arc<Pool>) -> Result<(), Fault> {
 
 /// Opens a process in an era, and throws it away.
 async fn open(mount: &Arc<Mount>, pool: &Arc<Pool>, era: Era) -> Result<Result<(), RpcError>, Fault> {
-    let (peer, pass) = pool.throw_away(pool.turn(Urgency::Spare)).await.map_err(|error| match error {
-        PoolError::Full | PoolError::HouseFull | PoolError::Closed => Fault::NoRoom,
-        PoolError::Spawn(error) => Fault::Failed(mount.describe(&error)),
-    })?;
+    let (peer, pass) =
+        pool.throw_away(pool.turn(Urgency::Spare), &Caller::anyone()).await.map_err(|error| match error {
+            PoolError::Full | PoolError::HouseFull | PoolError::Closed => Fault::NoRoom,
+            PoolError::Spawn(error) => Fault::Failed(mount.describe(&error)),
+        })?;
     let opening = match era {
         Era::Legacy => {
             Opening::Legacy { revision: Revision::NEWEST_LEGACY, capabilities: Map::new(), visited: false }
         }
         Era::Modern => Opening::Modern,
     };
-    let session = Session::shared(peer, opening, false, mount.parts());
+    let session = Session::shared(peer, opening, false, mount.parts(&Caller::anyone()));
     mount.adopt(&session, pass);
     let opened = session.opened().await;
     session.close();

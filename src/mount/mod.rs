@@ -22,7 +22,9 @@ mod successor;
 mod table;
 mod unserved;
 mod visit;
+mod warden;
 
+use crate::access::{Caller, Owner};
 use crate::config::{Config, OnCrash, ServerName, ServerSpec, Target};
 use crate::peer::Mask;
 use crate::peer::in_process::Service;
@@ -30,7 +32,7 @@ use crate::protocol::Opened;
 use crate::session::{Parts, Session, SessionId, Settings, Tally};
 use catalog::Catalog;
 use crowd::Listeners;
-use door::Door;
+use door::{Door, Way};
 use era::Eras;
 use gate::Pass;
 use group::Groups;
@@ -65,8 +67,8 @@ pub struct Mount {
     /// None: it is disabled, or its entry cannot work.
     pool: Option<Arc<Pool>>,
     facts: Mutex<Facts>,
-    /// Clients with a session, by its id.
-    seats: Mutex<HashMap<SessionId, Seat>>,
+    /// Clients with a session, by its id, and to whom it belongs.
+    seats: Mutex<HashMap<SessionId, (Owner, Seat)>>,
     sessions: Mutex<Vec<Weak<Session>>>,
     groups: Groups,
     eras: Eras,
@@ -268,7 +270,7 @@ impl Mount {
     /// Removes the seats whose session ended before they were taken.
     fn clear_seats(&self) {
         // Sessions are asked without the lock on the seats: they take it under their own.
-        let taken: Vec<_> = self.seats().iter().map(|(id, seat)| (id.clone(), seat.clone())).collect();
+        let taken: Vec<_> = self.seats().iter().map(|(id, (_, seat))| (id.clone(), seat.clone())).collect();
         for (id, seat) in taken {
             if matches!(seat, Seat::Taken(client) if client.session().is_over()) {
                 self.seats().remove(&id);
@@ -301,7 +303,7 @@ impl Mount {
             session.shut_down();
         }
         let seats = std::mem::take(&mut *self.seats());
-        for seat in seats.into_values() {
+        for (_, seat) in seats.into_values() {
             if let Seat::Standing(_, stream) | Seat::Joining(stream) = seat {
                 stream.end();
             }
@@ -337,10 +339,11 @@ impl Mount {
         }
     }
 
-    fn parts(&self) -> Parts {
+    /// What a session is made with whose processes are for a caller.
+    fn parts(&self, caller: &Caller) -> Parts {
         Parts {
             settings: self.settings.clone(),
-            home: self.door.clone(),
+            home: Arc::new(Way { door: self.door.clone(), caller: caller.clone() }),
             tally: self.tally.clone(),
             tracker: self.tracker.clone(),
             freed: self.freed.clone(),
@@ -349,7 +352,7 @@ impl Mount {
 
     /// What the session of a process is made with that is only asked what it speaks.
     fn parts_of_probe(&self) -> Parts {
-        Parts { home: Arc::new(door::Closed), ..self.parts() }
+        Parts { home: Arc::new(door::Closed), ..self.parts(&Caller::anyone()) }
     }
 
     fn parked(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Session>>> {

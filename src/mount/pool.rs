@@ -5,6 +5,7 @@ use super::gate::{Pass, Urgency};
 use super::house::House;
 use super::place::{Place, Places};
 use super::source::Source;
+use crate::access::Caller;
 use crate::config::{ServerName, Target};
 use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
@@ -107,36 +108,40 @@ impl Pool {
         })
     }
 
-    /// A process that was not spoken to: a spare, or a new one. The pass, if any, is to be held while it starts.
-    pub(super) async fn take(self: &Arc<Self>) -> Result<(Peer, Option<Pass>), PoolError> {
+    /// A process for a caller that was not spoken to: a spare, or a new one. The pass, if any, is to be held while it starts.
+    pub(super) async fn take(self: &Arc<Self>, caller: &Caller) -> Result<(Peer, Option<Pass>), PoolError> {
         if let Some(spare) = self.take_spare() {
             return Ok((spare, None));
         }
         let place = self.free_place()?;
-        self.start(place, self.turn(Urgency::Client)).await
+        self.start(place, self.turn(Urgency::Client), caller).await
     }
 
     /// The same in a full pool in which something ends: its place is free in a moment.
-    pub(super) async fn take_next(self: &Arc<Self>) -> Result<(Peer, Option<Pass>), PoolError> {
+    pub(super) async fn take_next(
+        self: &Arc<Self>,
+        caller: &Caller,
+    ) -> Result<(Peer, Option<Pass>), PoolError> {
         if let Some(spare) = self.take_spare() {
             return Ok((spare, None));
         }
         let place = self.next_place().await?;
-        self.start(place, self.turn(Urgency::Client)).await
+        self.start(place, self.turn(Urgency::Client), caller).await
     }
 
     /// A process in place of one that died.
-    pub(super) async fn replace(self: &Arc<Self>) -> Result<Peer, PoolError> {
-        self.take_next().await.map(|(peer, _)| peer)
+    pub(super) async fn replace(self: &Arc<Self>, caller: &Caller) -> Result<Peer, PoolError> {
+        self.take_next(caller).await.map(|(peer, _)| peer)
     }
 
     /// A process to be thrown away, started in this turn. Gives up a spare if there is no room otherwise.
     pub(super) async fn throw_away(
         self: &Arc<Self>,
         turn: impl Future<Output = Pass> + Send,
+        caller: &Caller,
     ) -> Result<(Peer, Option<Pass>), PoolError> {
         let started = match self.free_place() {
-            Ok(place) => self.start(place, turn).await,
+            Ok(place) => self.start(place, turn, caller).await,
             Err(full) => Err(full),
         };
         match started {
@@ -187,7 +192,8 @@ impl Pool {
             return;
         }
         let Ok(place) = self.free_place() else { return };
-        if let Ok((peer, _pass)) = self.start(place, self.turn(Urgency::Client)).await {
+        let caller = Caller::anyone();
+        if let Ok((peer, _pass)) = self.start(place, self.turn(Urgency::Client), &caller).await {
             self.lock().ready_since = Some(Instant::now());
             self.keep(peer);
         }
@@ -330,7 +336,7 @@ impl Pool {
             }
             // A full mount has no spares; the next process that ends makes room for one.
             let Ok(place) = self.free_place() else { return };
-            match self.start(place, self.turn(Urgency::Spare)).await {
+            match self.start(place, self.turn(Urgency::Spare), &Caller::anyone()).await {
                 Ok((peer, _pass)) => self.keep(peer),
                 Err(PoolError::Full | PoolError::HouseFull | PoolError::Closed) => return,
                 Err(error @ PoolError::Spawn(_)) => {
@@ -365,9 +371,10 @@ impl Pool {
         self: &Arc<Self>,
         place: Place,
         turn: impl Future<Output = Pass> + Send,
+        caller: &Caller,
     ) -> Result<(Peer, Option<Pass>), PoolError> {
         if let Some(service) = self.source.service() {
-            let peer = Peer::in_process(&**service, self.house.tracker.clone());
+            let peer = Peer::in_process(&**service, caller, self.house.tracker.clone());
             self.watch(&peer, place);
             return Ok((peer, None));
         }

@@ -2,6 +2,7 @@
 
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
+use crate::access::{Caller, Owner};
 use crate::config::PoolMode;
 use crate::session::{Client, EventStream, Session, SessionId, StreamReader, Transport};
 use crate::wire::{Era, Message};
@@ -42,28 +43,34 @@ impl Mount {
     ///
     /// On a mount whose processes are shared, the handshake has been made when this returns; else the client is to
     /// post its own.
-    pub async fn open(&self, initialize: &Message) -> Result<Arc<Client>, Unserved> {
+    pub async fn open(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
         let id = new_id()?;
         match self.spec.pool.mode {
-            PoolMode::Session => self.open_dedicated(id, Transport::Streamable).await,
-            PoolMode::Shared => self.join(id, Transport::Streamable, initialize).await,
+            PoolMode::Session => self.open_dedicated(id, Transport::Streamable, caller).await,
+            PoolMode::Shared => self.join(id, Transport::Streamable, initialize, caller).await,
         }
     }
 
     /// Opens a session for an HTTP+SSE client, and the stream that is its life.
-    pub async fn open_sse(&self) -> Result<(SessionId, StreamReader), Unserved> {
-        self.open_on(EventStream::standalone()).await
+    pub async fn open_sse(&self, caller: &Caller) -> Result<(SessionId, StreamReader), Unserved> {
+        self.open_on(EventStream::standalone(), caller).await
     }
 
     /// Opens a session for a client that is to get everything on this stream.
-    pub async fn open_on(&self, stream: Arc<EventStream>) -> Result<(SessionId, StreamReader), Unserved> {
+    pub async fn open_on(
+        &self,
+        stream: Arc<EventStream>,
+        caller: &Caller,
+    ) -> Result<(SessionId, StreamReader), Unserved> {
         let id = new_id()?;
         let reader = stream.read();
         match self.spec.pool.mode {
-            PoolMode::Session => drop(self.open_dedicated(id.clone(), Transport::Sse(stream)).await?),
+            PoolMode::Session => {
+                drop(self.open_dedicated(id.clone(), Transport::Sse(stream), caller).await?);
+            }
             PoolMode::Shared => {
                 self.admit()?;
-                self.seat(id.clone(), Seat::Standing(id.clone(), stream));
+                self.seat(id.clone(), Seat::Standing(id.clone(), stream), caller);
             }
         }
         Ok((id, reader))
@@ -74,12 +81,13 @@ impl Mount {
         &self,
         stream: Arc<EventStream>,
         initialize: &Message,
+        caller: &Caller,
     ) -> Result<(Arc<Client>, StreamReader), Unserved> {
         let (id, reader) = (new_id()?, stream.read());
         let transport = Transport::Sse(stream);
         let client = match self.spec.pool.mode {
-            PoolMode::Session => self.open_dedicated(id, transport).await?,
-            PoolMode::Shared => self.join(id, transport, initialize).await?,
+            PoolMode::Session => self.open_dedicated(id, transport, caller).await?,
+            PoolMode::Shared => self.join(id, transport, initialize, caller).await?,
         };
         Ok((client, reader))
     }
@@ -90,9 +98,10 @@ impl Mount {
         id: SessionId,
         stream: Arc<EventStream>,
         initialize: &Message,
+        caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
         let joining = Joining::begin(self, &id, &stream).ok_or(Unserved::NoSession)?;
-        let client = self.seatless(id, Transport::Sse(stream), initialize).await?;
+        let client = self.seatless(id, Transport::Sse(stream), initialize, caller).await?;
         if joining.end(&client) {
             return Ok(client);
         }
@@ -101,18 +110,28 @@ impl Mount {
         Err(Unserved::NoSession)
     }
 
-    /// The client with this session id.
-    pub fn client(&self, id: &str) -> Option<Seat> {
+    /// The client with this session id, if the session belongs to the caller: of another's, nobody learns that it is there.
+    pub fn client(&self, id: &str, caller: &Caller) -> Option<Seat> {
+        let (owner, seat) = self.seat_of(id)?;
+        (owner == caller.owner()).then_some(seat)
+    }
+
+    /// Whether there is a session with this id.
+    pub fn has_session(&self, id: &str) -> bool {
+        self.seat_of(id).is_some()
+    }
+
+    fn seat_of(&self, id: &str) -> Option<(Owner, Seat)> {
         if id.len() != SessionId::LENGTH {
             return None;
         }
         let seat = self.seats().get(id).cloned();
-        seat.or_else(|| self.next()?.client(id))
+        seat.or_else(|| self.next()?.seat_of(id))
     }
 
     /// Ends a client's session.
     pub fn leave(&self, id: &str) {
-        let seat = self.seats().remove(id);
+        let seat = self.seats().remove(id).map(|(_, seat)| seat);
         match seat {
             Some(Seat::Taken(client)) => client.leave(),
             Some(Seat::Standing(_, stream) | Seat::Joining(stream)) => stream.end(),
@@ -121,47 +140,58 @@ impl Mount {
     }
 
     /// A client has taken its place: from now on it is found by its id.
-    pub(super) fn seat(&self, id: SessionId, seat: Seat) {
+    pub(super) fn seat(&self, id: SessionId, seat: Seat, caller: &Caller) {
         if let Some(next) = self.next() {
-            return next.seat(id, seat);
+            return next.seat(id, seat, caller);
         }
-        self.seats().insert(id, seat);
+        self.seats().insert(id, (caller.owner(), seat));
     }
 
-    pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, Seat>> {
+    pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, (Owner, Seat)>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn open_dedicated(&self, id: SessionId, transport: Transport) -> Result<Arc<Client>, Unserved> {
-        if self.era_for(Era::Legacy).await? == Era::Modern {
-            match self.open_across(id.clone(), transport.clone()).await {
+    async fn open_dedicated(
+        &self,
+        id: SessionId,
+        transport: Transport,
+        caller: &Caller,
+    ) -> Result<Arc<Client>, Unserved> {
+        if self.era_for(Era::Legacy, caller).await? == Era::Modern {
+            match self.open_across(id.clone(), transport.clone(), caller).await {
                 // It was believed to speak the other era only, and does not: its own may do.
                 Err(Unserved::OtherEra(_)) if self.spoken().legacy != Some(false) => {}
                 opened => return opened,
             }
         }
         let pool = self.admit()?;
-        let (peer, pass) = self.take(pool).await.map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = self.take(pool, caller).await.map_err(|error| self.not_had(&error))?;
         // Over HTTP+SSE nothing is said to the process before the client posts.
         let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
-        let client = Session::dedicated(peer, id.clone(), transport, self.parts());
+        let client = Session::dedicated(peer, id.clone(), transport, self.warden(caller), self.parts(caller));
         self.adopt(client.session(), pass);
-        self.seat(id, Seat::Taken(client.clone()));
+        self.seat(id, Seat::Taken(client.clone()), caller);
         Ok(client)
     }
 }
 
 impl Mount {
     /// Opens a session with a server that only speaks the modern era.
-    async fn open_across(&self, id: SessionId, transport: Transport) -> Result<Arc<Client>, Unserved> {
+    async fn open_across(
+        &self,
+        id: SessionId,
+        transport: Transport,
+        caller: &Caller,
+    ) -> Result<Arc<Client>, Unserved> {
         let pool = self.admit()?;
-        let (peer, pass) = self.take(pool).await.map_err(|error| self.not_had(&error))?;
-        let client = Session::dedicated_across(peer, id.clone(), transport, self.parts());
+        let (peer, pass) = self.take(pool, caller).await.map_err(|error| self.not_had(&error))?;
+        let (warden, parts) = (self.warden(caller), self.parts(caller));
+        let client = Session::dedicated_across(peer, id.clone(), transport, warden, parts);
         self.adopt(client.session(), pass);
         if let Err(error) = client.session().opened().await {
             return Err(self.not_opened(Era::Modern, error));
         }
-        self.seat(id, Seat::Taken(client.clone()));
+        self.seat(id, Seat::Taken(client.clone()), caller);
         Ok(client)
     }
 }
@@ -170,7 +200,7 @@ impl<'a> Joining<'a> {
     /// Takes the place of a standing client; nothing if it does not stand there any more, or has begun to join already.
     fn begin(mount: &'a Mount, id: &SessionId, stream: &Arc<EventStream>) -> Option<Self> {
         let mut seats = mount.seats();
-        let seat = seats.get_mut(id.as_str())?;
+        let (_, seat) = seats.get_mut(id.as_str())?;
         let stands = matches!(seat, Seat::Standing(_, standing) if Arc::ptr_eq(standing, stream));
         if !stands {
             return None;
@@ -187,7 +217,7 @@ impl<'a> Joining<'a> {
     fn change(&self, to: impl FnOnce() -> Seat) -> bool {
         let mut seats = self.mount.seats();
         match seats.get_mut(self.id.as_str()) {
-            Some(seat @ Seat::Joining(_)) => {
+            Some((_, seat @ Seat::Joining(_))) => {
                 *seat = to();
                 true
             }

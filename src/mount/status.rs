@@ -153,7 +153,7 @@ impl Mount {
 
     /// Clients with a session, and those of them that speak HTTP+SSE.
     pub fn clients(&self) -> (usize, usize) {
-        let standing = self.seats().values().filter(|seat| matches!(seat, Seat::Standing(..))).count();
+        let standing = self.seats().values().filter(|(_, seat)| matches!(seat, Seat::Standing(..))).count();
         let sse: usize = self.living().iter().map(|session| session.sse_clients()).sum();
         (self.seats().len(), sse + standing)
     }

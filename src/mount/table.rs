@@ -65,7 +65,7 @@ impl Table {
 
     /// The mount that still has this session, among those that were replaced or removed.
     pub fn find_retired(&self, session: &str) -> Option<&Arc<Mount>> {
-        self.retired.iter().find(|mount| mount.client(session).is_some())
+        self.retired.iter().find(|mount| mount.has_session(session))
     }
 
     /// Every mount, also what serves several together, without the retired ones.

@@ -29,6 +29,9 @@ pub enum Unserved {
     /// There is no call that waits for this client.
     #[error("no such call")]
     NoCall,
+    /// The client may not ask that, or not now.
+    #[error("{0}")]
+    Denied(RpcError),
     /// The request asks for more than is given to anybody.
     #[error("{0}")]
     TooMuch(&'static str),
@@ -43,7 +46,7 @@ impl Unserved {
     /// What the client is told that has no HTTP to be told by.
     pub fn into_error(self) -> RpcError {
         match self {
-            Self::Unavailable { error, .. } | Self::OtherEra(error) => error,
+            Self::Unavailable { error, .. } | Self::OtherEra(error) | Self::Denied(error) => error,
             Self::NoSession => RpcError::new(
                 Code::SessionNotFound,
                 "the session has ended: send `initialize` to open another",
@@ -82,6 +85,7 @@ impl From<Refused> for Unserved {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Ended => Self::NoSession,
+            Refused::Denied(error) => Self::Denied(error),
             Refused::Full => Self::Unavailable { error: RpcError::unread(), retry_after: RETRY_FULL },
             Refused::Restarting => Self::Unavailable {
                 error: RpcError::new(

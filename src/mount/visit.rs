@@ -4,8 +4,9 @@ use super::group::{Free, Kind, LONGEST_CAPABILITIES, Purpose};
 use super::seat::new_id;
 use super::unserved::RETRY_FULL;
 use super::{Mount, Seat, Unserved};
+use crate::access::Caller;
 use crate::config::Isolation;
-use crate::protocol::{Guest, Member, Principal, handshake, may_ask, offered, request_state};
+use crate::protocol::{Guest, Member, handshake, may_ask, offered, request_state};
 use crate::session::{Client, Interaction, Session, SessionId, Transport, Visit};
 use crate::wire::{Claim, Code, Era, Message, Revision, RpcError};
 use serde_json::{Map, Value};
@@ -38,9 +39,10 @@ impl Mount {
         id: SessionId,
         transport: Transport,
         initialize: &Message,
+        caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
-        let client = self.seatless(id.clone(), transport, initialize).await?;
-        self.seat(id, Seat::Taken(client.clone()));
+        let client = self.seatless(id.clone(), transport, initialize, caller).await?;
+        self.seat(id, Seat::Taken(client.clone()), caller);
         Ok(client)
     }
 
@@ -50,20 +52,21 @@ impl Mount {
         id: SessionId,
         transport: Transport,
         initialize: &Message,
+        caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
         let (revision, capabilities) = handshake::asked_for(initialize);
         if capabilities.len() > LONGEST_CAPABILITIES {
             return Err(Unserved::TooMuch("the capabilities in `initialize` are larger than 16 KiB"));
         }
         let capabilities: Map<String, Value> = serde_json::from_str(&capabilities).unwrap_or_default();
-        let kind = self.legacy_kind(revision, &capabilities, (Era::Legacy, None));
+        let kind = self.legacy_kind(revision, &capabilities, Era::Legacy, caller);
         let member = Member { revision: Some(revision), capabilities, reachable: true };
         for _ in 0..TRIES {
-            let session = self.session_for(Era::Legacy, &kind, false).await?;
+            let session = self.session_for(Era::Legacy, &kind, false, caller).await?;
             // Who comes while its process is being replaced need not be told what that changes.
             session.renewed().await;
             let guest = Guest::Legacy(member.clone());
-            if let Ok(client) = session.join(id.clone(), transport.clone(), guest) {
+            if let Ok(client) = session.join(id.clone(), transport.clone(), guest, self.warden(caller)) {
                 return Ok(client);
             }
         }
@@ -71,13 +74,14 @@ impl Mount {
     }
 
     /// A legacy client for one POST without a session. `revision`: what its header says it speaks.
-    pub async fn visit(&self, revision: Revision) -> Result<Visit, Unserved> {
-        let kind = self.legacy_kind(revision, &Map::new(), (Era::Legacy, None));
+    pub async fn visit(&self, revision: Revision, caller: &Caller) -> Result<Visit, Unserved> {
+        let kind = self.legacy_kind(revision, &Map::new(), Era::Legacy, caller);
         let alone = self.spec.pool.isolation == Isolation::Request && !self.spec.pool.is_singleton();
         let member = Member { revision: Some(revision), capabilities: Map::new(), reachable: false };
         for _ in 0..TRIES {
-            let session = self.session_for(Era::Legacy, &kind, alone).await?;
-            if let Ok(visit) = session.visit(new_id()?, Guest::Legacy(member.clone()), None) {
+            let session = self.session_for(Era::Legacy, &kind, alone, caller).await?;
+            let guest = Guest::Legacy(member.clone());
+            if let Ok(visit) = session.visit(new_id()?, guest, None, self.warden(caller)) {
                 return Ok(visit);
             }
         }
@@ -92,25 +96,24 @@ impl Mount {
         &self,
         request: &Message,
         claim: &Claim,
-        principal: Principal,
+        caller: &Caller,
     ) -> Result<Visit, Unserved> {
         if claim.capabilities_raw.len() > LONGEST_CAPABILITIES {
             return Err(Unserved::TooMuch("the client capabilities in `_meta` are larger than 16 KiB"));
         }
-        // Without authentication all clients are one principal.
-        let apart = Some(principal.clone()).filter(|_| self.spec.pool.isolation != Isolation::Shared);
-        let kind =
-            self.legacy_kind(Revision::NEWEST_LEGACY, &offered(&claim.capabilities), (Era::Modern, apart));
-        let guest = Guest::Modern(principal);
+        let offered = offered(&claim.capabilities);
+        let kind = self.legacy_kind(Revision::NEWEST_LEGACY, &offered, Era::Modern, caller);
+        let guest = Guest::Modern(caller.principal().clone());
         let mut other_era = false;
         for _ in 0..TRIES {
-            let found = if self.era_for(Era::Modern).await? == Era::Modern {
-                self.modern_session(request).await.map(|session| (session, None))
+            let found = if self.era_for(Era::Modern, caller).await? == Era::Modern {
+                self.modern_session(request, caller).await.map(|session| (session, None))
             } else if let Some(state) = request_state(request.body()).filter(|_| may_ask(request.method())) {
                 let session = self.parked().get(state.as_str()).cloned().ok_or(Unserved::NoCall)?;
-                return session.visit(new_id()?, guest, None).map_err(|_| Unserved::NoCall);
+                let visit = session.visit(new_id()?, guest, None, self.warden(caller));
+                return visit.map_err(|_| Unserved::NoCall);
             } else {
-                self.legacy_session(request, claim, &kind).await
+                self.legacy_session(request, claim, &kind, caller).await
             };
             other_era = matches!(found, Err(Unserved::OtherEra(_)));
             if other_era {
@@ -118,7 +121,7 @@ impl Mount {
             }
             let (session, interaction) = found?;
             // One that has ended in between is of no use; there is another.
-            if let Ok(visit) = session.visit(new_id()?, guest.clone(), interaction) {
+            if let Ok(visit) = session.visit(new_id()?, guest.clone(), interaction, self.warden(caller)) {
                 return Ok(visit);
             }
         }
@@ -130,11 +133,11 @@ impl Mount {
     }
 
     /// A session of the modern era for a modern client's request.
-    async fn modern_session(&self, request: &Message) -> Result<Arc<Session>, Unserved> {
+    async fn modern_session(&self, request: &Message, caller: &Caller) -> Result<Arc<Session>, Unserved> {
         if request.method() == LISTEN {
-            self.listened_session(&Kind::Modern).await
+            self.listened_session(&self.modern_kind(caller), caller).await
         } else {
-            self.shared_session(&Kind::Modern).await
+            self.shared_session(&self.modern_kind(caller), caller).await
         }
     }
 
@@ -144,6 +147,7 @@ impl Mount {
         request: &Message,
         claim: &Claim,
         kind: &Kind,
+        caller: &Caller,
     ) -> Result<(Arc<Session>, Option<Interaction>), Unserved> {
         let many = !self.spec.pool.is_singleton();
         let asked = ["roots", "sampling", "elicitation"];
@@ -153,39 +157,46 @@ impl Mount {
             if interacts && self.is_full_of_parked() {
                 return Err(Unserved::Unavailable { error: busy(), retry_after: RETRY_FULL });
             }
-            let session = self.open_shared(kind, true, Purpose::Need).await?;
+            let session = self.open_shared(kind, caller, true, Purpose::Need).await?;
             let interaction = session.interact();
             return Ok((session, interaction));
         }
         if many && interacts {
-            let (session, interaction) = self.session_to_interact(kind).await?;
+            let (session, interaction) = self.session_to_interact(kind, caller).await?;
             return Ok((session, Some(interaction)));
         }
         let session = if request.method() == LISTEN {
-            self.listened_session(kind).await?
+            self.listened_session(kind, caller).await?
         } else {
-            self.shared_session(kind).await?
+            self.shared_session(kind, caller).await?
         };
         Ok((session, None))
     }
 
     /// The session for a client of `era`: of `kind`, or of the modern era if the server speaks no other.
-    async fn session_for(&self, era: Era, kind: &Kind, alone: bool) -> Result<Arc<Session>, Unserved> {
-        if self.era_for(era).await? == Era::Modern {
-            return self.shared_session(&Kind::Modern).await;
+    async fn session_for(
+        &self,
+        era: Era,
+        kind: &Kind,
+        alone: bool,
+        caller: &Caller,
+    ) -> Result<Arc<Session>, Unserved> {
+        let modern = self.modern_kind(caller);
+        if self.era_for(era, caller).await? == Era::Modern {
+            return self.shared_session(&modern, caller).await;
         }
         let session = if alone {
-            self.open_shared(kind, true, Purpose::Need).await
+            self.open_shared(kind, caller, true, Purpose::Need).await
         } else {
-            self.shared_session(kind).await
+            self.shared_session(kind, caller).await
         };
         match session {
-            Err(Unserved::OtherEra(_)) => self.shared_session(&Kind::Modern).await,
+            Err(Unserved::OtherEra(_)) => self.shared_session(&modern, caller).await,
             Err(Unserved::Unavailable { error, retry_after }) if error.code == Code::ProtocolError => {
                 // It has refused `initialize`; some servers of the modern era do not say why.
                 let unknown = self.spoken().modern.is_none() && !self.spec.pool.is_singleton();
-                if unknown && self.is_modern_after_all().await? {
-                    return self.shared_session(&Kind::Modern).await;
+                if unknown && self.is_modern_after_all(caller).await? {
+                    return self.shared_session(&modern, caller).await;
                 }
                 Err(Unserved::Unavailable { error, retry_after })
             }
@@ -195,7 +206,11 @@ impl Mount {
 
     /// A session in which a call can be made to which the server may ask questions: one at a time, since a question does not
     /// name its call.
-    async fn session_to_interact(&self, kind: &Kind) -> Result<(Arc<Session>, Interaction), Unserved> {
+    async fn session_to_interact(
+        &self,
+        kind: &Kind,
+        caller: &Caller,
+    ) -> Result<(Arc<Session>, Interaction), Unserved> {
         let until = Instant::now() + WAIT_LONGEST;
         // Until then it waits for one of those there are: each that is freed wakes all who wait.
         let mut opens_at = Instant::now() + WAIT_FIRST;
@@ -221,7 +236,7 @@ impl Mount {
             } else {
                 tokio::select! {
                     () = &mut freed => continue,
-                    opened = self.another_session(kind) => opened,
+                    opened = self.another_session(kind, caller) => opened,
                 }
             };
             match opened {

@@ -9,12 +9,13 @@ use tokio_util::task::TaskTracker;
 use super::life::Life;
 use super::stdin::SendError;
 use super::{Cause, Listener};
+use crate::access::Caller;
 use crate::wire::line::Line;
 
 /// A server that is a part of this program.
 pub trait Service: Send + Sync + fmt::Debug + 'static {
-    /// Begins a conversation with it; what it says goes to `voice`.
-    fn converse(&self, voice: Voice) -> Arc<dyn Conversation>;
+    /// Begins a conversation of `caller` with it; what it says goes to `voice`.
+    fn converse(&self, voice: Voice, caller: &Caller) -> Arc<dyn Conversation>;
 }
 
 /// One conversation with such a server.
@@ -59,14 +60,14 @@ struct Link {
 }
 
 impl InProcess {
-    pub(super) fn new(service: &dyn Service, tracker: TaskTracker) -> Self {
+    pub(super) fn new(service: &dyn Service, caller: &Caller, tracker: TaskTracker) -> Self {
         let link = Arc::new(Link {
             conversation: OnceLock::new(),
             ear: OnceLock::new(),
             life: Arc::default(),
             tracker,
         });
-        let conversation = service.converse(Voice(Arc::downgrade(&link)));
+        let conversation = service.converse(Voice(Arc::downgrade(&link)), caller);
         let _ = link.conversation.set(conversation);
         Self(Arc::new(Hold(link)))
     }

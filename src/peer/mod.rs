@@ -42,6 +42,7 @@ pub use mask::Mask;
 pub use stdin::{MAX_BYTES, MAX_MESSAGES, SendError};
 pub use transcript::STDERR;
 
+use crate::access::Caller;
 use crate::wire::line::Line;
 use in_process::{InProcess, Service};
 use life::Life;
@@ -93,9 +94,9 @@ impl Peer {
         Self(Kind::Remote(Remote::new(site.clone())))
     }
 
-    /// A conversation with a server that is a part of this program. Nothing of it runs before somebody listens.
-    pub fn in_process(service: &dyn Service, tracker: TaskTracker) -> Self {
-        Self(Kind::InProcess(InProcess::new(service, tracker)))
+    /// A conversation of `caller` with a server that is a part of this program. Nothing of it runs before somebody listens.
+    pub fn in_process(service: &dyn Service, caller: &Caller, tracker: TaskTracker) -> Self {
+        Self(Kind::InProcess(InProcess::new(service, caller, tracker)))
     }
 
     /// Gives what the server says to `listener`, beginning with the first line that a process ever wrote. Only the first

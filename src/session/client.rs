@@ -1,9 +1,10 @@
 //! A client's handle on its session.
 
 use super::stream::{Form, StreamReader};
-use super::{Interaction, Link, Session, SessionId};
+use super::warden::Admitted;
+use super::{Interaction, Link, Session, SessionId, Warden};
 use crate::peer::Peer;
-use crate::protocol::{ClientKey, ExchangeKey, Input};
+use crate::protocol::{ClientKey, ExchangeKey, Input, Output};
 use crate::wire::{Kind, Message, Payload, Revision, RpcError};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ pub struct Client {
     id: SessionId,
     /// What it needs to make its one call; the session has it from then on.
     interaction: Mutex<Option<Interaction>>,
+    warden: Option<Arc<dyn Warden>>,
 }
 
 /// A client that is there for one POST, and leaves when this is dropped, wherever that happens: nobody can come back for a
@@ -42,7 +44,7 @@ pub enum Posted {
 }
 
 /// Why a POST was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refused {
     /// The session is over, or there is no such stream.
     #[error("the session has ended")]
@@ -53,6 +55,9 @@ pub enum Refused {
     /// Nothing came up in place of a dead process.
     #[error("the server is being restarted")]
     Restarting,
+    /// It may not ask that, or not now.
+    #[error("{0}")]
+    Denied(RpcError),
 }
 
 enum Attempt {
@@ -92,8 +97,9 @@ impl Client {
         key: ClientKey,
         id: SessionId,
         interaction: Option<Interaction>,
+        warden: Option<Arc<dyn Warden>>,
     ) -> Self {
-        Self { session, key, id, interaction: Mutex::new(interaction) }
+        Self { session, key, id, interaction: Mutex::new(interaction), warden }
     }
 
     /// The id that the client shows with each request.
@@ -128,15 +134,22 @@ impl Client {
     ///
     /// Waits while the process is being replaced, and, if nothing needs an answer, up to 10 s for a server that does
     /// not read. A request to such a server is answered with [`Code::Overloaded`](crate::wire::Code::Overloaded) at once.
+    ///
+    /// # Errors
+    /// [`Refused::Denied`] for a single request that the client may not make; in a batch, it is answered so.
     pub async fn post(&self, payload: Payload, form: Form) -> Result<Posted, Refused> {
-        let messages = match payload {
-            Payload::One(message) => vec![message],
-            Payload::Batch(messages) => messages,
+        let (messages, alone) = match payload {
+            Payload::One(message) => (vec![message], true),
+            Payload::Batch(messages) => (messages, false),
         };
+        let mut admitted = self.admitted(&messages).await;
+        if let Some(Admitted { verdict: Err(error), .. }) = admitted.first().filter(|_| alone) {
+            return Err(Refused::Denied(error.clone()));
+        }
         let begun = tokio::time::Instant::now();
         loop {
             let changed = self.session.changed.notified();
-            match self.attempt(&messages, form) {
+            match self.attempt(&messages, &mut admitted, form) {
                 Attempt::Done(posted) => return Ok(posted),
                 Attempt::Ended => return Err(Refused::Ended),
                 Attempt::TooMany => return Err(Refused::Full),
@@ -188,7 +201,17 @@ impl Client {
         self.session.leave(self.key);
     }
 
-    fn attempt(&self, messages: &[Message], form: Form) -> Attempt {
+    /// What the warden says to each request, in their order; nothing where nobody watches.
+    async fn admitted(&self, messages: &[Message]) -> Vec<Admitted> {
+        let Some(warden) = &self.warden else { return Vec::new() };
+        let mut admitted = Vec::with_capacity(messages.len());
+        for message in messages.iter().filter(|message| message.kind() == Kind::Request) {
+            admitted.push(Admitted::by(&**warden, message).await);
+        }
+        admitted
+    }
+
+    fn attempt(&self, messages: &[Message], admitted: &mut Vec<Admitted>, form: Form) -> Attempt {
         let now = Instant::now();
         let mut state = self.session.lock();
         if state.is_to_be_replaced(now) {
@@ -224,6 +247,7 @@ impl Client {
                 state.next_exchange += 1;
             }
         }
+        let mut admitted = admitted.drain(..);
         for message in messages {
             let client = self.key;
             let message = message.clone();
@@ -231,6 +255,20 @@ impl Client {
                 self.session.tally.requests.add_one();
                 let exchange = next;
                 next.0 += 1;
+                let Admitted { verdict, looked_at } = admitted.next().unwrap_or_else(Admitted::freely);
+                match verdict {
+                    Ok(held) => {
+                        if let Some(participant) = state.clients.get_mut(&client) {
+                            participant.watched.begin(exchange, held, looked_at);
+                        }
+                    }
+                    Err(error) => {
+                        let message = error.to_line(message.id());
+                        let answer = Output::Answer { client, exchange, message, failed: true };
+                        self.session.perform(state, vec![answer], now);
+                        continue;
+                    }
+                }
                 Input::Request { client, exchange, message }
             } else {
                 Input::Notice { client, message }

@@ -19,6 +19,7 @@ mod stream;
 mod streams;
 mod tally;
 mod usage;
+mod warden;
 
 use crate::peer::{Exit, Mask, Peer};
 use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Opened, Output, Secrets, Straight};
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 use streams::Streams;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
+use warden::Watched;
 
 pub use client::{Client, Posted, Refused, Visit};
 pub use id::{NoEntropy, SessionId};
@@ -41,6 +43,7 @@ pub use interaction::Interaction;
 pub use stream::{EventStream, First, Form, StreamReader};
 pub use streams::{Transport, first};
 pub use tally::{Counter, Tally};
+pub use warden::{Held, Warden};
 
 /// Why a session takes its first client.
 const NEW: &str = "a session of which nothing was heard yet is not over";
@@ -141,6 +144,7 @@ struct Conversation {
 struct Participant {
     id: SessionId,
     streams: Streams,
+    watched: Watched,
     last_active: Instant,
 }
 
@@ -160,20 +164,32 @@ enum Link {
 
 impl Session {
     /// A session with one client, which makes the handshake itself.
-    pub fn dedicated(peer: Peer, id: SessionId, transport: Transport, make: Parts) -> Arc<Client> {
+    pub fn dedicated(
+        peer: Peer,
+        id: SessionId,
+        transport: Transport,
+        warden: Option<Arc<dyn Warden>>,
+        make: Parts,
+    ) -> Arc<Client> {
         let rules = make.rules(matches!(transport, Transport::Streamable));
         let bridge = Bridge::Straight(Box::new(Straight::new(ClientKey(0), rules)));
         let session = Self::new(peer, bridge, true, make);
-        let client = session.enrol(id, transport, None, None).expect(NEW);
+        let client = session.enrol(id, transport, None, None, warden).expect(NEW);
         session.attach();
         client
     }
 
     /// The same before a server that only speaks the modern era: the router opens the process, and answers the handshake.
-    pub fn dedicated_across(peer: Peer, id: SessionId, transport: Transport, make: Parts) -> Arc<Client> {
+    pub fn dedicated_across(
+        peer: Peer,
+        id: SessionId,
+        transport: Transport,
+        warden: Option<Arc<dyn Warden>>,
+        make: Parts,
+    ) -> Arc<Client> {
         let lane = era::lane(&make.settings.name, make.rules(matches!(transport, Transport::Streamable)));
         let session = Self::new(peer, lane, true, make);
-        let client = session.enrol(id, transport, Some(era::guest()), None).expect(NEW);
+        let client = session.enrol(id, transport, Some(era::guest()), None, warden).expect(NEW);
         session.attach();
         session.greet(&mut session.lock(), Instant::now());
         client
@@ -209,8 +225,9 @@ impl Session {
         id: SessionId,
         transport: Transport,
         guest: Guest,
+        warden: Option<Arc<dyn Warden>>,
     ) -> Result<Arc<Client>, Refused> {
-        self.enrol(id, transport, Some(guest), None)
+        self.enrol(id, transport, Some(guest), None, warden)
     }
 
     /// Admits a client to a shared session for one POST. `interaction`: it is to make a call to which the server may ask
@@ -223,8 +240,9 @@ impl Session {
         id: SessionId,
         guest: Guest,
         interaction: Option<Interaction>,
+        warden: Option<Arc<dyn Warden>>,
     ) -> Result<Visit, Refused> {
-        self.enrol(id, Transport::Once, Some(guest), interaction).map(Visit::new)
+        self.enrol(id, Transport::Once, Some(guest), interaction, warden).map(Visit::new)
     }
 
     /// Claims the right to make the one call at a time to which the server may ask questions; none if there is one.
@@ -307,6 +325,7 @@ impl Session {
         transport: Transport,
         guest: Option<Guest>,
         interaction: Option<Interaction>,
+        warden: Option<Arc<dyn Warden>>,
     ) -> Result<Arc<Client>, Refused> {
         let mut state = self.lock();
         if matches!(state.link, Link::Ended(_)) {
@@ -314,14 +333,18 @@ impl Session {
         }
         let key = ClientKey(state.next_client);
         state.next_client += 1;
-        let participant =
-            Participant { id: id.clone(), streams: Streams::new(transport), last_active: Instant::now() };
+        let participant = Participant {
+            id: id.clone(),
+            streams: Streams::new(transport),
+            watched: Watched::by(warden.clone()),
+            last_active: Instant::now(),
+        };
         state.clients.insert(key, participant);
         if let Some(guest) = guest {
             state.bridge.join(key, guest);
         }
         drop(state);
-        Ok(Arc::new(Client::new(self.clone(), key, id, interaction)))
+        Ok(Arc::new(Client::new(self.clone(), key, id, interaction, warden)))
     }
 
     /// Hears what the process of now says.

@@ -42,6 +42,7 @@ impl Session {
                     }
                     let Some(participant) = state.clients.get_mut(&client) else { continue };
                     participant.last_active = now;
+                    let message = participant.watched.end(exchange, message);
                     let delivered = participant.streams.answer(exchange, message, now);
                     let last = participant.streams.is_once() && participant.streams.in_flight() == 0;
                     if last || delivered == Delivered::Broken {
@@ -50,6 +51,7 @@ impl Session {
                 }
                 Output::Forget { client, exchange } => {
                     if let Some(participant) = state.clients.get_mut(&client) {
+                        participant.watched.forget(exchange);
                         participant.streams.forget(exchange);
                     }
                 }

@@ -1,5 +1,6 @@
 //! A session with a mount, in which one request is made after the other.
 
+use crate::access::Caller;
 use crate::mount::{Mount, Unserved};
 use crate::session::{Client, EventStream, Form, Refused, StreamReader};
 use crate::wire::meta::{find, find_string};
@@ -88,7 +89,7 @@ impl Conversation {
             "protocolVersion": Revision::NEWEST_LEGACY.to_string(), "capabilities": capabilities, "clientInfo": info,
         });
         let first = request(0, "initialize", &hello.to_string())?;
-        let (client, reader) = mount.sit_down(EventStream::patient(), &first).await?;
+        let (client, reader) = mount.sit_down(EventStream::patient(), &first, &Caller::anyone()).await?;
         let opened = Box::default();
         let mut talk = Self { mount: mount.clone(), client, reader, last_id: 0, in_flight: None, opened };
         talk.post(first).await?;

@@ -189,6 +189,11 @@ impl RpcError {
         self.with("retryAfterMs", u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// What `data.retryAfterMs` says, if it says something.
+    pub fn wait(&self) -> Option<Duration> {
+        self.data.get("retryAfterMs").and_then(Value::as_u64).map(Duration::from_millis)
+    }
+
     /// The response to the request with this id, on one line without its end. `id` is raw JSON text and
     /// is echoed to the letter; without one it is `null`.
     pub fn to_line(&self, id: Option<&str>) -> Bytes {

@@ -12,6 +12,7 @@ use super::lists::Kind;
 use super::modern::unknown;
 use super::route::Route;
 use super::viewer::{OwnLists, Viewer};
+use crate::access::Caller;
 use crate::peer::in_process::{Conversation, Voice};
 use crate::protocol::{Level, handshake};
 use crate::wire::meta::find;
@@ -31,6 +32,7 @@ type Place = Arc<tokio::sync::Mutex<Option<Arc<Server>>>>;
 pub(super) struct Talk {
     endpoint: Arc<Endpoint>,
     voice: Voice,
+    caller: Caller,
     hello: OnceLock<Hello>,
     /// Sessions with servers, by server: each is opened by whoever needs it first.
     servers: Mutex<HashMap<u64, Place>>,
@@ -73,10 +75,11 @@ struct Question {
 }
 
 /// Begins a conversation with an endpoint.
-pub(super) fn begin(endpoint: Arc<Endpoint>, voice: Voice) -> Arc<dyn Conversation> {
+pub(super) fn begin(endpoint: Arc<Endpoint>, voice: Voice, caller: Caller) -> Arc<dyn Conversation> {
     Arc::new_cyclic(|me| Talk {
         endpoint,
         voice,
+        caller,
         hello: OnceLock::new(),
         servers: Mutex::default(),
         state: Mutex::default(),
@@ -207,12 +210,12 @@ impl Talk {
         let (revision, capabilities) = handshake::asked_for(message);
         let own: Arc<OwnLists> = Arc::default();
         let capabilities = serde_json::from_str(&capabilities).unwrap_or_default();
-        let viewer = Viewer { own: Some(own.clone()), ..Viewer::of(&capabilities) };
+        let viewer = Viewer { own: Some(own.clone()), ..Viewer::of(&capabilities, &self.caller) };
         let hello = Hello { initialize: message.clone(), viewer, own };
         self.hello
             .set(hello)
             .map_err(|_| RpcError::new(Code::InvalidRequest, "the session has begun already"))?;
-        let discovered = self.endpoint.discovered().await;
+        let discovered = self.endpoint.discovered(&self.caller).await;
         let mut result = Object::default();
         result.set("protocolVersion", json!(revision.as_str()).to_string());
         result.set("capabilities", find(&discovered, &["capabilities"]).unwrap_or("{}").to_owned());

@@ -52,7 +52,7 @@ impl Server {
             SessionId::random().map_err(|error| RpcError::new(Code::InternalError, error.to_string()))?;
         let mark: Box<str> = format!("\"{}/{}/", env!("CARGO_PKG_NAME"), random.as_str()).into();
         let initialize = own(initialize.with_id(&format!("{mark}0\"")))?;
-        let seated = member.mount.sit_down(EventStream::patient(), &initialize).await;
+        let seated = member.mount.sit_down(EventStream::patient(), &initialize, &talk.caller).await;
         let (client, mut reader) = seated.map_err(Unserved::into_error)?;
         // Whatever happens until it is open, it is left behind.
         let leaving = Leaving(Some((member.clone(), client.clone())));

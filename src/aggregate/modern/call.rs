@@ -3,6 +3,7 @@
 use super::super::Endpoint;
 use super::super::route::Route;
 use super::super::viewer::Viewer;
+use crate::access::Caller;
 use crate::mount::Unserved;
 use crate::peer::in_process::Voice;
 use crate::wire::claim::RELATED_REQUEST;
@@ -15,10 +16,16 @@ impl Endpoint {
     ///
     /// # Errors
     /// What the client is told if the server did not take it.
-    pub(super) async fn call(&self, message: &Message, claim: &Claim, voice: &Voice) -> Result<(), RpcError> {
-        let viewer = Viewer::of(&claim.capabilities);
+    pub(super) async fn call(
+        &self,
+        message: &Message,
+        claim: &Claim,
+        caller: &Caller,
+        voice: &Voice,
+    ) -> Result<(), RpcError> {
+        let viewer = Viewer::of(&claim.capabilities, caller);
         let Route { member, request, renamed } = self.route(message, &viewer).await?;
-        let heard = member.mount.converse(request, claim).await.map_err(Unserved::into_error)?;
+        let heard = member.mount.converse(request, claim, caller).await.map_err(Unserved::into_error)?;
         let Some((_visit, mut reader)) = heard else { return Ok(()) };
         while let Some(line) = reader.next().await {
             let Ok(said) = Message::own(line.clone()) else { continue };

@@ -4,6 +4,7 @@ use super::super::Endpoint;
 use super::super::catalog::{Member, Wait};
 use super::super::part::PATIENCE;
 use super::super::viewer::Viewer;
+use crate::access::Caller;
 use crate::peer::in_process::Voice;
 use crate::protocol::subscription::{Filter, list_changed, stamped};
 use crate::wire::meta::{find, find_string};
@@ -43,11 +44,12 @@ impl Endpoint {
         &self,
         message: &Message,
         claim: &Claim,
+        caller: &Caller,
         voice: &Voice,
     ) -> Result<(), RpcError> {
         let filter = Filter::read(message.body())?;
         let id = message.id().unwrap_or("null");
-        let viewer = Viewer::of(&claim.capabilities);
+        let viewer = Viewer::of(&claim.capabilities, caller);
         let capabilities = &*viewer.capabilities;
         // From before the acknowledgement on nothing is missed.
         let mut news = self.catalog.news();
@@ -56,7 +58,7 @@ impl Endpoint {
         let wanted = self.wanted(&filter.uris, &viewer).await;
         let mut open = wanted.len();
         let mut subscriptions: FuturesUnordered<_> =
-            wanted.iter().map(|wanted| wanted.follow(capabilities, id, &heard)).collect();
+            wanted.iter().map(|wanted| wanted.follow(&viewer, id, &heard)).collect();
         let mut honoured = Filter { lists: filter.lists.clone(), uris: BTreeSet::new() };
         let until = tokio::time::Instant::now() + PATIENCE;
         let mut waiting = Vec::new();
@@ -115,11 +117,11 @@ impl Endpoint {
 
 impl Wanted {
     /// Hears what the server says of its resources, and asks again when it has stopped to.
-    async fn follow(&self, capabilities: &str, id: &str, heard: &mpsc::Sender<Heard>) {
+    async fn follow(&self, viewer: &Viewer, id: &str, heard: &mpsc::Sender<Heard>) {
         let mut told = false;
         loop {
             let work = async {
-                self.hear(capabilities, id, heard, &mut told).await;
+                self.hear(viewer, id, heard, &mut told).await;
                 if !std::mem::replace(&mut told, true) {
                     // Whoever waits for what can be honoured is to wait no longer.
                     let _ = heard.send(Heard::Honoured(BTreeSet::new())).await;
@@ -133,11 +135,10 @@ impl Wanted {
         }
     }
 
-    async fn hear(&self, capabilities: &str, id: &str, heard: &mpsc::Sender<Heard>, told: &mut bool) {
+    async fn hear(&self, viewer: &Viewer, id: &str, heard: &mpsc::Sender<Heard>, told: &mut bool) {
         let filter = Filter { uris: self.uris.keys().cloned().collect(), ..Filter::default() };
-        let Some((_visit, mut reader)) = self.member.mount.subscribe(&filter, capabilities).await else {
-            return;
-        };
+        let (mount, Viewer { capabilities, caller, .. }) = (&self.member.mount, viewer);
+        let Some((_visit, mut reader)) = mount.subscribe(&filter, capabilities, caller).await else { return };
         while let Some(line) = reader.next().await {
             let Ok(message) = Message::own(line) else { continue };
             if message.kind() != MessageKind::Notification {

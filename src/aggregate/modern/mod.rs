@@ -10,6 +10,7 @@ use super::Endpoint;
 use super::catalog::Wait;
 use super::lists::Kind;
 use super::viewer::Viewer;
+use crate::access::Caller;
 use crate::peer::in_process::{Conversation, Voice};
 use crate::wire::meta::find;
 use crate::wire::{Claim, Code, Era, Kind as MessageKind, Message, RpcError};
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 struct Talk {
     endpoint: Arc<Endpoint>,
     voice: Voice,
+    caller: Caller,
     /// Requests under way, by their ids.
     calls: Mutex<HashMap<Box<str>, CancellationToken>>,
     over: CancellationToken,
@@ -29,10 +31,11 @@ struct Talk {
 }
 
 /// Begins a conversation with an endpoint.
-pub(super) fn begin(endpoint: Arc<Endpoint>, voice: Voice) -> Arc<dyn Conversation> {
+pub(super) fn begin(endpoint: Arc<Endpoint>, voice: Voice, caller: Caller) -> Arc<dyn Conversation> {
     Arc::new_cyclic(|me| Talk {
         endpoint,
         voice,
+        caller,
         calls: Mutex::default(),
         over: CancellationToken::new(),
         me: me.clone(),
@@ -91,18 +94,19 @@ impl Talk {
         let claim = Claim::read(message.body())?;
         let endpoint = &self.endpoint;
         match message.method() {
-            "server/discover" => Ok(Some(endpoint.discovered().await)),
+            "server/discover" => Ok(Some(endpoint.discovered(&self.caller).await)),
             "subscriptions/listen" => {
-                endpoint.listen(message, &claim, &self.voice).await?;
+                endpoint.listen(message, &claim, &self.caller, &self.voice).await?;
                 Ok(None)
             }
             "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
-                endpoint.call(message, &claim, &self.voice).await?;
+                endpoint.call(message, &claim, &self.caller, &self.voice).await?;
                 Ok(None)
             }
             method => {
                 let kind = Kind::asked_by(method).ok_or_else(|| unknown(method))?;
-                let offer = endpoint.offer(&Viewer::of(&claim.capabilities), Wait::Patiently).await;
+                let viewer = Viewer::of(&claim.capabilities, &self.caller);
+                let offer = endpoint.offer(&viewer, Wait::Patiently).await;
                 offer.page(kind, message.body(), Era::Modern).map(Some)
             }
         }

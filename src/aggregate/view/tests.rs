@@ -17,7 +17,7 @@ fn lists(tools: &[&str], resources: &[&str]) -> Lists {
 fn shelf(spec: &AggregateSpec, kind: Kind, servers: &[(&str, Lists)]) -> Shelf {
     let names: Vec<ServerName> = servers.iter().map(|(name, _)| name.parse().unwrap()).collect();
     let servers: Vec<_> = names.iter().zip(servers).map(|(name, (_, lists))| (name, Some(lists))).collect();
-    Shelf::new(spec, kind, &servers)
+    Shelf::new(spec, kind, &servers, &|_, _, _, _| true)
 }
 
 fn shown(shelf: &Shelf) -> Vec<&str> {

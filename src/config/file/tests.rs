@@ -272,13 +272,23 @@ fn an_unknown_key_is_a_warning_that_names_it() {
 
 #[test]
 fn what_protects_refuses_the_file() {
-    for key in ["auth", "tls", "tools", "sandbox", "envFromHeader", "AUTH", "env_from_header"] {
+    for key in ["tls", "tools", "sandbox", "envFromHeader", "TLS", "env_from_header"] {
         let message = format!("`{key}` is not supported by this version");
         let top = format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, "{key}": null}}"#);
         assert_eq!(refusal(&top), format!("{key}: {message}"));
         let inside = entry(&format!(r#""command": "x", "disabled": true, "{key}": {{}}"#));
         assert_eq!(refusal(&inside), format!("mcpServers.a.{key}: {message}"));
     }
+    for (auth, expected) in [
+        (r#""AUTH": {}"#, "AUTH: unknown key, which is not ignored here; known are auth"),
+        (r#""auth": null"#, "auth: found null, wanted an object"),
+        (r#""auth": {}"#, "auth: found no way to be known"),
+    ] {
+        let refusal = refusal(&format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, {auth}}}"#));
+        assert!(refusal.starts_with(expected), "{refusal}");
+    }
+    let inside = entry(r#""command": "x", "auth": {}"#);
+    assert_eq!(refusal(&inside), "mcpServers.a.auth: `auth` is not supported by this version");
     assert_eq!(
         refusal(r#"{"mcpServers": {"a": {"command": "x"}}, "aggregate": {"views": {"v": {"tool": {}}}}}"#),
         "aggregate.views.v.tool: unknown key, which is not ignored here; known are prefix, separator, pageSize, servers, \

@@ -1,0 +1,9 @@
+//! Who asks, and what he may: a [`Caller`] goes with every request from the edge to the server's process.
+//!
+//! How a caller is known (by a key, a token, a certificate) is decided elsewhere; here is only what follows from it.
+
+mod caller;
+mod grant;
+
+pub use caller::{Caller, Identity, Owner};
+pub use grant::{Grant, Permission, Place};

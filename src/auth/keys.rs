@@ -1,0 +1,88 @@
+//! The owners of keys, by the digests of these.
+
+use super::rights::{Identity, Rights};
+use crate::access::Caller;
+use crate::config::{self, TokenSpec};
+use crate::protocol::Principal;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use subtle::ConstantTimeEq;
+use tokio_util::sync::CancellationToken;
+
+/// The owners of keys. No key is kept, only its digest.
+#[derive(Debug)]
+pub(super) struct Keys(HashMap<Digest, Owned>);
+
+#[derive(Clone, Debug)]
+struct Owned {
+    spec: TokenSpec,
+    caller: Caller,
+    revoked: CancellationToken,
+}
+
+/// The SHA-256 of a key. How long it takes to compare two does not tell how much of them is the same, and where one is
+/// looked for depends on a number that nobody outside knows.
+#[derive(Clone, Copy)]
+struct Digest([u8; 32]);
+
+impl Keys {
+    /// The owners of these keys. Who is in `before` with the same key is the same caller.
+    pub(super) fn new(tokens: &[TokenSpec], rights: &Rights, before: Option<&Self>) -> Self {
+        let owned = tokens.iter().map(|spec| {
+            let digest = Digest(spec.digest);
+            let known = before.and_then(|before| before.0.get(&digest)).filter(|known| known.spec == *spec);
+            (digest, known.cloned().unwrap_or_else(|| Owned::new(spec, rights)))
+        });
+        Self(owned.collect())
+    }
+
+    /// The owner of a key.
+    pub(super) fn find(&self, key: &str) -> Option<Caller> {
+        self.0.get(&Digest(config::digest(key))).map(|owned| owned.caller.clone())
+    }
+
+    /// Tells those who are not in `next` that their keys hold no more.
+    pub(super) fn retire(&self, next: Option<&Self>) {
+        for (digest, owned) in &self.0 {
+            let same = |next: &Self| next.0.get(digest).is_some_and(|next| next.caller == owned.caller);
+            if !next.is_some_and(same) {
+                owned.revoked.cancel();
+            }
+        }
+    }
+}
+
+impl Owned {
+    fn new(spec: &TokenSpec, rights: &Rights) -> Self {
+        let groups = spec.groups.iter().map(String::as_str).collect();
+        let identity = Identity { token: Some(&spec.name), groups, ..Identity::default() };
+        let grant = match &spec.allow {
+            Some(allow) => rights.narrowed(&identity, allow),
+            None => rights.of(&identity),
+        };
+        let revoked = CancellationToken::new();
+        let principal = Principal::named(&format!("key/{}", spec.name));
+        let caller = Caller::new(principal, spec.name.as_str(), grant).until(revoked.clone());
+        Self { spec: spec.clone(), caller, revoked }
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Digest {}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Digest")
+    }
+}

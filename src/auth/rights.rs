@@ -1,0 +1,147 @@
+//! From the rules of the configuration to what somebody may.
+
+use crate::access::{Grant, Permission};
+use crate::config::{RuleSpec, Who, patterns};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The rules. Those who are concerned by the same ones have the same grant.
+#[derive(Debug)]
+pub(super) struct Rights {
+    rules: Vec<RuleSpec>,
+    /// By the rules that it is made of.
+    grants: Mutex<HashMap<Vec<usize>, Arc<Grant>>>,
+}
+
+/// What somebody is known by.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Identity<'a> {
+    /// The owner of a key of this name.
+    pub(super) token: Option<&'a str>,
+    /// The subject of an access token.
+    pub(super) subject: Option<&'a str>,
+    /// The name in a certificate.
+    pub(super) certificate: Option<&'a str>,
+    /// Groups that he is in.
+    pub(super) groups: BTreeSet<&'a str>,
+    /// What his access token is good for.
+    pub(super) scopes: BTreeSet<&'a str>,
+}
+
+impl Rights {
+    pub(super) fn new(rules: &[RuleSpec]) -> Self {
+        Self { rules: rules.to_vec(), grants: Mutex::default() }
+    }
+
+    /// Whether they are made of these rules.
+    pub(super) fn are_of(&self, rules: &[RuleSpec]) -> bool {
+        self.rules == rules
+    }
+
+    /// What somebody may who is known. Where there are no rules, that is everything.
+    pub(super) fn of(&self, identity: &Identity<'_>) -> Arc<Grant> {
+        let concerned = self.rules.iter().any(|rule| rule.who != [Who::Anonymous]);
+        if !concerned {
+            return Grant::everything();
+        }
+        self.made_of(self.concerning(|who| identity.is(who)))
+    }
+
+    /// What somebody may who has shown nothing, if he may anything.
+    pub(super) fn of_anonymous(&self) -> Option<Arc<Grant>> {
+        let rules = self.concerning(|who| *who == Who::Anonymous);
+        (!rules.is_empty()).then(|| self.made_of(rules))
+    }
+
+    /// What somebody may whose key is good for `allow` alone: servers, tools as `server__tool`, and views as `views/NAME`.
+    /// What the rules deny him stays denied.
+    pub(super) fn narrowed(&self, identity: &Identity<'_>, allow: &[String]) -> Arc<Grant> {
+        let rules: Vec<&RuleSpec> =
+            self.rules.iter().filter(|rule| rule.who.iter().any(|who| identity.is(who))).collect();
+        let denied: Vec<String> = rules.iter().flat_map(|rule| rule.deny.clone()).collect();
+        let permissions = allow.iter().map(|pattern| {
+            let one = |text: &str| patterns(&[text.to_owned()]);
+            if let Some(view) = pattern.strip_prefix("views/") {
+                Permission { views: one(view), ..Permission::default() }
+            } else if let Some((server, _)) = pattern.split_once("__") {
+                Permission { servers: one(server), tools: Some(one(pattern)), ..Permission::default() }
+            } else {
+                Permission { servers: one(pattern), ..Permission::default() }
+            }
+        });
+        let administers = rules.iter().any(|rule| rule.admin);
+        Arc::new(Grant::new(permissions.collect(), patterns(&denied), administers))
+    }
+
+    fn concerning(&self, is: impl Fn(&Who) -> bool) -> Vec<usize> {
+        let rules = self.rules.iter().enumerate();
+        rules.filter(|(_, rule)| rule.who.iter().any(&is)).map(|(at, _)| at).collect()
+    }
+
+    fn made_of(&self, numbers: Vec<usize>) -> Arc<Grant> {
+        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(grant) = grants.get(&numbers) {
+            return grant.clone();
+        }
+        let rules = || numbers.iter().map(|at| &self.rules[*at]);
+        let permissions = rules().map(|rule| Permission {
+            servers: patterns(&rule.servers),
+            views: patterns(&rule.views),
+            tools: rule.allow.as_deref().map(patterns),
+            read_only: rule.read_only,
+        });
+        let denied: Vec<String> = rules().flat_map(|rule| rule.deny.clone()).collect();
+        let administers = rules().any(|rule| rule.admin);
+        let grant = Arc::new(Grant::new(permissions.collect(), patterns(&denied), administers));
+        grants.insert(numbers, grant.clone());
+        grant
+    }
+}
+
+impl Identity<'_> {
+    fn is(&self, who: &Who) -> bool {
+        match who {
+            Who::Everybody => true,
+            Who::Anonymous => false,
+            Who::Token(name) => self.token == Some(name),
+            Who::Group(name) => self.groups.contains(name.as_str()),
+            Who::Scope(name) => self.scopes.contains(name.as_str()),
+            Who::Subject(name) => self.subject == Some(name),
+            Who::Certificate(name) => self.certificate == Some(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Place;
+
+    #[test]
+    fn a_key_that_is_good_for_some_things_is_good_for_nothing_else() {
+        let rules = [
+            RuleSpec { who: vec![Who::Everybody], servers: vec!["*".into()], ..RuleSpec::default() },
+            RuleSpec {
+                who: vec![Who::Token("a".into())],
+                deny: vec!["git__push".into()],
+                ..RuleSpec::default()
+            },
+        ];
+        let identity = Identity { token: Some("a"), ..Identity::default() };
+        let allow = ["time".to_owned(), "git__p*".to_owned(), "views/dev".to_owned()];
+        let grant = Rights::new(&rules).narrowed(&identity, &allow);
+        let may = |server: &str, tool: &str| grant.tool(Place::Open, server, tool, || true);
+        assert!(may("time", "now") && may("git", "pull"));
+        assert!(!may("git", "push"), "a rule denies it");
+        assert!(!may("git", "commit") && !may("fetch", "get"));
+        assert!(grant.view("dev") && !grant.view("ops"));
+    }
+
+    #[test]
+    fn who_is_concerned_by_no_rule_may_nothing() {
+        let rules = [RuleSpec { who: vec![Who::Group("dev".into())], ..RuleSpec::default() }];
+        assert!(Rights::new(&rules).of(&Identity::default()).is_empty());
+        assert!(Rights::new(&[]).of(&Identity::default()).server(Place::Open, "any"));
+        assert!(Rights::new(&[]).of_anonymous().is_none());
+    }
+}
