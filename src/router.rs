@@ -3,6 +3,7 @@
 mod fresh;
 
 use crate::aggregate::{Aggregate, Catalog};
+use crate::auth::Background;
 use crate::config::diff::{self, Changed, Fate};
 use crate::config::{AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target};
 use crate::http::operator::Operators;
@@ -307,7 +308,9 @@ impl Router {
             Mount::of_service(spec, service, &config, house.clone())
         });
         catalog.serve(table.named().cloned());
-        let front = Front::new(&config, table, on_loopback);
+        let clock = CancellationToken::new();
+        let background = Background { tracker: tracker.clone(), stop: clock.clone() };
+        let front = Front::new(&config, table, on_loopback, background);
         Self {
             front,
             house,
@@ -316,7 +319,7 @@ impl Router {
             tracker,
             connections: TaskTracker::new(),
             stop: Stop::default(),
-            clock: CancellationToken::new(),
+            clock,
             address: None,
         }
     }

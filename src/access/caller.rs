@@ -52,6 +52,11 @@ impl Caller {
         ANYONE.clone()
     }
 
+    /// Who has shown nothing, where that is enough for some things.
+    pub fn anonymous(grant: Arc<Grant>) -> Self {
+        Self::new(Principal::named(ANONYMOUS), ANONYMOUS, grant)
+    }
+
     /// Somebody whom the log calls `name`.
     pub fn new(principal: Principal, name: impl Into<Arc<str>>, grant: Arc<Grant>) -> Self {
         let name = name.into();
@@ -93,6 +98,11 @@ impl Caller {
     /// Who he is.
     pub fn principal(&self) -> &Principal {
         &self.0.principal
+    }
+
+    /// Whether he has shown nothing, where that is enough for some things.
+    pub fn is_anonymous(&self) -> bool {
+        self.0.principal == Principal::named(ANONYMOUS)
     }
 
     /// What the log calls him.
@@ -156,6 +166,9 @@ impl Caller {
         }
     }
 }
+
+/// No key, certificate or subject is called so: these have something before their names.
+const ANONYMOUS: &str = "anonymous";
 
 /// How long it takes at most until a clock that was set is noticed.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(30);

@@ -6,4 +6,4 @@ mod caller;
 mod grant;
 
 pub use caller::{Caller, Identity, Owner};
-pub use grant::{Grant, Permission, Place};
+pub use grant::{Grant, Permission, Place, Wider};

@@ -2,6 +2,7 @@
 
 use http::HeaderValue;
 
+use super::Unknown;
 use super::oauth::Invalid;
 
 /// Says what a request should have shown. Nothing of what it has shown is in it.
@@ -14,6 +15,11 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// It cannot be told what was shown.
+    pub fn invalid_request(why: impl Into<String>) -> Self {
+        Self { error: Some("invalid_request"), description: Some(why.into()), ..Self::default() }
+    }
+
     /// Nothing was shown.
     ///
     /// RFC 6750, section 3.1: "If the request lacks any authentication information [...], the resource server SHOULD NOT
@@ -32,13 +38,17 @@ impl Challenge {
         Self { error: Some("insufficient_scope"), description: Some(why.into()), ..Self::default() }
     }
 
-    /// The scopes that a token for this has to have, all of them.
+    /// Scopes that a token for this has to have, beside those that were named before.
     ///
     /// 2026-07-28, authorization: "servers SHOULD include all scopes required for the current operation in a single
     /// challenge".
     #[must_use]
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
-        self.scopes = scopes.into_iter().map(Into::into).collect();
+        for scope in scopes.into_iter().map(Into::into) {
+            if !self.scopes.contains(&scope) {
+                self.scopes.push(scope);
+            }
+        }
         self
     }
 
@@ -53,6 +63,7 @@ impl Challenge {
     pub fn header(&self) -> HeaderValue {
         let scope = self.scopes.join(" ");
         let parameters = [
+            ("realm", Some("mcp-switchboard")),
             ("error", self.error),
             ("error_description", self.description.as_deref()),
             ("scope", (!scope.is_empty()).then_some(&*scope)),
@@ -65,6 +76,18 @@ impl Challenge {
             .join(",");
         // Only visible ASCII is left, which every header may have.
         HeaderValue::try_from(format!("Bearer{written}")).unwrap_or(HeaderValue::from_static("Bearer"))
+    }
+}
+
+impl From<&Unknown> for Challenge {
+    /// What is said to somebody who is not known.
+    fn from(unknown: &Unknown) -> Self {
+        match unknown {
+            Unknown::Nothing => Self::unknown(),
+            Unknown::Unclear(_) => Self::invalid_request(unknown.to_string()),
+            Unknown::Invalid => Self::invalid_token(unknown.to_string()),
+            Unknown::Token(invalid) => invalid.into(),
+        }
     }
 }
 
@@ -102,26 +125,26 @@ mod tests {
         let url = "https://mcp.example.com/.well-known/oauth-protected-resource/servers/a/mcp";
         let required = vec!["mcp:use".to_owned(), "mcp:admin".to_owned()];
         let table = [
-            (Challenge::unknown(), "Bearer".to_owned()),
+            (Challenge::unknown(), r#"Bearer realm="mcp-switchboard""#.to_owned()),
             (
                 Challenge::unknown().scopes(["a"]).metadata(url),
-                format!(r#"Bearer scope="a", resource_metadata="{url}""#),
+                format!(r#"Bearer realm="mcp-switchboard", scope="a", resource_metadata="{url}""#),
             ),
             (
                 Challenge::from(&Invalid::Expired).metadata(url),
                 format!(
-                    r#"Bearer error="invalid_token", error_description="the token has expired", resource_metadata="{url}""#
+                    r#"Bearer realm="mcp-switchboard", error="invalid_token", error_description="the token has expired", resource_metadata="{url}""#
                 ),
             ),
             (
                 Challenge::from(&Invalid::Scopes { required }),
-                r#"Bearer error="insufficient_scope", error_description="the token lacks a scope that is needed", scope="mcp:use mcp:admin""#
+                r#"Bearer realm="mcp-switchboard", error="insufficient_scope", error_description="the token lacks a scope that is needed", scope="mcp:use mcp:admin""#
                     .to_owned(),
             ),
-            (Challenge::from(&Invalid::KeysUnavailable { retry_after: Duration::ZERO }), "Bearer".to_owned()),
+            (Challenge::from(&Invalid::KeysUnavailable { retry_after: Duration::ZERO }), r#"Bearer realm="mcp-switchboard""#.to_owned()),
             (
                 Challenge::invalid_token("a \"quoted\\\r\nvalue\u{7f}é"),
-                r#"Bearer error="invalid_token", error_description="a 'quoted'value""#.to_owned(),
+                r#"Bearer realm="mcp-switchboard", error="invalid_token", error_description="a 'quoted'value""#.to_owned(),
             ),
         ];
         for (challenge, wanted) in table {

@@ -10,12 +10,15 @@ use wildmatch::WildMatch;
 use super::error::Problem;
 use super::file::Surroundings;
 use super::node::{Expansion, Members, Node};
+use super::resource_server::{self, ResourceServerSpec};
 
 /// Who may call, and what. With it, whoever is not known is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthSpec {
     /// Keys, each with its owner.
     pub tokens: Vec<TokenSpec>,
+    /// Access tokens of an authorization server are believed.
+    pub oauth: Option<ResourceServerSpec>,
     /// Client certificates are names, too; see [`Who::Certificate`].
     pub certificates: bool,
     /// What whom is permitted. Without any, whoever is known may use everything.
@@ -153,7 +156,7 @@ pub(super) fn read(
     surroundings: &Surroundings<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<AuthSpec, Problem> {
-    let mut members = node.members("an object with `tokens`, `tokensFile` or `certificates`")?;
+    let mut members = node.members("an object with `tokens`, `tokensFile`, `oauth` or `certificates`")?;
     let mut expansion = Expansion::new(surroundings.variables);
     let mut spec = AuthSpec::default();
     if let Some(node) = members.get("tokens") {
@@ -168,6 +171,9 @@ pub(super) fn read(
             found: reason,
             wanted: "a file of lines like `alice sha256:9f86… dev`".to_owned(),
         })?;
+    }
+    if let Some(node) = members.get("oauth") {
+        spec.oauth = Some(resource_server::read(&node, surroundings.variables, warnings)?);
     }
     if let Some(node) = members.get("certificates") {
         spec.certificates = node.flag()?;
@@ -185,14 +191,14 @@ pub(super) fn read(
             wanted: "a key of its own for each".to_owned(),
         });
     }
-    let known = !spec.tokens.is_empty() || spec.certificates;
+    let known = !spec.tokens.is_empty() || spec.oauth.is_some() || spec.certificates;
     let anonymous = spec.rules.iter().any(|rule| rule.who.contains(&Who::Anonymous));
     if !known && !anonymous {
         return Err(Problem::Value {
             path: node.path.clone(),
             found: "no way to be known".to_owned(),
             wanted:
-                "at least one of `tokens`, `tokensFile` and `certificates`, or nobody could call anything"
+                "at least one of `tokens`, `tokensFile`, `oauth` and `certificates`, or nobody could call anything"
                     .to_owned(),
         });
     }

@@ -1,5 +1,6 @@
 //! Tokens of an authorization server that are believed: the key `auth.oauth`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use url::{Host, Url};
@@ -7,6 +8,7 @@ use url::{Host, Url};
 use super::error::Problem;
 use super::expand::Variables;
 use super::file::{checked, list};
+use super::is_off_limits;
 use super::node::{Expansion, Node};
 
 /// Whose tokens are believed, and which of them.
@@ -83,6 +85,11 @@ impl SigningAlgorithm {
 }
 
 impl ResourceServerSpec {
+    /// The name or address of this router, by which its clients call it.
+    pub fn host(&self) -> Option<String> {
+        Url::parse(&self.audience).ok()?.host_str().map(str::to_owned)
+    }
+
     /// What a token must be for to be used at a path of this router, such as `/servers/fetch/mcp`.
     pub fn resource(&self, path: &str) -> String {
         format!("{}{path}", self.audience)
@@ -90,7 +97,6 @@ impl ResourceServerSpec {
 }
 
 /// Reads the object. Whatever is not understood in it refuses the file, since it decides who comes in.
-#[cfg_attr(not(test), expect(dead_code, reason = "the key `auth` is read with the next change"))]
 pub(super) fn read(
     node: &Node<'_>,
     variables: Variables<'_>,
@@ -158,13 +164,16 @@ fn algorithms(node: &Node<'_>, expansion: &mut Expansion<'_>) -> Result<Vec<Sign
 /// An issuer's name is kept to the letter, since that is how tokens have it.
 fn is_issuer(text: &str) -> Option<String> {
     let url = protected(text)?;
-    (url.query().is_none() && url.fragment().is_none()).then(|| text.to_owned())
+    let plain = url.query().is_none() && url.fragment().is_none() && !text.contains(char::is_whitespace);
+    plain.then(|| text.to_owned())
 }
 
 /// A URL at which nobody else can answer: https, or http on this machine.
 fn protected(text: &str) -> Option<Url> {
     let url = plain(text)?;
-    (url.scheme() == "https" || is_loopback(text)).then_some(url)
+    let address = address_of(&url);
+    let may_be = url.scheme() == "https" || is_loopback(text);
+    (may_be && !address.is_some_and(is_off_limits)).then_some(url)
 }
 
 /// A URL as RFC 9728 wants that of a resource, without the slash at its end.
@@ -178,6 +187,14 @@ fn plain(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let web = matches!(url.scheme(), "https" | "http") && url.has_host();
     (web && url.username().is_empty() && url.password().is_none()).then_some(url)
+}
+
+fn address_of(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Domain(_) => None,
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+    }
 }
 
 fn is_loopback(text: &str) -> bool {
@@ -258,6 +275,8 @@ mod tests {
             (r#"{"issuer": "https://a"}"#.to_owned(), "oauth.audience: found nothing"),
             (r#"{"issuer": "http://a"}"#.to_owned(), "oauth.issuer: found a string"),
             (r#"{"issuer": "https://me:hunter2@a"}"#.to_owned(), "oauth.issuer: found a string"),
+            (r#"{"issuer": "https://169.254.169.254"}"#.to_owned(), "oauth.issuer: found a string"),
+            (r#"{"issuer": "https://a/b c"}"#.to_owned(), "oauth.issuer: found a string"),
             (r#"{"issuer": "https://a?x"}"#.to_owned(), "oauth.issuer: found a string"),
             (r#"{"issuer": "${NONE}"}"#.to_owned(), "oauth.issuer: "),
             (

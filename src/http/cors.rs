@@ -21,13 +21,13 @@ pub struct CorsPolicy {
 
 impl CorsPolicy {
     /// The policy of `--allow-origin`, or `None` without one. `expose_headers` are response headers that
-    /// pages may read beside `Mcp-Session-Id`; what is not a header's name is left out.
+    /// pages may read beside `Mcp-Session-Id` and `WWW-Authenticate`; what is not a header's name is left out.
     pub fn new(allow_origins: &[String], expose_headers: &[String]) -> Option<Self> {
         let origins = AllowedOrigins::new(allow_origins);
         if origins.is_empty() {
             return None;
         }
-        let mut exposed = String::from("Mcp-Session-Id");
+        let mut exposed = String::from("Mcp-Session-Id, WWW-Authenticate");
         for name in expose_headers {
             if name.parse::<http::HeaderName>().is_ok() && !name.eq_ignore_ascii_case("mcp-session-id") {
                 exposed.push_str(", ");
@@ -112,7 +112,7 @@ mod tests {
         let mut answer = HeaderMap::new();
         decorate(&mut answer, Some(&HeaderValue::from_static("https://app.example")), &policy);
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example");
-        assert_eq!(answer[ACCESS_CONTROL_EXPOSE_HEADERS], "Mcp-Session-Id, X-Trace");
+        assert_eq!(answer[ACCESS_CONTROL_EXPOSE_HEADERS], "Mcp-Session-Id, WWW-Authenticate, X-Trace");
         assert_eq!(answer[VARY], "Origin");
         for origin in [None, Some(HeaderValue::from_static("https://other.example"))] {
             let mut answer = HeaderMap::new();

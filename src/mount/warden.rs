@@ -32,10 +32,20 @@ impl Watch {
         if request.method() == "tools/call" {
             let name = find_string(request.body(), &["name"]).unwrap_or_default();
             if !self.may_use(&mount, &name, || false) {
-                return Err(hidden(&name));
+                return Err(self.hidden(&mount, &name));
             }
         }
         Ok(None)
+    }
+
+    /// What is said of a tool that the caller may not use, whether it exists or not; with the scope, where one would help.
+    fn hidden(&self, mount: &Mount, tool: &str) -> RpcError {
+        let error = hidden(tool);
+        let grant = self.caller.grant();
+        match grant.scope_for_tool(self.caller.place(), mount.name().as_str(), tool) {
+            Some(scope) if self.caller.scopes().is_some() => error.wanting(scope),
+            _ => error,
+        }
     }
 
     fn may_use(&self, mount: &Mount, tool: &str, is_read_only: impl Fn() -> bool) -> bool {

@@ -25,6 +25,7 @@ use url::Url;
 pub use invalid::Invalid;
 pub use verified::Verified;
 
+use super::Background;
 use crate::config::ResourceServerSpec;
 use crate::oauth::{Fetcher, KeySource, LoginError};
 use key_set::KeySet;
@@ -43,6 +44,17 @@ pub struct ResourceServer {
 }
 
 impl ResourceServer {
+    /// Begins to ask for the issuer's keys as the configuration says; nothing if that cannot be, so that no token is believed.
+    pub fn start(spec: &ResourceServerSpec, background: &Background) -> Option<Arc<Self>> {
+        let Background { tracker, stop } = background;
+        let unusable = |error: &dyn std::error::Error| {
+            tracing::error!(issuer = spec.issuer, %error, "no token of this issuer can be checked");
+        };
+        let fetcher = Fetcher::towards(&spec.issuer).map_err(|error| unusable(&error)).ok()?;
+        let server = Self::new(spec.clone(), fetcher, tracker.clone(), stop);
+        server.map(Arc::new).map_err(|error| unusable(&error)).ok()
+    }
+
     /// Begins to ask for the issuer's keys, in a task on `tracker` that ends with `stop`.
     ///
     /// # Errors

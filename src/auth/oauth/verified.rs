@@ -19,7 +19,7 @@ pub struct Verified {
     /// The program that acts for him, as the issuer calls it.
     pub client: Option<Arc<str>>,
     /// What it is good for.
-    pub scopes: BTreeSet<String>,
+    pub scopes: Arc<BTreeSet<String>>,
     /// The groups that the subject is in.
     pub groups: BTreeSet<String>,
     /// From when on it is refused.
@@ -69,7 +69,7 @@ impl Signed {
             issuer: issuer.clone(),
             subject: subject.into(),
             client: client.map(Arc::from),
-            scopes: scopes.map(|found| words(found, true)).unwrap_or_default(),
+            scopes: Arc::new(scopes.map(|found| words(found, true)).unwrap_or_default()),
             groups: find(claims, &spec.groups_claim).map(|found| words(found, false)).unwrap_or_default(),
             expires,
         };
