@@ -1,0 +1,276 @@
+//! Who may call, and what: whoever is not known gets nothing, and whoever is known gets what the rules give him.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::mcp::{Client, hello, request};
+use support::modern::Modern;
+use support::router::{Router, demo, pids, with};
+use support::{eventually, within};
+
+const ALICE: &str = "key-of-alice-0123456789";
+const BOB: &str = "key-of-bob-0123456789abc";
+const ROOT: &str = "key-of-root-0123456789ab";
+
+/// A router with two servers, `one` and `two`, and a view of both. Alice may use everything; Bob may use two tools of `one`
+/// but `add`, and everything through the view; the third administers.
+async fn guarded() -> Router {
+    let tokens = json!([
+        { "name": "alice", "token": ALICE },
+        { "name": "bob", "token": BOB, "groups": ["some"] },
+        { "name": "root", "token": ROOT },
+    ]);
+    let rules = json!([
+        { "who": ["alice"], "servers": ["*"] },
+        { "who": ["group:some"], "servers": ["one"], "tools": { "allow": ["one__e*", "one__a*"], "deny": ["one__add"] } },
+        { "who": ["group:some"], "views": ["both"], "tools": { "allow": ["two__echo"] } },
+        { "who": ["root"], "admin": true },
+    ]);
+    let lazy = with(demo(), &json!({ "startup": "lazy", "pool": { "warm": 0 } }));
+    let file = json!({
+        "mcpServers": { "one": lazy, "two": lazy },
+        "aggregate": { "views": { "both": {} } },
+        "auth": { "tokens": tokens, "rules": rules },
+    });
+    Router::start(file, &[]).await
+}
+
+fn bearer(key: &str) -> String {
+    format!("Bearer {key}")
+}
+
+fn at(url: String, key: &str) -> Client {
+    Client::at(url).with("authorization", &bearer(key))
+}
+
+async fn opened(url: String, key: &str) -> Client {
+    let client = at(url, key);
+    let answer = client.request(json!(0), "initialize", hello("2025-11-25", json!({}))).await;
+    assert_eq!(answer.status, 200);
+    let session = answer.header("mcp-session-id").to_owned();
+    answer.outcome().await;
+    let client = client.with("mcp-session-id", &session).with("mcp-protocol-version", "2025-11-25");
+    client.notify("notifications/initialized", json!({})).await;
+    client
+}
+
+async fn status(router: &Router, key: &str) -> Value {
+    at(router.url("/status"), key).get().await.json().await
+}
+
+fn names(listed: &Value) -> Vec<&str> {
+    listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn whoever_is_not_known_gets_nothing_and_nothing_is_started_for_him() {
+    let router = guarded().await;
+    let initialize = request(json!(1), "initialize", hello("2025-11-25", json!({})));
+    let modern = Modern::at(router.mcp("one"));
+    for path in
+        ["/servers/one/mcp", "/servers/none/mcp", "/mcp", "/views/both/mcp", "/servers/one/sse", "/sse"]
+    {
+        let nobody = Client::at(router.url(path));
+        let wrong = nobody.clone().with("authorization", &bearer("key-of-nobody-0123456789"));
+        let in_query = Client::at(router.url(&format!("{path}?access_token={ALICE}&token={ALICE}")));
+        for (client, error) in [(&nobody, None), (&wrong, Some("invalid_token")), (&in_query, None)] {
+            let answer = client.post(initialize.clone()).await;
+            assert_eq!(answer.status, 401, "{path}");
+            let challenge = answer.header("www-authenticate").to_owned();
+            assert!(challenge.starts_with("Bearer realm="), "{challenge}");
+            assert_eq!(challenge.contains("error="), error.is_some(), "{challenge}");
+            assert!(error.is_none_or(|error| challenge.contains(error)), "{challenge}");
+            assert_eq!(answer.refusal().await, (401, -31007));
+            assert_eq!(client.get().await.status, 401);
+        }
+    }
+    assert_eq!(modern.call(1, "echo", json!({ "text": "x" })).await.status, 401);
+    for path in ["/status", "/servers/one/health", "/admin/reload"] {
+        assert_eq!(Client::at(router.url(path)).get().await.status, 401, "{path}");
+    }
+    for path in ["/healthz", "/readyz", "/health"] {
+        let answer = Client::at(router.url(path)).get().await;
+        assert_eq!(answer.status, 200);
+        let text = answer.text().await;
+        assert!(
+            !text.contains("one") && !text.contains("demo"),
+            "{path} tells a stranger what is here: {text}"
+        );
+    }
+    for mount in ["one", "two"] {
+        let mount = status(&router, ALICE).await["servers"][mount].clone();
+        assert_eq!((pids(&mount), &mount["requests"]), (vec![], &json!(0)), "nothing was started");
+    }
+    let log = router.log();
+    assert!(!log.contains(ALICE) && !log.contains("key-of-nobody"), "{log}");
+}
+
+#[tokio::test]
+async fn a_session_belongs_to_whoever_opened_it() {
+    let router = guarded().await;
+    let alice = opened(router.mcp("one"), ALICE).await;
+    assert_eq!(alice.ask("echo", json!({ "text": "mine" })).await, "mine");
+    let bob = alice.clone().with("authorization", &bearer(BOB));
+    assert_eq!(bob.call(1, "echo", json!({ "text": "mine?" })).await.refusal().await, (404, -32001));
+    assert_eq!(bob.events_only().get().await.status, 404);
+    assert_eq!(bob.delete().await.status, 404);
+    let nobody = alice.clone().without("authorization");
+    assert_eq!(nobody.call(1, "echo", json!({ "text": "mine?" })).await.status, 401);
+    alice.assert_serves().await;
+
+    let mut stream = at(router.sse("one"), ALICE).get().await.events();
+    let endpoint = stream.next().await.unwrap().data.unwrap();
+    let post = |key: &str| at(router.url(&endpoint), key);
+    let initialize = request(json!(1), "initialize", hello("2024-11-05", json!({})));
+    assert_eq!(post(BOB).post(initialize.clone()).await.status, 404);
+    assert_eq!(post(ALICE).post(initialize).await.status, 202);
+    assert_eq!(stream.message().await["id"], 1);
+}
+
+#[tokio::test]
+async fn what_is_denied_is_neither_listed_nor_callable_whichever_way_one_comes() {
+    let router = guarded().await;
+    // At the server's own path, in a session: refusals are answers.
+    let bob = opened(router.mcp("one"), BOB).await;
+    let listed = bob.request(json!(1), "tools/list", json!({})).await.outcome().await;
+    assert_eq!(names(&listed), ["echo", "ask"]);
+    assert_eq!(bob.ask("echo", json!({ "text": "hello" })).await, "hello");
+    for tool in ["add", "sleep", "none"] {
+        let answer = bob.call(2, tool, json!({})).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.outcome().await["error"]["code"], -31007, "{tool}");
+    }
+    bob.assert_serves().await;
+    // Of a batch, what is permitted is done.
+    let old = {
+        let client = at(router.mcp("one"), BOB);
+        let answer = client.request(json!(0), "initialize", hello("2025-03-26", json!({}))).await;
+        let client = client.with("mcp-session-id", answer.header("mcp-session-id"));
+        client.notify("notifications/initialized", json!({})).await;
+        client
+    };
+    let call = |id: i64, tool: &str| {
+        let params = json!({ "name": tool, "arguments": { "text": "x" } });
+        json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
+    };
+    let batch = json!([call(1, "add"), call(2, "echo")]).to_string();
+    let answers = old.json_only().post(batch).await.json().await;
+    let of = |id: i64| answers.as_array().unwrap().iter().find(|answer| answer["id"] == id).unwrap();
+    assert_eq!(
+        (&of(1)["error"]["code"], &of(2)["result"]["content"][0]["text"]),
+        (&json!(-31007), &json!("x"))
+    );
+    // One request that stands alone.
+    let alone = at(router.sse("one"), BOB);
+    assert_eq!(alone.call(1, "add", json!({ "a": 1, "b": 2 })).await.refusal().await, (403, -31007));
+    assert_eq!(alone.ask("echo", json!({ "text": "hi" })).await, "hi");
+    // A modern client.
+    let modern = |path: String| Modern::at(path).with("authorization", &bearer(BOB));
+    let own = modern(router.mcp("one"));
+    assert_eq!(names(&own.request(1, "tools/list", json!({})).await.json().await), ["echo", "ask"]);
+    assert_eq!(own.call(1, "add", json!({ "a": 1, "b": 2 })).await.refusal().await, (403, -31007));
+    assert_eq!(own.ask("echo", json!({ "text": "hi" })).await, "hi");
+    // All servers together, and the view, in both eras.
+    let (whole, view) = (router.url("/mcp"), router.url("/views/both/mcp"));
+    let listed = modern(whole.clone()).request(1, "tools/list", json!({})).await.json().await;
+    assert_eq!(names(&listed), ["one__echo", "one__ask"]);
+    let listed = modern(view.clone()).request(1, "tools/list", json!({})).await.json().await;
+    assert_eq!(names(&listed), ["one__echo", "one__ask", "two__echo"]);
+    assert_eq!(modern(view.clone()).ask("two__echo", json!({ "text": "v" })).await, "v");
+    for (url, tool) in [(&whole, "one__add"), (&whole, "two__echo"), (&view, "two__add")] {
+        let outcome = modern(url.clone()).call(1, tool, json!({ "a": 1, "b": 2 })).await.outcome().await;
+        assert!(outcome["error"].is_object(), "{tool}: {outcome}");
+    }
+    let legacy = opened(view, BOB).await;
+    let listed = legacy.request(json!(1), "tools/list", json!({})).await.outcome().await;
+    assert_eq!(names(&listed), ["one__echo", "one__ask", "two__echo"]);
+    assert_eq!(legacy.ask("two__echo", json!({ "text": "v" })).await, "v");
+    for tool in ["two__add", "one__add", "two__none"] {
+        let outcome = legacy.call(1, tool, json!({ "a": 1, "b": 2 })).await.outcome().await;
+        assert!(outcome["error"].is_object(), "{tool}: {outcome}");
+    }
+    // Alice sees the same lists whole: what one is shown is not kept for another.
+    let alice = Modern::at(whole).with("authorization", &bearer(ALICE));
+    let listed = alice.request(1, "tools/list", json!({})).await.json().await;
+    assert!(names(&listed).contains(&"one__add") && names(&listed).contains(&"two__echo"));
+}
+
+#[tokio::test]
+async fn a_server_that_one_may_not_use_is_not_there_for_him() {
+    let router = guarded().await;
+    for client in [at(router.mcp("two"), BOB), at(router.sse("two"), BOB), at(router.mcp("one"), ROOT)] {
+        assert_eq!(client.post(request(json!(1), "ping", json!({}))).await.refusal().await, (403, -31007));
+    }
+    assert_eq!(
+        at(router.url("/views/both/mcp"), ALICE).get().await.status,
+        403,
+        "no rule names the view for her"
+    );
+    let seen = |status: &Value| status["servers"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let (alice, bob, root) =
+        (status(&router, ALICE).await, status(&router, BOB).await, status(&router, ROOT).await);
+    assert_eq!((seen(&alice).len(), seen(&bob), seen(&root).len()), (2, vec!["one".to_owned()], 2));
+    assert_eq!((&alice["config"], root["config"]["file"].is_string()), (&Value::Null, true));
+    assert_eq!(at(router.url("/servers/two/health"), BOB).get().await.status, 403);
+    // Where keys are asked for, it is not enough to be on this machine.
+    let restart = async |key: &str| at(router.url("/admin/servers/one/restart"), key).post("").await;
+    assert_eq!(restart(ALICE).await.status, 403);
+    assert_eq!(restart(ROOT).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_that_is_withdrawn_ends_its_streams_and_nobody_elses() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys");
+    std::fs::write(&keys, format!("# whose\nalice {ALICE}\nbob {BOB}\n")).unwrap();
+    let rules = json!([{ "who": ["*"], "servers": ["*"], "admin": true }]);
+    let file = json!({ "mcpServers": { "demo": demo() }, "auth": { "tokensFile": keys, "rules": rules } });
+    let router = Router::start(file, &["--reload-interval", "0.05"]).await;
+    let (alice, bob) = (opened(router.mcp("demo"), ALICE).await, opened(router.mcp("demo"), BOB).await);
+    let (mut hers, his) = (alice.listen().await, bob.listen().await);
+    let new = "new-key-of-bob-0123456789";
+    std::fs::write(&keys, format!("alice {ALICE}\nbob {new}\n")).unwrap();
+    within("his stream ends", his.rest()).await;
+    assert_eq!(bob.call(1, "echo", json!({ "text": "x" })).await.status, 401);
+    let bob = bob.with("authorization", &bearer(new));
+    assert_eq!(bob.ask("echo", json!({ "text": "still mine" })).await, "still mine");
+    alice.call(1, "toggle", json!({})).await.outcome().await;
+    hers.until_said("notifications/tools/list_changed").await;
+    // A file that cannot be used changes nothing.
+    std::fs::write(&keys, "alice\n").unwrap();
+    let broken = async || {
+        let status = at(router.url("/status"), ALICE).get().await.json().await;
+        status["config"]["error"].as_str().map(str::to_owned)
+    };
+    let reason = eventually("the file is refused", broken).await;
+    assert!(reason.contains("line 1: wanted NAME KEY"), "{reason}");
+    assert_eq!(alice.ask("echo", json!({ "text": "here" })).await, "here");
+    let log = router.log();
+    assert!(!log.contains(ALICE) && !log.contains(new), "{log}");
+}
+
+#[tokio::test]
+async fn a_key_in_the_environment_guards_a_router_without_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(support::router::BINARY);
+    command.args([
+        "--port",
+        "0",
+        "--named-server",
+        "demo",
+        &format!("{} demo-server", support::router::BINARY),
+    ]);
+    command.env("MCP_SWITCHBOARD_TOKEN", ALICE).stdin(std::process::Stdio::null());
+    let router = Router::started(directory, command).await;
+    assert_eq!(Client::at(router.mcp("demo")).get().await.status, 401);
+    let client = opened(router.mcp("demo"), ALICE).await;
+    assert_eq!(client.ask("echo", json!({ "text": "hello" })).await, "hello");
+    let by_api_key = Client::at(router.sse("demo")).with("x-api-key", ALICE);
+    assert_eq!(by_api_key.ask("echo", json!({ "text": "hello" })).await, "hello");
+    let both = by_api_key.with("authorization", &bearer(ALICE));
+    let answer = both.post(request(json!(1), "ping", json!({}))).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.header("www-authenticate").contains("invalid_request"));
+}
