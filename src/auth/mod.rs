@@ -29,7 +29,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 #[derive(Debug)]
 pub struct Authenticator {
     keys: Keys,
-    rights: Rights,
+    rights: Arc<Rights>,
     oauth: Option<Arc<ResourceServer>>,
     certificates: bool,
     /// Cancelled when this one holds no more.
@@ -67,9 +67,11 @@ pub struct Background {
 impl Authenticator {
     /// Knows whom `spec` names. Callers who are known from `before` stay known where they still are.
     pub fn new(spec: &AuthSpec, before: Option<&Self>) -> Self {
-        let rights = Rights::new(&spec.rules);
         let revoked = CancellationToken::new();
-        let known = before.filter(|before| before.rights.are_of(&spec.rules)).map(|before| &before.keys);
+        let before = before.filter(|before| before.rights.are_of(&spec.rules));
+        let rights =
+            before.map_or_else(|| Arc::new(Rights::new(&spec.rules)), |before| before.rights.clone());
+        let known = before.map(|before| &before.keys);
         let keys = Keys::new(&spec.tokens, &rights, known);
         Self { keys, rights, oauth: None, certificates: spec.certificates, revoked }
     }

@@ -86,7 +86,11 @@ pub(super) async fn post(
     let refused = if mount.is_closing() && !requests.is_empty() {
         closing()
     } else {
-        match client.post(payload, Form::Either).await.map_err(Unserved::from) {
+        match client
+            .post_under(mount.warden(caller).as_ref(), payload, Form::Either)
+            .await
+            .map_err(Unserved::from)
+        {
             Ok(Posted::Accepted | Posted::Response(_)) => return Ok(accepted()),
             Err(Unserved::Unavailable { error, .. } | Unserved::Denied(error)) if !requests.is_empty() => {
                 error

@@ -24,7 +24,7 @@ mod unserved;
 mod visit;
 mod warden;
 
-use crate::access::{Caller, Owner};
+use crate::access::Caller;
 use crate::config::{Config, OnCrash, ServerName, ServerSpec, Target};
 use crate::peer::Mask;
 use crate::peer::in_process::Service;
@@ -68,7 +68,7 @@ pub struct Mount {
     pool: Option<Arc<Pool>>,
     facts: Mutex<Facts>,
     /// Clients with a session, by its id, and to whom it belongs.
-    seats: Mutex<HashMap<SessionId, (Owner, Seat)>>,
+    seats: Mutex<HashMap<SessionId, (Caller, Seat)>>,
     sessions: Mutex<Vec<Weak<Session>>>,
     groups: Groups,
     eras: Eras,

@@ -2,7 +2,7 @@
 
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
-use crate::access::{Caller, Owner};
+use crate::access::Caller;
 use crate::config::PoolMode;
 use crate::session::{Client, EventStream, Session, SessionId, StreamReader, Transport};
 use crate::wire::{Era, Message};
@@ -111,9 +111,19 @@ impl Mount {
     }
 
     /// The client with this session id, if the session belongs to the caller: of another's, nobody learns that it is there.
+    ///
+    /// What the owner may is looked at with each of his requests. Where it decides what a session is, as behind all servers
+    /// together, one with other rights is another session, and this one ends.
     pub fn client(&self, id: &str, caller: &Caller) -> Option<Seat> {
-        let (owner, seat) = self.seat_of(id)?;
-        (owner == caller.owner()).then_some(seat)
+        let (opener, seat) = self.seat_of(id)?;
+        if opener.owner() != caller.owner() {
+            return None;
+        }
+        if self.is_aggregate() && opener.identity() != caller.identity() {
+            self.leave(id);
+            return None;
+        }
+        Some(seat)
     }
 
     /// Whether there is a session with this id.
@@ -121,7 +131,7 @@ impl Mount {
         self.seat_of(id).is_some()
     }
 
-    fn seat_of(&self, id: &str) -> Option<(Owner, Seat)> {
+    fn seat_of(&self, id: &str) -> Option<(Caller, Seat)> {
         if id.len() != SessionId::LENGTH {
             return None;
         }
@@ -144,10 +154,10 @@ impl Mount {
         if let Some(next) = self.next() {
             return next.seat(id, seat, caller);
         }
-        self.seats().insert(id, (caller.owner(), seat));
+        self.seats().insert(id, (caller.clone(), seat));
     }
 
-    pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, (Owner, Seat)>> {
+    pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, (Caller, Seat)>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

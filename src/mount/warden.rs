@@ -19,7 +19,7 @@ struct Watch {
 
 impl Mount {
     /// Who watches over a caller's requests to this server; nobody where every request may pass.
-    pub(super) fn warden(&self, caller: &Caller) -> Option<Arc<dyn Warden>> {
+    pub fn warden(&self, caller: &Caller) -> Option<Arc<dyn Warden>> {
         // What serves others asks the mounts behind it, each of which watches by itself.
         let free = self.is_aggregate() || caller.grant().every_tool(caller.place(), self.name().as_str());
         (!free).then(|| Arc::new(Watch { mount: self.me.clone(), caller: caller.clone() }) as Arc<dyn Warden>)

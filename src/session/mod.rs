@@ -336,7 +336,7 @@ impl Session {
         let participant = Participant {
             id: id.clone(),
             streams: Streams::new(transport),
-            watched: Watched::by(warden.clone()),
+            watched: Watched::default(),
             last_active: Instant::now(),
         };
         state.clients.insert(key, participant);
