@@ -230,7 +230,7 @@ async fn a_token_that_is_not_good_is_refused_with_its_reason_and_starts_nothing(
             assert_eq!(answer.status, 401, "{what}");
             let challenge = challenge(&answer);
             assert!(
-                challenge.contains(r#"error="invalid_token", error_description="the token "#),
+                challenge.contains(r#"error="invalid_token", error_description="the "#),
                 "{what}: {challenge}"
             );
             assert!(challenge.contains(reason), "{what}: {challenge}");
