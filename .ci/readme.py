@@ -55,12 +55,12 @@ def options(help_file: str) -> list[str]:
 
 
 def keys(binary: str) -> list[str]:
-    described = [section("Configuration file"), section("All servers together")]
+    described = [section("Configuration file"), section("All servers together"), section("Who may call")]
     text = "".join(map(in_code, described))
     found = []
     for source in sorted((ROOT / "src/config").glob("*.rs")):
         code = source.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
-        read = re.findall(r'members\s*\.get\("([$\w]+)"\)', code) + re.findall(r'\("(\w+)", &mut limits', code)
+        read = re.findall(r'members\s*\.(?:get|protecting)\("([$\w]+)"\)', code) + re.findall(r'\("(\w+)", &mut limits', code)
         found += [f"the key {key} of {source.name} is not described" for key in read if not re.search(rf"\b{re.escape(key.lstrip('$'))}\b", text)]
     codes = re.findall(r"Self::\w+ => (-\d{5})", (ROOT / "src/wire/error.rs").read_text(encoding="utf-8"))
     found += [f"the error code {code} is not described" for code in codes if code not in README]

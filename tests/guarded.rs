@@ -180,8 +180,12 @@ async fn what_is_denied_is_neither_listed_nor_callable_whichever_way_one_comes()
     assert_eq!(names(&listed), ["one__echo", "one__ask", "two__echo"]);
     assert_eq!(modern(view.clone()).ask("two__echo", json!({ "text": "v" })).await, "v");
     for (url, tool) in [(&whole, "one__add"), (&whole, "two__echo"), (&view, "two__add")] {
-        let outcome = modern(url.clone()).call(1, tool, json!({ "a": 1, "b": 2 })).await.outcome().await;
-        assert!(outcome["error"].is_object(), "{tool}: {outcome}");
+        let answer = modern(url.clone()).call(1, tool, json!({ "a": 1, "b": 2 })).await;
+        let status = answer.status.as_u16();
+        let outcome = answer.outcome().await;
+        let code = outcome["error"]["code"].as_i64().unwrap();
+        // What is behind a server that he may use is denied; of another he does not know that it is there.
+        assert!([(403, -31007), (200, -32602)].contains(&(status, code)), "{tool}: {status} {outcome}");
     }
     let legacy = opened(view, BOB).await;
     let listed = legacy.request(json!(1), "tools/list", json!({})).await.outcome().await;
@@ -273,4 +277,37 @@ async fn a_key_in_the_environment_guards_a_router_without_a_file() {
     let answer = both.post(request(json!(1), "ping", json!({}))).await;
     assert_eq!(answer.status, 401);
     assert!(answer.header("www-authenticate").contains("invalid_request"));
+}
+
+#[tokio::test]
+async fn rights_that_a_reload_takes_away_are_gone_in_sessions_that_are_open() {
+    let file = |tools: Value| {
+        let rules = json!([{ "who": ["alice"], "servers": ["*"], "tools": tools }, { "who": ["bob"], "servers": ["*"] }]);
+        let tokens = json!([{ "name": "alice", "token": ALICE }, { "name": "bob", "token": BOB }]);
+        json!({ "mcpServers": { "demo": demo() }, "auth": { "tokens": tokens, "rules": rules } })
+    };
+    let router = Router::start(file(json!({})), &["--reload-interval", "0.05"]).await;
+    let own = opened(router.mcp("demo"), ALICE).await;
+    let whole = opened(router.url("/mcp"), ALICE).await;
+    let bob = opened(router.mcp("demo"), BOB).await;
+    let his = bob.listen().await;
+    let sum = async |client: &Client, tool: &str| {
+        let outcome = client.call(1, tool, json!({ "a": 1, "b": 2 })).await.outcome().await;
+        outcome["result"]["content"][0]["text"].as_str().map(str::to_owned)
+    };
+    assert_eq!(
+        (sum(&own, "add").await, sum(&whole, "demo__add").await),
+        (Some("3".into()), Some("3".into()))
+    );
+    std::fs::write(router.path("servers.json"), file(json!({ "deny": ["demo__add"] })).to_string()).unwrap();
+    eventually("she may not add any more", async || sum(&own, "add").await.is_none().then_some(())).await;
+    assert_eq!(sum(&whole, "demo__add").await, None);
+    let listed = whole.request(json!(2), "tools/list", json!({})).await.outcome().await;
+    assert!(!names(&listed).contains(&"demo__add") && names(&listed).contains(&"demo__echo"));
+    assert_eq!(whole.ask("demo__echo", json!({ "text": "still here" })).await, "still here");
+    // What has not changed for him disturbs him in nothing.
+    assert_eq!(sum(&bob, "add").await.as_deref(), Some("3"));
+    let mut his = his;
+    bob.call(1, "toggle", json!({})).await.outcome().await;
+    his.until_said("notifications/tools/list_changed").await;
 }

@@ -2,6 +2,7 @@
 
 use super::grant::{Grant, Place};
 use crate::protocol::Principal;
+use arc_swap::ArcSwap;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
@@ -9,18 +10,27 @@ use tokio_util::sync::CancellationToken;
 
 /// Who sends a request, and what he may. It is cheap to clone.
 ///
-/// Two callers are equal where nothing may tell them apart; see [`Identity`].
+/// Two callers are equal where nothing may tell them apart; see [`Identity`]. Who he is stays; what he may can become more or
+/// less for a caller to whom a session belongs, and for all that were made of him.
 #[derive(Clone, Debug)]
-pub struct Caller(Arc<Facts>);
+pub struct Caller {
+    who: Arc<Who>,
+    rights: Arc<ArcSwap<Rights>>,
+    /// The view through which he comes.
+    view: Option<Arc<str>>,
+}
 
-#[derive(Clone, Debug)]
-struct Facts {
+#[derive(Debug)]
+struct Who {
     principal: Principal,
     /// As the log calls him.
     name: Arc<str>,
+}
+
+/// What follows from what he has shown.
+#[derive(Clone, Debug)]
+struct Rights {
     grant: Arc<Grant>,
-    /// The view through which he comes.
-    view: Option<Arc<str>>,
     /// What his token is good for, where it is one with scopes.
     scopes: Option<Arc<BTreeSet<String>>>,
     /// When what he has shown ends.
@@ -59,92 +69,105 @@ impl Caller {
 
     /// Somebody whom the log calls `name`.
     pub fn new(principal: Principal, name: impl Into<Arc<str>>, grant: Arc<Grant>) -> Self {
-        let name = name.into();
-        Self(Arc::new(Facts {
-            principal,
-            name,
-            grant,
-            view: None,
-            scopes: None,
-            expires: None,
-            revoked: None,
-        }))
+        let who = Arc::new(Who { principal, name: name.into() });
+        let rights = Rights { grant, scopes: None, expires: None, revoked: None };
+        Self { who, rights: Arc::new(ArcSwap::from_pointee(rights)), view: None }
     }
 
     /// The same, whose token is good for these scopes until then.
     #[must_use]
     pub fn with_token(&self, scopes: Arc<BTreeSet<String>>, expires: SystemTime) -> Self {
-        self.changed(|facts| (facts.scopes, facts.expires) = (Some(scopes), Some(expires)))
+        self.with(|rights| (rights.scopes, rights.expires) = (Some(scopes), Some(expires)))
     }
 
     /// The same, until `revoked` is cancelled.
     #[must_use]
     pub fn until(&self, revoked: CancellationToken) -> Self {
-        self.changed(|facts| facts.revoked = Some(revoked))
+        self.with(|rights| rights.revoked = Some(revoked))
     }
 
     /// The same, who comes through the view of this name.
     #[must_use]
     pub fn through(&self, view: &str) -> Self {
-        self.changed(|facts| facts.view = Some(view.into()))
+        Self { view: Some(view.into()), ..self.clone() }
     }
 
-    fn changed(&self, change: impl FnOnce(&mut Facts)) -> Self {
-        let mut facts = (*self.0).clone();
-        change(&mut facts);
-        Self(Arc::new(facts))
+    /// The same as the owner of a session, whose rights change with what he shows later.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        self.with(|_| {})
+    }
+
+    /// He has shown this: from now on he may what `shown` may, and so may all that were made of him.
+    pub fn shows(&self, shown: &Self) {
+        if !Arc::ptr_eq(&self.rights, &shown.rights) {
+            self.rights.store(shown.rights.load_full());
+        }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Rights)) -> Self {
+        let mut rights = (**self.rights.load()).clone();
+        change(&mut rights);
+        Self { rights: Arc::new(ArcSwap::from_pointee(rights)), ..self.clone() }
     }
 
     /// Who he is.
     pub fn principal(&self) -> &Principal {
-        &self.0.principal
+        &self.who.principal
+    }
+
+    /// Whether he is anybody: nobody has asked him who he is.
+    pub fn is_anyone(&self) -> bool {
+        self.who.principal == Principal::anyone()
     }
 
     /// Whether he has shown nothing, where that is enough for some things.
     pub fn is_anonymous(&self) -> bool {
-        self.0.principal == Principal::named(ANONYMOUS)
+        self.who.principal == Principal::named(ANONYMOUS)
     }
 
     /// What the log calls him.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.who.name
     }
 
     /// What he may.
-    pub fn grant(&self) -> &Arc<Grant> {
-        &self.0.grant
+    pub fn grant(&self) -> Arc<Grant> {
+        self.rights.load().grant.clone()
     }
 
     /// The way by which he comes.
     pub fn place(&self) -> Place<'_> {
-        self.0.view.as_deref().map_or(Place::Open, Place::View)
+        self.view.as_deref().map_or(Place::Open, Place::View)
     }
 
     /// The scopes of his token, if he has shown one that has any.
-    pub fn scopes(&self) -> Option<&BTreeSet<String>> {
-        self.0.scopes.as_deref()
+    pub fn scopes(&self) -> Option<Arc<BTreeSet<String>>> {
+        self.rights.load().scopes.clone()
     }
 
     /// To whom a session belongs that he opens.
     pub fn owner(&self) -> Owner {
-        Owner { principal: self.0.principal.clone() }
+        Owner { principal: self.who.principal.clone() }
     }
 
     /// What tells him from others.
     pub fn identity(&self) -> Identity {
-        let Facts { principal, grant, view, .. } = &*self.0;
-        Identity { principal: principal.clone(), grant: grant.id(), view: view.clone() }
+        let grant = self.rights.load().grant.id();
+        Identity { principal: self.who.principal.clone(), grant, view: self.view.clone() }
     }
 
     /// Whether what he has shown ends one day.
     pub fn is_temporary(&self) -> bool {
-        self.0.expires.is_some() || self.0.revoked.is_some()
+        let rights = self.rights.load();
+        rights.expires.is_some() || rights.revoked.is_some()
     }
 
     /// Waits until what he has shown holds no more.
     pub async fn ended(&self) {
+        let Rights { expires, revoked, .. } = &*self.rights.load_full();
         let expired = async {
-            match self.0.expires {
+            match expires {
                 // A clock that is set forward must not let him stay: it is looked at now and then.
                 Some(at) => {
                     while let Ok(left) = at.duration_since(SystemTime::now()) {
@@ -155,7 +178,7 @@ impl Caller {
             }
         };
         let revoked = async {
-            match &self.0.revoked {
+            match revoked {
                 Some(revoked) => revoked.cancelled().await,
                 None => std::future::pending().await,
             }
@@ -175,7 +198,7 @@ const LOOK: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl PartialEq for Caller {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.identity() == other.identity()
+        self.identity() == other.identity()
     }
 }
 
@@ -203,6 +226,17 @@ mod tests {
         );
         assert_ne!(alice(), other);
         assert_eq!(alice().owner(), other.owner(), "her sessions stay hers, whatever she may");
+    }
+
+    #[test]
+    fn the_rights_of_a_sessions_owner_change_with_what_he_shows() {
+        let nothing = || Arc::new(Grant::new(Vec::new(), Vec::new(), false));
+        let (owner, other) = (alice().settled(), alice());
+        let inside = owner.through("dev");
+        assert!(inside.grant().view("dev"));
+        owner.shows(&Caller::new(Principal::named("alice"), "alice", nothing()));
+        assert!(inside.grant().is_empty(), "who was made of her may no more than she");
+        assert!(!other.grant().is_empty(), "what she shows elsewhere is her other affair");
     }
 
     #[tokio::test(start_paused = true)]

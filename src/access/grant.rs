@@ -28,7 +28,7 @@ pub struct Wider {
 }
 
 /// One thing that is permitted: some tools of some servers, and the views by which they are reached.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Permission {
     /// Servers, by name.
     pub servers: Vec<WildMatch>,
@@ -107,6 +107,12 @@ impl Grant {
     /// Tells it from all others there ever were.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Whether it gives the same as another.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let parts = |grant: &Self| (grant.permissions.clone(), grant.deny.clone(), grant.administers);
+        parts(self) == parts(other)
     }
 
     /// Whether its holder may administer the router.

@@ -26,12 +26,13 @@ struct Owned {
 struct Digest([u8; 32]);
 
 impl Keys {
-    /// The owners of these keys. Who is in `before` with the same key is the same caller.
+    /// The owners of these keys. Who is in `before` with the same key, and may the same, is the same caller.
     pub(super) fn new(tokens: &[TokenSpec], rights: &Rights, before: Option<&Self>) -> Self {
         let owned = tokens.iter().map(|spec| {
             let digest = Digest(spec.digest);
-            let known = before.and_then(|before| before.0.get(&digest)).filter(|known| known.spec == *spec);
-            (digest, known.cloned().unwrap_or_else(|| Owned::new(spec, rights)))
+            let owned = Owned::new(spec, rights);
+            let known = before.and_then(|before| before.0.get(&digest)).filter(|known| known.is_same(&owned));
+            (digest, known.cloned().unwrap_or(owned))
         });
         Self(owned.collect())
     }
@@ -53,6 +54,10 @@ impl Keys {
 }
 
 impl Owned {
+    fn is_same(&self, other: &Self) -> bool {
+        self.spec == other.spec && self.caller.grant().is_same(&other.caller.grant())
+    }
+
     fn new(spec: &TokenSpec, rights: &Rights) -> Self {
         let groups = spec.groups.iter().map(String::as_str).collect();
         let identity = Identity { token: Some(&spec.name), groups, ..Identity::default() };

@@ -29,7 +29,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 #[derive(Debug)]
 pub struct Authenticator {
     keys: Keys,
-    rights: Arc<Rights>,
+    rights: Rights,
     oauth: Option<Arc<ResourceServer>>,
     certificates: bool,
     /// Cancelled when this one holds no more.
@@ -68,11 +68,8 @@ impl Authenticator {
     /// Knows whom `spec` names. Callers who are known from `before` stay known where they still are.
     pub fn new(spec: &AuthSpec, before: Option<&Self>) -> Self {
         let revoked = CancellationToken::new();
-        let before = before.filter(|before| before.rights.are_of(&spec.rules));
-        let rights =
-            before.map_or_else(|| Arc::new(Rights::new(&spec.rules)), |before| before.rights.clone());
-        let known = before.map(|before| &before.keys);
-        let keys = Keys::new(&spec.tokens, &rights, known);
+        let rights = Rights::new(&spec.rules);
+        let keys = Keys::new(&spec.tokens, &rights, before.map(|before| &before.keys));
         Self { keys, rights, oauth: None, certificates: spec.certificates, revoked }
     }
 

@@ -33,11 +33,6 @@ impl Rights {
         Self { rules: rules.to_vec(), grants: Mutex::default() }
     }
 
-    /// Whether they are made of these rules.
-    pub(super) fn are_of(&self, rules: &[RuleSpec]) -> bool {
-        self.rules == rules
-    }
-
     /// What somebody may who is known. Where there are no rules, that is everything.
     pub(super) fn of(&self, identity: &Identity<'_>) -> Arc<Grant> {
         let concerned = self.rules.iter().any(|rule| rule.who != [Who::Anonymous]);

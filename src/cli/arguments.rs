@@ -243,6 +243,14 @@ pub enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Make a key for somebody: its line for `--tokens-file` goes to stdout, the key to stderr.
+    Key {
+        /// Whose it is.
+        name: String,
+        /// A group that its owner is in; repeatable.
+        #[arg(long)]
+        group: Vec<String>,
+    },
     /// Replace the processes of a server of a running router; its sessions go on.
     Restart {
         /// The server's name.

@@ -12,6 +12,7 @@ pub mod compat;
 pub mod drop_in;
 pub mod import;
 mod journal;
+mod key;
 pub mod logging;
 pub mod look;
 mod operate;
@@ -74,6 +75,7 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         Some(Task::ClientConfig(words)) => client_config::run(words),
         Some(Task::Import(words)) => import::run(words),
         Some(Task::Status { url, json }) => operate::status(url.as_deref(), *json),
+        Some(Task::Key { name, group }) => key::run(name, group),
         Some(Task::Restart { name, url }) => operate::restart(name, url.as_deref()),
         Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
         Some(Task::Tools { name, json, servers }) => look::tools(servers, name.as_deref(), *json),

@@ -357,6 +357,12 @@ fn auth(
             "the same key stands for {one} and for {other}: give each a key of its own"
         )));
     }
+    if auth.as_ref().is_some_and(|auth| !auth.lets_in_somebody()) {
+        let ways = "give `tokens`, `tokensFile`, `oauth` or `certificates`, --tokens-file, or a key in";
+        return Err(Unusable::File(format!(
+            "`auth` knows nobody, so that nobody could call anything: {ways} {TOKEN}"
+        )));
+    }
     Ok(auth)
 }
 

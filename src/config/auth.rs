@@ -101,7 +101,7 @@ impl AuthSpec {
                 return Err(format!("line {number}: wanted NAME KEY [GROUP,...]"));
             };
             let digest = match key.strip_prefix("sha256:") {
-                Some(hex) => hexadecimal(hex)
+                Some(hex) => of_hexadecimal(hex)
                     .ok_or(format!("line {number}: after `sha256:` 64 hexadecimal digits are wanted"))?,
                 None => digest(key),
             };
@@ -125,6 +125,12 @@ impl AuthSpec {
         self.add_lines(&text).map_err(|reason| format!("{}: {reason}", path.display()))
     }
 
+    /// Whether anybody can be known at all, or may come unknown.
+    pub fn lets_in_somebody(&self) -> bool {
+        let anonymous = || self.rules.iter().any(|rule| rule.who.contains(&Who::Anonymous));
+        !self.tokens.is_empty() || self.oauth.is_some() || self.certificates || anonymous()
+    }
+
     /// The first two keys that are the same, by their owners' names.
     pub fn doubled(&self) -> Option<(&str, &str)> {
         let mut owners: BTreeMap<&[u8; 32], &str> = BTreeMap::new();
@@ -137,8 +143,18 @@ pub fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
+/// A digest as it is written.
+pub fn hexadecimal(digest: &[u8; 32]) -> String {
+    use std::fmt::Write as _;
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// A digest as it may be written.
-fn hexadecimal(text: &str) -> Option<[u8; 32]> {
+fn of_hexadecimal(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if text.len() != 64 || !text.is_ascii() {
         return None;
@@ -191,17 +207,6 @@ pub(super) fn read(
             wanted: "a key of its own for each".to_owned(),
         });
     }
-    let known = !spec.tokens.is_empty() || spec.oauth.is_some() || spec.certificates;
-    let anonymous = spec.rules.iter().any(|rule| rule.who.contains(&Who::Anonymous));
-    if !known && !anonymous {
-        return Err(Problem::Value {
-            path: node.path.clone(),
-            found: "no way to be known".to_owned(),
-            wanted:
-                "at least one of `tokens`, `tokensFile`, `oauth` and `certificates`, or nobody could call anything"
-                    .to_owned(),
-        });
-    }
     Ok(spec)
 }
 
@@ -243,7 +248,7 @@ fn token(
             }
             self::digest(&text)
         }
-        (None, Some(node)) => hexadecimal(node.text()?).ok_or_else(|| Problem::Value {
+        (None, Some(node)) => of_hexadecimal(node.text()?).ok_or_else(|| Problem::Value {
             path: node.path.clone(),
             found: "something else".to_owned(),
             wanted: "the SHA-256 of the key, 64 hexadecimal digits".to_owned(),
@@ -348,7 +353,7 @@ mod tests {
 
     #[test]
     fn keys_are_kept_as_their_digests() {
-        let hex = digest(KEY).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let hex = hexadecimal(&digest(KEY));
         let (spec, warnings) = parsed(
             r#"{"tokens": [{"name": "alice", "token": "${KEY}", "groups": ["dev"]}], "rules": [
                 {"who": ["alice", "group:dev", "*", "anonymous", "scope:a:b", "sub:x", "cert:y"], "servers": ["f*"],
@@ -373,7 +378,6 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_without_the_key() {
         for (auth, expected) in [
-            ("{}", "auth: found no way to be known, wanted at least one of"),
             (r#"{"token": "x"}"#, "auth.token: unknown key, which is not ignored here; known are tokens"),
             (r#"{"tokens": [{"token": "x"}]}"#, "auth.tokens[0]: found no `name`, wanted `name`"),
             (r#"{"tokens": [{"name": "a"}]}"#, "auth.tokens[0]: found no `token`"),

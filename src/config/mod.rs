@@ -30,7 +30,7 @@ use std::time::Duration;
 
 pub use aggregate::{AggregateSpec, Gateway, Prefix, Rules};
 pub use aliases::Aliases;
-pub use auth::{AuthSpec, RuleSpec, TokenSpec, Who, digest, patterns};
+pub use auth::{AuthSpec, RuleSpec, TokenSpec, Who, digest, hexadecimal, patterns};
 pub use base_path::{InvalidBasePath, base_path};
 pub use diff::Diff;
 pub use error::{ConfigError, Problem};

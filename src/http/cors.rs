@@ -34,7 +34,8 @@ impl CorsPolicy {
                 exposed.push_str(name);
             }
         }
-        let exposed = HeaderValue::try_from(exposed).unwrap_or(HeaderValue::from_static("Mcp-Session-Id"));
+        let exposed = HeaderValue::try_from(exposed)
+            .unwrap_or(HeaderValue::from_static("Mcp-Session-Id, WWW-Authenticate"));
         Some(Self { origins, exposed })
     }
 
@@ -82,7 +83,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTION
 
 /// What MCP clients send, for a preflight that does not ask for headers by name.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Accept, Authorization, Content-Type, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id",
+    "Accept, Authorization, Content-Type, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id, \
+     X-API-Key",
 );
 
 /// Two hours in seconds: the longest that Chromium keeps.

@@ -69,7 +69,7 @@ pub(super) async fn post(
                 reason: "a session begins with `initialize`".into(),
             })?;
             mount
-                .seat_standing(id, stream, initialize, caller)
+                .seat_standing(id, stream, initialize)
                 .await
                 .map_err(|error| unserved(error, request.clone()))?
         }
@@ -86,11 +86,7 @@ pub(super) async fn post(
     let refused = if mount.is_closing() && !requests.is_empty() {
         closing()
     } else {
-        match client
-            .post_under(mount.warden(caller).as_ref(), payload, Form::Either)
-            .await
-            .map_err(Unserved::from)
-        {
+        match client.post(payload, Form::Either).await.map_err(Unserved::from) {
             Ok(Posted::Accepted | Posted::Response(_)) => return Ok(accepted()),
             Err(Unserved::Unavailable { error, .. } | Unserved::Denied(error)) if !requests.is_empty() => {
                 error

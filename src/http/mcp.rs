@@ -42,7 +42,7 @@ pub(super) async fn post(
         _ if mount.is_stateless() => stateless::post(mount, payload, accepted, header, caller).await,
         Some(id) => {
             let client = find(mount, id, caller).ok_or_else(|| not_found(id_of(&payload)))?;
-            in_session(mount, &client, payload, accepted, caller).await
+            in_session(mount, &client, payload, accepted).await
         }
         None if as_initialize(&payload).is_some() => open(mount, payload, accepted, caller).await,
         None => Err(Refusal::Invalid {
@@ -117,7 +117,6 @@ async fn in_session(
     client: &Client,
     payload: Payload,
     accepted: Accepted,
-    caller: &Caller,
 ) -> Result<Response, Refusal> {
     // Answers and cancellations concern what is in flight, and that may finish.
     if mount.is_closing() && has_request(&payload) {
@@ -127,7 +126,7 @@ async fn in_session(
     refuse_batch(&payload, revision)?;
     let batch = matches!(payload, Payload::Batch(_));
     let kept = payload.clone();
-    match client.post_under(mount.warden(caller).as_ref(), payload, accepted.form()).await {
+    match client.post(payload, accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
             Ok(respond(reader, accepted, Manner { batch, prime: primes(revision), ..Manner::default() })

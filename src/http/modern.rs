@@ -20,6 +20,9 @@ use warp::reply::Response;
 /// A subscription that was not refused within this time begins its stream, acknowledged or not.
 const UNTIL_IT_LASTS: Duration = Duration::from_secs(1);
 
+/// When a server that could not be had may be tried again, where nothing more is known.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// POST: one request, or a notification, of a modern client.
 pub(super) async fn post(
     mount: &Mount,
@@ -129,21 +132,35 @@ fn mismatch(mismatch: &Mismatch) -> RpcError {
 /// The status of a response that is one JSON body.
 ///
 /// "If the server does not implement the requested RPC method, it MUST respond with `404 Not Found`"; the errors that
-/// 2026-07-28 has of its own are answered 400.
-fn status(body: &[u8]) -> StatusCode {
+/// 2026-07-28 has of its own are answered 400. What a router has refused behind this one, or behind the aggregate, has the
+/// status that it would have had in front, and says when to try again.
+fn status(body: &[u8]) -> (StatusCode, Option<Duration>) {
     // Most answers are results, and are not read again.
     if memmem::find(body, b"\"error\"").is_none() {
-        return StatusCode::OK;
+        return (StatusCode::OK, None);
     }
-    let code = Message::own(body.to_vec()).ok().and_then(|message| message.error_code());
+    let message = Message::own(body.to_vec()).ok();
+    let code = message.as_ref().and_then(Message::error_code);
+    let wait = || {
+        let data = find(message.as_ref()?.body(), &["data", "retryAfterMs"])?;
+        data.parse().ok().map(Duration::from_millis)
+    };
     let is = |known: Code| code == Some(known.number());
-    if is(Code::MethodNotFound) {
+    let status = if is(Code::MethodNotFound) {
         StatusCode::NOT_FOUND
     } else if is(Code::HeaderMismatch) || is(Code::MissingCapability) || is(Code::UnsupportedVersion) {
         StatusCode::BAD_REQUEST
+    } else if is(Code::NotAllowed) {
+        StatusCode::FORBIDDEN
+    } else if is(Code::Overloaded) && wait().is_some() {
+        return (StatusCode::TOO_MANY_REQUESTS, wait());
+    } else if is(Code::Overloaded) || is(Code::ServerUnavailable) || is(Code::ShuttingDown) {
+        // Nothing is known of when there is room again: in a moment, as good as any.
+        return (StatusCode::SERVICE_UNAVAILABLE, Some(wait().unwrap_or(A_MOMENT)));
     } else {
         StatusCode::OK
-    }
+    };
+    (status, None)
 }
 
 /// Whether a message is one of a modern client.

@@ -310,7 +310,7 @@ impl Reply for Refusal {
 const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// `Retry-After` knows only whole seconds: rounded up, so that nobody comes too early.
-fn seconds(wait: Duration) -> u64 {
+pub(super) fn seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 

@@ -1,12 +1,13 @@
 //! Responses: one JSON body, or an event stream.
 
 use super::accept::Accepted;
+use super::refusal::seconds;
 use crate::access::Caller;
 use crate::session::{First, StreamReader, first};
 use crate::wire::sse::{self, Encoder};
 use bytes::Bytes;
 use futures::Stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,6 +25,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// From a JSON body to its status, and to when trying again may help.
+pub(super) type Standing = fn(&[u8]) -> (StatusCode, Option<Duration>);
+
 /// What else a response needs to know.
 #[derive(Default)]
 pub(super) struct Manner {
@@ -37,8 +41,8 @@ pub(super) struct Manner {
     pub until: Option<Until>,
     /// How long the response may be one JSON body; ten seconds if nothing is said.
     pub patience: Option<Duration>,
-    /// The status of a JSON body, where that depends on it.
-    pub status: Option<fn(&[u8]) -> StatusCode>,
+    /// The status of a JSON body and when to try again, where these depend on it.
+    pub status: Option<Standing>,
 }
 
 /// The response to a POST: one JSON body if the responses are the first thing that is said, else an event stream.
@@ -59,9 +63,12 @@ pub(super) async fn respond(mut reader: StreamReader, accepted: Accepted, manner
     match answers {
         Some(answers) => {
             let body = body(answers, manner.batch);
-            let status = manner.status.map_or(StatusCode::OK, |status| status(&body));
+            let (status, retry_after) = manner.status.map_or((StatusCode::OK, None), |status| status(&body));
             let mut response = json(body);
             *response.status_mut() = status;
+            if let Some(wait) = retry_after {
+                response.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
+            }
             response
         }
         None => events(reader, manner.prime, None, manner.held, manner.until),

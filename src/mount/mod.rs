@@ -67,7 +67,7 @@ pub struct Mount {
     /// None: it is disabled, or its entry cannot work.
     pool: Option<Arc<Pool>>,
     facts: Mutex<Facts>,
-    /// Clients with a session, by its id, and to whom it belongs.
+    /// Clients with a session, by its id, each with the caller to whom it belongs.
     seats: Mutex<HashMap<SessionId, (Caller, Seat)>>,
     sessions: Mutex<Vec<Weak<Session>>>,
     groups: Groups,

@@ -44,7 +44,7 @@ impl Mount {
     /// On a mount whose processes are shared, the handshake has been made when this returns; else the client is to
     /// post its own.
     pub async fn open(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
-        let id = new_id()?;
+        let (id, caller) = (new_id()?, &caller.settled());
         match self.spec.pool.mode {
             PoolMode::Session => self.open_dedicated(id, Transport::Streamable, caller).await,
             PoolMode::Shared => self.join(id, Transport::Streamable, initialize, caller).await,
@@ -62,7 +62,7 @@ impl Mount {
         stream: Arc<EventStream>,
         caller: &Caller,
     ) -> Result<(SessionId, StreamReader), Unserved> {
-        let id = new_id()?;
+        let (id, caller) = (new_id()?, &caller.settled());
         let reader = stream.read();
         match self.spec.pool.mode {
             PoolMode::Session => {
@@ -83,6 +83,7 @@ impl Mount {
         initialize: &Message,
         caller: &Caller,
     ) -> Result<(Arc<Client>, StreamReader), Unserved> {
+        // He who sits down here is the owner of another session: his rights are those of that one.
         let (id, reader) = (new_id()?, stream.read());
         let transport = Transport::Sse(stream);
         let client = match self.spec.pool.mode {
@@ -98,10 +99,10 @@ impl Mount {
         id: SessionId,
         stream: Arc<EventStream>,
         initialize: &Message,
-        caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
         let joining = Joining::begin(self, &id, &stream).ok_or(Unserved::NoSession)?;
-        let client = self.seatless(id, Transport::Sse(stream), initialize, caller).await?;
+        let (owner, _) = self.seat_of(id.as_str()).ok_or(Unserved::NoSession)?;
+        let client = self.seatless(id, Transport::Sse(stream), initialize, &owner).await?;
         if joining.end(&client) {
             return Ok(client);
         }
@@ -111,18 +112,13 @@ impl Mount {
     }
 
     /// The client with this session id, if the session belongs to the caller: of another's, nobody learns that it is there.
-    ///
-    /// What the owner may is looked at with each of his requests. Where it decides what a session is, as behind all servers
-    /// together, one with other rights is another session, and this one ends.
     pub fn client(&self, id: &str, caller: &Caller) -> Option<Seat> {
-        let (opener, seat) = self.seat_of(id)?;
-        if opener.owner() != caller.owner() {
+        let (owner, seat) = self.seat_of(id)?;
+        if owner.owner() != caller.owner() {
             return None;
         }
-        if self.is_aggregate() && opener.identity() != caller.identity() {
-            self.leave(id);
-            return None;
-        }
+        // What he may is what he shows now: his token may be another by now, or the rules.
+        owner.shows(caller);
         Some(seat)
     }
 

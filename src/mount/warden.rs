@@ -19,9 +19,10 @@ struct Watch {
 
 impl Mount {
     /// Who watches over a caller's requests to this server; nobody where every request may pass.
-    pub fn warden(&self, caller: &Caller) -> Option<Arc<dyn Warden>> {
+    pub(super) fn warden(&self, caller: &Caller) -> Option<Arc<dyn Warden>> {
         // What serves others asks the mounts behind it, each of which watches by itself.
-        let free = self.is_aggregate() || caller.grant().every_tool(caller.place(), self.name().as_str());
+        // Of a caller who is known, the rights may change.
+        let free = self.is_aggregate() || caller.is_anyone();
         (!free).then(|| Arc::new(Watch { mount: self.me.clone(), caller: caller.clone() }) as Arc<dyn Warden>)
     }
 }
@@ -29,7 +30,7 @@ impl Mount {
 impl Watch {
     fn judge(&self, request: &Message) -> Result<Held, RpcError> {
         let Some(mount) = self.mount.upgrade() else { return Ok(None) };
-        if request.method() == "tools/call" {
+        if request.method() == "tools/call" && self.minds(&mount) {
             let name = find_string(request.body(), &["name"]).unwrap_or_default();
             if !self.may_use(&mount, &name, || false) {
                 return Err(self.hidden(&mount, &name));
@@ -48,6 +49,11 @@ impl Watch {
         }
     }
 
+    /// Whether there is a tool that the caller may not use.
+    fn minds(&self, mount: &Mount) -> bool {
+        !self.caller.grant().every_tool(self.caller.place(), mount.name().as_str())
+    }
+
     fn may_use(&self, mount: &Mount, tool: &str, is_read_only: impl Fn() -> bool) -> bool {
         self.caller.grant().tool(self.caller.place(), mount.name().as_str(), tool, is_read_only)
     }
@@ -59,7 +65,7 @@ impl Warden for Watch {
     }
 
     fn looks_at(&self, request: &Message) -> bool {
-        request.method() == "tools/list"
+        request.method() == "tools/list" && self.mount.upgrade().is_some_and(|mount| self.minds(&mount))
     }
 
     fn shown(&self, answer: Bytes) -> Bytes {

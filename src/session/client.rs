@@ -138,25 +138,11 @@ impl Client {
     /// # Errors
     /// [`Refused::Denied`] for a single request that the client may not make; in a batch, it is answered so.
     pub async fn post(&self, payload: Payload, form: Form) -> Result<Posted, Refused> {
-        self.post_under(self.warden.as_ref(), payload, form).await
-    }
-
-    /// [`post`](Self::post) under another warden than that under which the session was opened: what its owner may is not the
-    /// same with each thing that he shows.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn post_under(
-        &self,
-        warden: Option<&Arc<dyn Warden>>,
-        payload: Payload,
-        form: Form,
-    ) -> Result<Posted, Refused> {
         let (messages, alone) = match payload {
             Payload::One(message) => (vec![message], true),
             Payload::Batch(messages) => (messages, false),
         };
-        let mut admitted = admitted(warden, &messages).await;
+        let mut admitted = self.admitted(&messages).await;
         if let Some(Admitted { verdict: Err(error), .. }) = admitted.first().filter(|_| alone) {
             return Err(Refused::Denied(error.clone()));
         }
@@ -215,6 +201,16 @@ impl Client {
         self.session.leave(self.key);
     }
 
+    /// What the warden says to each request, in their order; nothing where nobody watches.
+    async fn admitted(&self, messages: &[Message]) -> Vec<Admitted> {
+        let Some(warden) = &self.warden else { return Vec::new() };
+        let mut admitted = Vec::with_capacity(messages.len());
+        for message in messages.iter().filter(|message| message.kind() == Kind::Request) {
+            admitted.push(Admitted::by(&**warden, message).await);
+        }
+        admitted
+    }
+
     fn attempt(&self, messages: &[Message], admitted: &mut Vec<Admitted>, form: Form) -> Attempt {
         let now = Instant::now();
         let mut state = self.session.lock();
@@ -259,11 +255,11 @@ impl Client {
                 self.session.tally.requests.add_one();
                 let exchange = next;
                 next.0 += 1;
-                let Admitted { verdict, viewer } = admitted.next().unwrap_or_else(Admitted::freely);
+                let Admitted { verdict, looked_at } = admitted.next().unwrap_or_else(Admitted::freely);
                 match verdict {
                     Ok(held) => {
                         if let Some(participant) = state.clients.get_mut(&client) {
-                            participant.watched.begin(exchange, held, viewer);
+                            participant.watched.begin(exchange, held, looked_at);
                         }
                     }
                     Err(error) => {
@@ -281,14 +277,4 @@ impl Client {
         }
         Attempt::Done(response.map_or(Posted::Accepted, |(_, reader)| Posted::Response(reader)))
     }
-}
-
-/// What the warden says to each request, in their order; nothing where nobody watches.
-async fn admitted(warden: Option<&Arc<dyn Warden>>, messages: &[Message]) -> Vec<Admitted> {
-    let Some(warden) = warden else { return Vec::new() };
-    let mut admitted = Vec::with_capacity(messages.len());
-    for message in messages.iter().filter(|message| message.kind() == Kind::Request) {
-        admitted.push(Admitted::by(warden, message).await);
-    }
-    admitted
 }

@@ -336,7 +336,7 @@ impl Session {
         let participant = Participant {
             id: id.clone(),
             streams: Streams::new(transport),
-            watched: Watched::default(),
+            watched: Watched::by(warden.clone()),
             last_active: Instant::now(),
         };
         state.clients.insert(key, participant);

@@ -30,51 +30,52 @@ pub type Held = Option<Box<dyn Send + Sync>>;
 /// A request on its way, and what the warden has said to it.
 pub(super) struct Admitted {
     pub(super) verdict: Result<Held, RpcError>,
-    /// Who looks at the answer.
-    pub(super) viewer: Option<Arc<dyn Warden>>,
+    pub(super) looked_at: bool,
 }
 
 /// The requests of a client that are watched until they have been answered.
 #[derive(Default)]
 pub(super) struct Watched {
-    requests: HashMap<ExchangeKey, (Held, Option<Arc<dyn Warden>>)>,
+    warden: Option<Arc<dyn Warden>>,
+    requests: HashMap<ExchangeKey, (Held, bool)>,
 }
 
 impl Admitted {
     /// Nobody watches.
     pub(super) fn freely() -> Self {
-        Self { verdict: Ok(None), viewer: None }
+        Self { verdict: Ok(None), looked_at: false }
     }
 
     /// What `warden` says to a request.
-    pub(super) async fn by(warden: &Arc<dyn Warden>, request: &Message) -> Self {
-        let viewer = warden.looks_at(request).then(|| warden.clone());
-        Self { verdict: warden.admit(request).await, viewer }
+    pub(super) async fn by(warden: &dyn Warden, request: &Message) -> Self {
+        Self { verdict: warden.admit(request).await, looked_at: warden.looks_at(request) }
     }
 }
 
 impl Watched {
+    pub(super) fn by(warden: Option<Arc<dyn Warden>>) -> Self {
+        Self { warden, requests: HashMap::new() }
+    }
+
     /// A request was passed on.
-    pub(super) fn begin(&mut self, exchange: ExchangeKey, held: Held, viewer: Option<Arc<dyn Warden>>) {
-        if held.is_some() || viewer.is_some() {
-            self.requests.insert(exchange, (held, viewer));
+    pub(super) fn begin(&mut self, exchange: ExchangeKey, held: Held, looked_at: bool) {
+        if held.is_some() || looked_at {
+            self.requests.insert(exchange, (held, looked_at));
         }
     }
 
     /// It is answered: how its client is to see that.
     pub(super) fn end(&mut self, exchange: ExchangeKey, answer: Bytes) -> Bytes {
-        match self.forget(exchange) {
-            Some(viewer) => viewer.shown(answer),
-            None => answer,
+        match (self.forget(exchange), &self.warden) {
+            (true, Some(warden)) => warden.shown(answer),
+            _ => answer,
         }
     }
 
-    /// It is not answered any more; who was to look at its answer.
-    pub(super) fn forget(&mut self, exchange: ExchangeKey) -> Option<Arc<dyn Warden>> {
+    /// It is not answered any more; whether its answer was to be looked at.
+    pub(super) fn forget(&mut self, exchange: ExchangeKey) -> bool {
         // Most clients are not watched at all.
-        if self.requests.is_empty() {
-            return None;
-        }
-        self.requests.remove(&exchange).and_then(|(_held, viewer)| viewer)
+        !self.requests.is_empty()
+            && self.requests.remove(&exchange).is_some_and(|(_held, looked_at)| looked_at)
     }
 }

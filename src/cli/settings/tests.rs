@@ -456,3 +456,38 @@ fn lists_are_kept_where_the_option_says_else_the_environment_else_the_system() {
         assert_eq!(place("x", &relative), Some(PathBuf::from("/home/me/.cache/mcp-switchboard")));
     }
 }
+
+#[test]
+fn a_key_that_protects_is_never_left_out_in_silence() {
+    let read = |path: &Path| match path.to_str() {
+        Some("keys") => Ok("alice key-of-alice\n".to_owned()),
+        Some("broken") => Ok("alice\n".to_owned()),
+        Some("empty") => Ok("# nobody yet\n".to_owned()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    let known = |line: &str, key: Option<&'static str>| {
+        let environment =
+            move |name: &str| key.filter(|_| name == "MCP_SWITCHBOARD_TOKEN").map(str::to_owned);
+        let outside = Outside { environment: &environment, read: &read, ..NOWHERE };
+        let config = config(&arguments(&format!("{line} -- x")), None, &outside)?;
+        let names = |auth: AuthSpec| auth.tokens.into_iter().map(|token| token.name).collect::<Vec<_>>();
+        Ok::<_, Unusable>(config.auth.map(names))
+    };
+    assert_eq!(known("", None), Ok(None));
+    assert_eq!(known("--tokens-file keys", None), Ok(Some(vec!["alice".to_owned()])));
+    let both = Ok(Some(vec!["alice".to_owned(), "token".to_owned()]));
+    assert_eq!(known("--tokens-file keys", Some("another")), both);
+    for (line, key, expected) in [
+        ("", Some("  "), "MCP_SWITCHBOARD_TOKEN is set, and empty"),
+        ("--tokens-file none", None, "--tokens-file: none: "),
+        ("--tokens-file broken", None, "--tokens-file: broken: line 1: wanted NAME KEY"),
+        ("--tokens-file empty", None, "--tokens-file: empty: there is no key in it"),
+        ("--tokens-file keys", Some("key-of-alice"), "the same key stands for alice and for token"),
+    ] {
+        let refusal = known(line, key).unwrap_err().to_string();
+        assert!(refusal.starts_with(expected), "{refusal}");
+    }
+    let nobody = FileConfig { auth: Some(AuthSpec::default()), ..file() };
+    let refusal = config(&arguments("--config f"), Some(nobody), &NOWHERE).unwrap_err().to_string();
+    assert!(refusal.starts_with("`auth` knows nobody"), "{refusal}");
+}

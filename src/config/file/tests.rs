@@ -282,7 +282,6 @@ fn what_protects_refuses_the_file() {
     for (auth, expected) in [
         (r#""AUTH": {}"#, "AUTH: unknown key, which is not ignored here; known are auth"),
         (r#""auth": null"#, "auth: found null, wanted an object"),
-        (r#""auth": {}"#, "auth: found no way to be known"),
     ] {
         let refusal = refusal(&format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, {auth}}}"#));
         assert!(refusal.starts_with(expected), "{refusal}");
