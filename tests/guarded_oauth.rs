@@ -69,6 +69,10 @@ impl World {
 }
 
 async fn router(issuer: &Issuer, more: Value, rules: Value) -> Router {
+    Router::start(file(issuer, more, rules), &["--reload-interval", "0.05"]).await
+}
+
+fn file(issuer: &Issuer, more: Value, rules: Value) -> Value {
     let lazy = with(demo(), &json!({ "startup": "lazy", "pool": { "warm": 0 } }));
     let oauth = json!({ "issuer": issuer.url, "audience": ROUTER, "scopes": ["mcp:use"] });
     let operator = json!({ "who": ["operator"], "servers": ["*"], "views": ["*"], "admin": true });
@@ -79,10 +83,9 @@ async fn router(issuer: &Issuer, more: Value, rules: Value) -> Router {
     let auth = json!({
         "tokens": [{ "name": "operator", "token": KEY }], "oauth": with(oauth, &more), "rules": rules,
     });
-    let file = json!({
+    json!({
         "mcpServers": { "one": lazy, "two": lazy }, "aggregate": { "views": { "both": {} } }, "auth": auth,
-    });
-    Router::start(file, &["--reload-interval", "0.05"]).await
+    })
 }
 
 fn initialize() -> String {
@@ -135,6 +138,9 @@ async fn whoever_has_no_token_is_told_where_to_get_one_for_what_he_wants() {
         let answer = Client::at(world.router.url(&format!("{METADATA}{nothing}"))).get().await;
         assert_eq!(answer.status, 404, "{nothing}");
     }
+    // By the name that tokens are for, it may be called.
+    let named = Client::at(world.router.mcp("one")).with("host", "mcp.example.com");
+    assert_eq!(named.post(initialize()).await.status, 401);
     let refused = Client::at(world.router.url(METADATA)).post("{}").await;
     assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, "GET, HEAD, OPTIONS"));
     let status = Client::at(world.router.url("/status")).get().await;
@@ -429,6 +435,29 @@ async fn nobody_comes_in_while_the_issuer_cannot_be_asked_but_with_keys() {
     // From now on it is not needed.
     world.issuer.set_broken(true);
     assert_eq!(world.at(path, &world.token(path, "bob")).post(initialize()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_changed_file_changes_whose_tokens_are_believed() {
+    let world = World::new().await;
+    let path = "/servers/one/mcp";
+    let alice = world.opened(path, &world.token(path, "alice")).await;
+    let stream = alice.listen().await;
+    let other = Issuer::start().await;
+    let changed = file(&other, json!({}), json!([])).to_string();
+    std::fs::write(world.router.path("servers.json"), changed).unwrap();
+    support::within("the stream ends", stream.rest()).await;
+    let refused = alice.call(1, "echo", json!({ "text": "x" })).await;
+    assert_eq!(refused.status, 401);
+    assert!(challenge(&refused).contains("the signature of the token is wrong"));
+    let token = other.token(&other.claims(&format!("{ROUTER}{path}"), "alice"));
+    let client = world.opened(path, &token).await;
+    assert_eq!(client.ask("echo", json!({ "text": "in" })).await, "in");
+    let theirs = alice.with("authorization", &format!("Bearer {token}"));
+    let refused = theirs.call(1, "echo", json!({ "text": "mine?" })).await;
+    assert_eq!(refused.status, 404, "alice of another issuer is somebody else");
+    let (_, document) = world.router.get(&format!("{METADATA}{path}")).await;
+    assert_eq!(document["authorization_servers"], json!([other.url]));
 }
 
 #[tokio::test]

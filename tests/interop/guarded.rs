@@ -152,15 +152,14 @@ async fn client_mode_logs_in_at_a_guarded_mount_through_discovery_alone() {
     let hello = json!({
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "story", "version": "1" },
     });
-    let opened = ask(1, "initialize", hello).await;
-    assert_eq!(opened["result"]["protocolVersion"], "2025-11-25", "{opened}");
+    let greeting = ask(1, "initialize", hello).await;
+    assert_eq!(greeting["result"]["protocolVersion"], "2025-11-25", "{greeting}");
     for (id, tool, arguments, text) in
         [(2, "echo", json!({ "text": "in" }), "in"), (3, "add", json!({ "a": 1, "b": 2 }), "3")]
     {
         let answer = ask(id, "tools/call", json!({ "name": tool, "arguments": arguments })).await;
         assert_eq!(answer["result"]["content"][0]["text"], text, "{tool}: {answer}");
     }
-    drop(ask);
     drop(stdin);
     let status = timeout(PATIENCE, client.wait()).await.expect("it ends with its stdin");
     assert!(status.expect("it is our child").success());
