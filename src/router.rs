@@ -298,8 +298,7 @@ impl Router {
 
     fn make(config: Config, on_loopback: bool) -> Self {
         let tracker = TaskTracker::new();
-        let limits = &config.limits;
-        let house = House::new(limits.processes, config.pass_environment, limits.line, tracker.clone());
+        let house = House::new(&config, tracker.clone());
         let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
         let table =
             Table::new(config.servers.iter().map(mount).collect(), config.default_server.as_ref().map(mount));

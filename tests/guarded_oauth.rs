@@ -1,6 +1,7 @@
 //! Who calls with an access token: what it is good for, for how long, and what is told to whoever has none that does.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+#![expect(clippy::needless_pass_by_value, reason = "a story writes its JSON where it is needed")]
 
 mod support;
 

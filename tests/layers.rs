@@ -28,11 +28,13 @@ const BESIDE: [(&str, &[&str]); 2] = [("demo_server", &["wire"]), ("healthcheck"
 const CONFIGURED: &str = "mount";
 
 /// What the peer may use of it before: what to spawn or to call, and what its name is. All are plain values.
-const PEER_MAY: [&str; 7] = [
+const PEER_MAY: [&str; 9] = [
     "config::CommandSpec",
     "config::LoginOptions",
+    "config::Places",
     "config::RemoteSpec",
     "config::RemoteTransport",
+    "config::Sandbox",
     "config::ServerName",
     "config::Verify",
     "config::is_off_limits",

@@ -75,6 +75,7 @@ async fn spawn(marker: &str, script: &str, tracker: &TaskTracker) -> (Peer, mpsc
         command: &command,
         name: &name,
         marker: format!("orphans-{}-{marker}", std::process::id()),
+        sandbox_helper: None,
         pass_environment: false,
         line_limit: 1 << 20,
         tracker: tracker.clone(),

@@ -308,6 +308,7 @@ async fn launch(command: &CommandSpec, tracker: &TaskTracker) -> Result<Peer, Sp
         command,
         name: &name,
         marker: format!("test-{}-{count}", std::process::id()),
+        sandbox_helper: None,
         pass_environment: false,
         line_limit: 8 << 20,
         tracker: tracker.clone(),

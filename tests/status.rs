@@ -12,7 +12,7 @@ use support::eventually;
 use support::process::{is_running, kill};
 use support::router::{Router, demo, pids, script, with};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "era",
     "error",
     "errors",
@@ -22,6 +22,7 @@ const KEYS: [&str; 14] = [
     "protocol_version",
     "requests",
     "restarts",
+    "sandbox",
     "server_info",
     "sessions",
     "state",

@@ -65,6 +65,7 @@ fn members(config: &Config, spec: &AggregateSpec) -> usize {
 
 fn describe(server: &ServerSpec) -> (&'static str, String) {
     match &server.target {
+        Target::Stdio(command) if command.sandbox.is_some() => ("stdio", format!("{command}, sandboxed")),
         Target::Stdio(command) => ("stdio", command.to_string()),
         Target::Remote(remote) => ("remote", remote.to_string()),
         Target::Aggregate(_) => ("aggregate", String::new()),

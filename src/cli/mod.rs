@@ -45,12 +45,17 @@ use drop_in::Tool;
 use settings::{Outside, Unusable};
 
 use crate::config::{Config, ConfigError, file};
+use crate::peer::sandbox;
 
 /// Does what the words ask for, of which the first is the program's name, and says how that ended: 0 well, 1 badly, 2
 /// not understood.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut words = words.into_iter();
     let tool = words.next().and_then(|program| Tool::called(&program.to_string_lossy()));
+    let mut words = words.peekable();
+    if tool.is_none() && words.next_if(|word| *word == *sandbox::WORD).is_some() {
+        return sandbox::run(words);
+    }
     let words = words.map(OsString::into_string).collect::<Result<Vec<_>, _>>();
     let Ok(words) = words else { return misused("an argument is not text in UTF-8") };
     perform(tool.map_or_else(|| parse(&words), |tool| parse_as(tool, &words)))

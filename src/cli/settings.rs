@@ -97,9 +97,15 @@ pub fn config(
         gateway: file.gateway,
         auth: auth(arguments, file.auth, outside)?,
         cache_dir: cache_dir(arguments, outside),
+        sandbox_helper: sandbox_helper(),
         limits: file.limits,
         warnings,
     })
+}
+
+/// This program again, whatever has become of its file since: what is there now may be another version, or nothing.
+fn sandbox_helper() -> Option<PathBuf> {
+    cfg!(target_os = "linux").then(|| PathBuf::from("/proc/self/exe"))
 }
 
 /// Whether stdin and stdout are served: by a URL alone, with no port and no server beside it; or, where that is asked for,

@@ -200,6 +200,7 @@ pub(super) fn read(
         }
     }
     members.refuse_unknown()?;
+    members.refuse_nulls()?;
     if let Some((one, other)) = spec.doubled() {
         return Err(Problem::Value {
             path: node.path.clone(),
@@ -262,6 +263,7 @@ fn token(
     let groups = members.get("groups").map(|node| texts(&node)).transpose()?.unwrap_or_default();
     let allow = members.get("allow").map(|node| texts(&node)).transpose()?;
     members.refuse_unknown()?;
+    members.refuse_nulls()?;
     Ok(TokenSpec { name, digest, groups: groups.into_iter().collect(), allow })
 }
 
@@ -284,10 +286,12 @@ fn rule(node: &Node<'_>) -> Result<RuleSpec, Problem> {
         rule.allow = list(&mut members, "allow")?;
         rule.deny = list(&mut members, "deny")?.unwrap_or_default();
         members.refuse_unknown()?;
+        members.refuse_nulls()?;
     }
     rule.read_only = members.get("readOnly").map(|node| node.flag()).transpose()?.unwrap_or(false);
     rule.admin = members.get("admin").map(|node| node.flag()).transpose()?.unwrap_or(false);
     members.refuse_unknown()?;
+    members.refuse_nulls()?;
     Ok(rule)
 }
 

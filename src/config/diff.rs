@@ -159,6 +159,7 @@ fn command_keys(old: &CommandSpec, new: &CommandSpec) -> Vec<&'static str> {
         ("args", old.args != new.args),
         ("env", old.env != new.env),
         ("cwd", old.cwd != new.cwd),
+        ("sandbox", old.sandbox != new.sandbox),
     ];
     or_variables(named(&keys).collect())
 }
@@ -243,6 +244,7 @@ mod tests {
             (plain(), server("a", |command| command.program.push('x')), &["command"]),
             (plain(), server("a", |command| drop(command.env.insert("K".into(), "v".into()))), &["env"]),
             (plain(), server("a", |command| command.cwd = Some("/".into())), &["cwd"]),
+            (plain(), server("a", |command| command.sandbox = Some(Box::default())), &["sandbox"]),
             (plain(), server("a", |command| command.secrets.push("run".into())), &["variables"]),
             (plain(), with(|server| server.timeout = Some(Duration::from_secs(1))), &["timeout"]),
             (plain(), with(|server| server.era = EraSetting::Legacy), &["era"]),

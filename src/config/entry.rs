@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Keys of an entry that protect something and that this version does not have.
-const PROTECTING: &[&str] = &["auth", "tls", "tools", "sandbox", "envFromHeader", "limits"];
+const PROTECTING: &[&str] = &["auth", "tls", "tools", "envFromHeader", "limits"];
 
 /// A request may hardly take longer than this many seconds: whoever writes more means milliseconds.
 const SUSPICIOUS_TIMEOUT: Duration = Duration::from_secs(10_000);

@@ -20,6 +20,7 @@ mod node;
 mod origin;
 mod remote;
 mod resource_server;
+mod sandbox;
 mod target;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 pub use resource_server::{ResourceServerSpec, SigningAlgorithm};
+pub use sandbox::{Places, Sandbox};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
@@ -73,6 +75,9 @@ pub struct Config {
     pub aliases: Aliases,
     /// Where what servers list is kept for the time when they do not run; `None`: nowhere.
     pub cache_dir: Option<PathBuf>,
+    /// The program that applies a [`Sandbox`] to itself and becomes the command: `mcp-switchboard`. Without it, commands with
+    /// a sandbox are not run.
+    pub sandbox_helper: Option<PathBuf>,
     /// How much of everything.
     pub limits: Limits,
     /// What was odd but not wrong; told once at the start.
@@ -128,6 +133,8 @@ pub struct CommandSpec {
     pub cwd: Option<PathBuf>,
     /// Strings that must never be shown: what a `${}` produced.
     pub secrets: Vec<String>,
+    /// What its processes may not do.
+    pub sandbox: Option<Box<Sandbox>>,
 }
 
 /// How a mount keeps and shares its processes.
@@ -287,6 +294,7 @@ impl CommandSpec {
             env: BTreeMap::new(),
             cwd: None,
             secrets: Vec::new(),
+            sandbox: None,
         }
     }
 }
@@ -309,6 +317,7 @@ impl Default for Config {
             trust_proxies: Vec::new(),
             aliases: Aliases::default(),
             cache_dir: None,
+            sandbox_helper: None,
             limits: Limits::default(),
             warnings: Vec::new(),
         }

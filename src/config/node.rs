@@ -137,17 +137,11 @@ impl<'a> Members<'a> {
         (*json != Json::Null).then(|| Node { json, path: self.path.key(key) })
     }
 
-    /// The member `key`, which protects something: another spelling of it is refused, and null is a value.
+    /// The member `key`, which protects something: another spelling of it is refused, and so is null.
     pub(super) fn protecting(&mut self, key: &'static str) -> Result<Option<Node<'a>>, Problem> {
-        self.known.push(key);
-        let mut found = None;
-        for (written, node) in self.iter().filter(|(written, _)| plain(written) == plain(key)) {
-            if written != key {
-                return Err(Problem::Unknown { path: node.path, known: vec![key] });
-            }
-            found = Some(node);
-        }
-        Ok(found)
+        self.refuse_misspelt(key)?;
+        self.refuse_null(key)?;
+        Ok(self.get(key))
     }
 
     /// Every member in its order.
@@ -161,6 +155,31 @@ impl<'a> Members<'a> {
             Some((key, node)) => Err(Problem::Unsupported { path: node.path, key: key.to_owned() }),
             None => Ok(()),
         }
+    }
+
+    /// Refuses the file if `key` is there in another spelling: what protects is neither guessed nor passed over.
+    pub(super) fn refuse_misspelt(&self, key: &str) -> Result<(), Problem> {
+        match self.iter().find(|(written, _)| *written != key && plain(written) == plain(key)) {
+            Some((written, node)) => Err(Problem::Value {
+                path: node.path,
+                found: format!("the key `{written}`"),
+                wanted: format!("it to be spelt `{key}`"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses the file if the value of `key` is null: where it protects, whoever wrote it may believe that it closes something.
+    pub(super) fn refuse_null(&self, key: &str) -> Result<(), Problem> {
+        match self.iter().find(|(written, node)| *written == key && *node.json == Json::Null) {
+            Some((_, node)) => Err(node.wanted("a value; leave the key out for none")),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses the file if any value is null.
+    pub(super) fn refuse_nulls(&self) -> Result<(), Problem> {
+        self.iter().try_for_each(|(key, _)| self.refuse_null(key))
     }
 
     /// A warning for each key that nobody asked for.

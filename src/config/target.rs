@@ -1,4 +1,5 @@
-//! What stands behind an entry: the keys `command`, `args`, `env`, `cwd`, `url`, `headers`, `oauth`, `allowHttp` and `type`.
+//! What stands behind an entry: the keys `command`, `args`, `env`, `cwd`, `sandbox`, `url`, `headers`, `oauth`, `allowHttp` and
+//! `type`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +8,7 @@ use super::error::Problem;
 use super::file::Surroundings;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::{CommandSpec, RemoteSpec, RemoteTransport, Target, login};
+use super::{CommandSpec, RemoteSpec, RemoteTransport, Sandbox, Target, login, sandbox};
 
 /// How the entry says that its server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub(super) fn read(
     let args = members.get("args").map(|node| expansion.texts(&node)).transpose()?;
     let env = members.get("env").map(|node| map(&node, &mut expansion)).transpose()?.unwrap_or_default();
     let cwd = members.get("cwd").map(|node| expansion.text(&node)).transpose()?;
+    let sandbox = sandbox::read(members, surroundings.directory, &mut expansion)?;
     let url = members.get("url").map(|node| expansion.text(&node)).transpose()?;
     let headers = members.get("headers").map(|node| map(&node, &mut expansion)).transpose()?;
     let login = members.get("oauth").map(|node| login::read(&node, &mut expansion, warnings)).transpose()?;
@@ -52,10 +54,17 @@ pub(super) fn read(
                 env,
                 cwd,
                 secrets: expansion.produced,
+                sandbox: sandbox.map(Box::new),
             })
         }
         (Ok(transport @ (Some(Transport::Remote(_)) | None)), None, Some(url))
         | (Ok(transport @ Some(Transport::Remote(_))), Some(_), Some(url)) => {
+            if sandbox.is_some() {
+                return Ok(Target::Broken(
+                    "`sandbox` is for a `command`: a remote server does not run here, so remove it"
+                        .to_owned(),
+                ));
+            }
             let transport = match transport {
                 Some(Transport::Remote(transport)) => transport,
                 _ => RemoteTransport::Auto,
@@ -95,6 +104,11 @@ fn stdio(command: CommandSpec) -> Target {
     let words = command.args.iter().chain(command.env.iter().flat_map(|(name, value)| [name, value]));
     if words.chain([&command.program]).any(|word| word.contains('\0')) {
         return Target::Broken("the command holds a NUL character".to_owned());
+    }
+    if command.sandbox.is_some() && !Sandbox::IS_SUPPORTED {
+        return Target::Broken(
+            "`sandbox` works on Linux only: remove it to run the server without".to_owned(),
+        );
     }
     Target::Stdio(command)
 }

@@ -4,6 +4,7 @@ use super::era::Verdicts;
 use super::gate::Gate;
 use crate::config::{Config, Target};
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -13,6 +14,8 @@ use tokio_util::task::TaskTracker;
 pub struct House {
     pub(super) gate: Arc<Gate>,
     pub(super) processes: Arc<Semaphore>,
+    /// What applies the sandboxes of commands.
+    pub(super) sandbox_helper: Option<Arc<Path>>,
     /// Children inherit the whole environment.
     pub(super) pass_environment: bool,
     /// Bytes of a line, at most.
@@ -24,14 +27,15 @@ pub struct House {
 }
 
 impl House {
-    /// The house of a router with at most `processes` processes; at most 2 x cores of them start at a time.
-    pub fn new(processes: usize, pass_environment: bool, line_limit: usize, tracker: TaskTracker) -> Self {
+    /// The house of a router with as many processes as its limits say; at most 2 x cores of them start at a time.
+    pub fn new(config: &Config, tracker: TaskTracker) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             gate: Gate::new(2 * cores),
-            processes: Arc::new(Semaphore::new(processes.min(Semaphore::MAX_PERMITS))),
-            pass_environment,
-            line_limit,
+            processes: Arc::new(Semaphore::new(config.limits.processes.min(Semaphore::MAX_PERMITS))),
+            sandbox_helper: config.sandbox_helper.as_deref().map(Arc::from),
+            pass_environment: config.pass_environment,
+            line_limit: config.limits.line,
             verdicts: Verdicts::default(),
             tracker,
         }

@@ -403,6 +403,7 @@ impl Pool {
                 command: &command,
                 name: &pool.name,
                 marker: marker.as_str().to_owned(),
+                sandbox_helper: pool.house.sandbox_helper.as_deref(),
                 pass_environment: pool.house.pass_environment,
                 line_limit: pool.house.line_limit,
                 tracker: pool.house.tracker.clone(),

@@ -50,6 +50,8 @@ pub struct MountStatus {
     pub errors: u64,
     /// Processes replaced in sessions that went on.
     pub restarts: u64,
+    /// Its processes are restricted.
+    pub sandbox: bool,
     /// How the last process ended that was not asked to.
     pub last_exit: Option<String>,
     /// Where it is served.
@@ -119,6 +121,11 @@ impl Mount {
         self.spec.startup == Startup::Eager
     }
 
+    /// Whether its processes are restricted.
+    pub fn is_sandboxed(&self) -> bool {
+        matches!(&self.spec.target, Target::Stdio(command) if command.sandbox.is_some())
+    }
+
     /// Why it does not work, or works only in part.
     pub fn error(&self) -> Option<String> {
         if let Target::Broken(reason) = &self.spec.target {
@@ -180,6 +187,7 @@ impl Mount {
             requests: self.tally.requests.count(),
             errors: self.tally.errors.count(),
             restarts: self.tally.restarts.count(),
+            sandbox: self.is_sandboxed(),
             last_exit: facts.last_exit.clone(),
             urls,
             verified_at: facts.verified_at.map(|at| humantime::format_rfc3339_micros(at).to_string()),

@@ -6,20 +6,25 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::ladder::Ladder;
 use super::process::{Hold, Process, Shared};
+use super::sandbox::Attempt;
 use super::stdin::Stdin;
 use super::transcript::{LastWords, Transcript};
 use super::{MARKER, Peer, environment, orphans, program, stderr, stdout};
-use crate::config::{CommandSpec, ServerName};
+use crate::config::{CommandSpec, Sandbox, ServerName};
 
 /// Attempts to run a file that somebody is still writing, ten milliseconds apart and more.
-const BUSY_ATTEMPTS: u32 = 5;
+pub(super) const BUSY_ATTEMPTS: u32 = 5;
+
+/// Longest time that is waited for a helper that was killed.
+const GIVING_UP: Duration = Duration::from_secs(5);
 
 /// What a process is started from.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub struct Launch<'a> {
     pub name: &'a ServerName,
     /// The value of [`MARKER`] in the process's environment: no other process may have the same.
     pub marker: String,
+    /// The program that applies the command's sandbox, if it has one.
+    pub sandbox_helper: Option<&'a Path>,
     /// The process inherits our whole environment, not only the safe part of it.
     pub pass_environment: bool,
     /// Bytes of a line of stdout, at most.
@@ -77,6 +84,23 @@ pub enum SpawnError {
         /// The reason.
         source: io::Error,
     },
+    /// The command is to run in a sandbox, and there is nothing that makes one.
+    #[error("`sandbox` needs a helper, and this program names none: see `Config::sandbox_helper`")]
+    NoHelper,
+    /// What makes the sandbox cannot be run.
+    #[error("`sandbox` needs a helper, which cannot be run: {}", path.display())]
+    Helper {
+        /// The helper's path.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The sandbox could not be made, so nothing was run in it.
+    #[error("{reason}")]
+    Sandbox {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The runtime is ending.
     #[error("the router is shutting down")]
     ShuttingDown,
@@ -90,6 +114,7 @@ impl Launch<'_> {
             transcript: Transcript::new(self.name.clone(), self.command, last_words.clone()),
             last_words,
             marker: self.marker.into(),
+            sandbox_helper: self.sandbox_helper.map(Path::to_owned),
             pass_environment: self.pass_environment,
             line_limit: self.line_limit,
             tracker: self.tracker.clone(),
@@ -105,50 +130,66 @@ struct Start {
     transcript: Transcript,
     last_words: LastWords,
     marker: Arc<str>,
+    sandbox_helper: Option<PathBuf>,
     pass_environment: bool,
     line_limit: usize,
     tracker: TaskTracker,
 }
 
+/// What is to be spawned.
+struct Prepared {
+    command: Command,
+    /// The file that it runs.
+    run: PathBuf,
+    /// What is to be waited for then: the file is a helper.
+    attempt: Option<Attempt>,
+}
+
+/// A command that runs.
+struct Started {
+    child: Child,
+    pid: u32,
+    stdin: Option<ChildStdin>,
+}
+
 impl Start {
     fn run(self) -> Result<Peer, SpawnError> {
-        let (mut child, pid) = self.start_process()?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let Started { mut child, pid, stdin } = self.start_process()?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let shared = Arc::new(Shared {
             pid,
             marker: self.marker,
-            stdin: Stdin::new(pipes.0),
+            stdin: Stdin::new(stdin),
             last_words: self.last_words,
             tracker: self.tracker,
             runtime: Handle::current(),
             life: Arc::default(),
         });
         let (reader, listener) = oneshot::channel();
-        if let Some(pipe) = pipes.1 {
+        if let Some(pipe) = stdout {
             shared.tracker.spawn(stdout::listen(pipe, listener, self.line_limit, Arc::clone(&shared)));
         }
-        if let Some(pipe) = pipes.2 {
+        if let Some(pipe) = stderr {
             shared.tracker.spawn(stderr::drain(pipe, self.transcript, Arc::clone(&shared.life)));
         }
         shared.tracker.spawn(Ladder::new(child, Arc::clone(&shared)).walk());
         Ok(Peer::from(Process(Arc::new(Hold { shared, reader: Mutex::new(Some(reader)) }))))
     }
 
-    fn start_process(&self) -> Result<(Child, u32), SpawnError> {
+    fn start_process(&self) -> Result<Started, SpawnError> {
         let directory = program::directory(&self.command)?;
         let inherited: Vec<_> = environment::inherited(self.pass_environment).collect();
         let path = inherited.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
         let path = program::resolve(&self.command, directory.as_deref(), path)?;
-        let mut command = Command::new(&path);
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::arg0(command.as_std_mut(), &self.command.program);
+        let Prepared { mut command, run, attempt } = match &self.command.sandbox {
+            Some(sandbox) => self.sandboxed(sandbox, path)?,
+            None => self.plain(path),
+        };
         command
-            .args(&self.command.args)
             .env_clear()
             .envs(inherited)
             .envs(&self.command.env)
             .env(MARKER, &*self.marker)
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
@@ -158,10 +199,53 @@ impl Start {
         // Without `pre_exec` the standard library spawns without copying this process.
         #[cfg(unix)]
         command.process_group(0);
-        self.spawn_patiently(&mut command, &path)
+        let (mut child, pid) = self.spawn_patiently(&mut command).map_err(|source| match &attempt {
+            Some(_) => SpawnError::Helper { path: run.clone(), source },
+            None => SpawnError::Refused { path: run.clone(), source },
+        })?;
+        // It holds the other end of what the helper speaks on.
+        drop(command);
+        let Some(attempt) = attempt else {
+            let stdin = child.stdin.take();
+            return Ok(Started { child, pid, stdin });
+        };
+        match attempt.outcome() {
+            Ok(stdin) => Ok(Started { child, pid, stdin: Some(stdin) }),
+            Err(error) => {
+                self.bury(child, pid);
+                Err(error)
+            }
+        }
     }
 
-    fn spawn_patiently(&self, command: &mut Command, path: &Path) -> Result<(Child, u32), SpawnError> {
+    /// The command as it is.
+    fn plain(&self, path: PathBuf) -> Prepared {
+        let mut command = Command::new(&path);
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::arg0(command.as_std_mut(), &self.command.program);
+        command.args(&self.command.args).stdin(Stdio::piped());
+        Prepared { command, run: path, attempt: None }
+    }
+
+    /// The helper, which becomes the command.
+    fn sandboxed(&self, sandbox: &Sandbox, path: PathBuf) -> Result<Prepared, SpawnError> {
+        let helper = self.sandbox_helper.clone().ok_or(SpawnError::NoHelper)?;
+        let (command, attempt) = Attempt::new(&helper, sandbox, path, &self.command)?;
+        Ok(Prepared { command, run: helper, attempt: Some(attempt) })
+    }
+
+    /// Ends a helper that did not become its command.
+    fn bury(&self, mut child: Child, pid: u32) {
+        // It has ended already, or is not to go on.
+        let _ = child.start_kill();
+        // Only one that hangs in the kernel takes longer; the runtime waits for that one.
+        let ended = Handle::current().block_on(async { timeout(GIVING_UP, child.wait()).await });
+        if ended.is_ok() {
+            orphans::forget(pid, &self.marker);
+        }
+    }
+
+    fn spawn_patiently(&self, command: &mut Command) -> io::Result<(Child, u32)> {
         let mut attempt = 1;
         loop {
             let spawning = orphans::spawning();
@@ -179,7 +263,7 @@ impl Start {
                     std::thread::sleep(Duration::from_millis(10) * attempt);
                     attempt += 1;
                 }
-                Err(source) => return Err(SpawnError::Refused { path: path.to_owned(), source }),
+                Err(error) => return Err(error),
             }
         }
     }

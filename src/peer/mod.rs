@@ -26,6 +26,7 @@ mod process;
 mod program;
 pub mod remote;
 mod room;
+pub mod sandbox;
 mod stderr;
 mod stdin;
 mod stdout;

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{
-    CommandSpec, EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RemoteSpec, RemoteTransport,
-    RestartSpec, Startup, Target,
+    CommandSpec, EraSetting, Isolation, OnCrash, Places, PoolMode, PoolSpec, RemoteSpec, RemoteTransport,
+    RestartSpec, Sandbox, Startup, Target,
 };
 
 fn environment(name: &str) -> Option<String> {
@@ -272,7 +272,7 @@ fn an_unknown_key_is_a_warning_that_names_it() {
 
 #[test]
 fn what_protects_refuses_the_file() {
-    for key in ["tls", "tools", "sandbox", "envFromHeader", "TLS", "env_from_header"] {
+    for key in ["tls", "tools", "envFromHeader", "TLS", "env_from_header"] {
         let message = format!("`{key}` is not supported by this version");
         let top = format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, "{key}": null}}"#);
         assert_eq!(refusal(&top), format!("{key}: {message}"));
@@ -280,8 +280,9 @@ fn what_protects_refuses_the_file() {
         assert_eq!(refusal(&inside), format!("mcpServers.a.{key}: {message}"));
     }
     for (auth, expected) in [
-        (r#""AUTH": {}"#, "AUTH: unknown key, which is not ignored here; known are auth"),
-        (r#""auth": null"#, "auth: found null, wanted an object"),
+        (r#""AUTH": {}"#, "AUTH: found the key `AUTH`, wanted it to be spelt `auth`"),
+        (r#""auth": null"#, "auth: found null, wanted a value"),
+        (r#""auth": {"rules": null}"#, "auth.rules: found null, wanted a value"),
     ] {
         let refusal = refusal(&format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, {auth}}}"#));
         assert!(refusal.starts_with(expected), "{refusal}");
@@ -297,6 +298,90 @@ fn what_protects_refuses_the_file() {
     assert!(
         misspelt.starts_with("limits.bodyy: unknown key, which is not ignored here; known are body, "),
         "{misspelt}"
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_sandbox_takes_what_it_says() {
+    let sandbox =
+        |members: &str| command(&format!(r#""command": "x", {members}"#)).sandbox.map(|sandbox| *sandbox);
+    assert_eq!(sandbox(r#""args": []"#), None);
+    assert_eq!(sandbox(r#""sandbox": false"#), None);
+    assert_eq!(sandbox(r#""sandbox": true"#), Some(Sandbox::default()));
+    assert_eq!(sandbox(r#""sandbox": {}"#), Some(Sandbox::default()));
+    let every = r#""sandbox": {"noNewPrivileges": true, "memory": "${SIZE:-512M}", "cpuSeconds": 60, "files": 64, "processes": 100,
+        "fileSize": 1000, "filesystem": {"read": ["/srv", "data"], "write": ["${SPACE:-/tmp}"]}, "network": false}"#;
+    let expected = Sandbox {
+        no_new_privileges: true,
+        memory: Some(512 << 20),
+        cpu_seconds: Some(60),
+        files: Some(64),
+        processes: Some(100),
+        file_size: Some(1000),
+        filesystem: Some(Places {
+            read: vec!["/srv".into(), "/etc/mcp/data".into()],
+            write: vec!["/tmp".into()],
+        }),
+        network: false,
+    };
+    assert_eq!(sandbox(every), Some(expected));
+    let unset =
+        r#""command": "x", "sandbox": {"memory": "${NOWHERE}", "filesystem": {"read": ["${NOWHERE}"]}}"#;
+    assert!(
+        broken(unset).contains("sandbox.memory") && broken(unset).contains("NOWHERE"),
+        "{}",
+        broken(unset)
+    );
+    assert!(
+        broken(r#""url": "https://a.example/", "sandbox": {}"#).starts_with("`sandbox` is for a `command`")
+    );
+    remote(r#""url": "https://a.example/", "sandbox": false"#);
+}
+
+#[test]
+fn a_sandbox_that_is_not_understood_refuses_the_file() {
+    let known = "unknown key, which is not ignored here; known are ";
+    let table = [
+        (r#""sandbox": {"memry": 1}"#, format!(".memry: {known}noNewPrivileges, memory, cpuSeconds, files, processes, fileSize, filesystem, network")),
+        (r#""sandbox": {"filesystem": {"reed": []}}"#, format!(".filesystem.reed: {known}read, write")),
+        (r#""sandbox": null"#, ": found null, wanted a value; leave the key out for none".to_owned()),
+        (r#""sandbox": {"network": null}"#, ".network: found null, wanted a value; leave the key out for none".to_owned()),
+        (r#""sandbox": "yes""#, ": found a string, wanted true, false or an object".to_owned()),
+        (r#""sandbox": {"memory": 512}"#, ".memory: found the number 512, wanted a number of bytes from 1048576 on, or a text like \"512M\"".to_owned()),
+        (r#""sandbox": {"memory": "much"}"#, ".memory: found a string, wanted a number of bytes from 1048576 on, or a text like \"512M\"".to_owned()),
+        (r#""sandbox": {"fileSize": -1}"#, ".fileSize: found the number -1, wanted a number of bytes from 0 on, or a text like \"512M\"".to_owned()),
+        (r#""sandbox": {"files": 3}"#, ".files: found the number 3, wanted a whole number from 16 to 1048576".to_owned()),
+        (r#""sandbox": {"cpuSeconds": 0}"#, ".cpuSeconds: found the number 0, wanted a whole number from 1 to 4294967295".to_owned()),
+        (r#""sandbox": {"processes": 1.5}"#, ".processes: found the number 1.5, wanted a whole number from 1 to 4194304".to_owned()),
+        (r#""sandbox": {"noNewPrivileges": 1}"#, ".noNewPrivileges: found the number 1, wanted true or false".to_owned()),
+        (r#""sandbox": {"filesystem": true}"#, ".filesystem: found true, wanted an object with `read` and `write`".to_owned()),
+        (r#""sandbox": {"filesystem": {"read": [""]}}"#, ".filesystem.read[0]: found an empty path, or one with NUL, wanted a path".to_owned()),
+        (r#""sandbox": {"filesystem": {"read": "/"}}"#, ".filesystem.read: found a string, wanted a list of paths".to_owned()),
+        (
+            r#""sandbox": {"noNewPrivileges": false, "filesystem": {}}"#,
+            ": found `noNewPrivileges` false beside `filesystem`, which the kernel grants only without, wanted one of them".to_owned(),
+        ),
+    ];
+    for (members, message) in table {
+        // Disabled or remote: what it says is wrong in any case.
+        for rest in
+            [r#""command": "x""#, r#""command": "x", "disabled": true"#, r#""url": "https://a.example/""#]
+        {
+            assert_eq!(
+                refusal(&entry(&format!("{rest}, {members}"))),
+                format!("mcpServers.a.sandbox{message}")
+            );
+        }
+    }
+    for key in ["Sandbox", "SANDBOX", "sand_box"] {
+        let members = format!(r#""command": "x", "{key}": true"#);
+        let expected = format!("mcpServers.a.{key}: found the key `{key}`, wanted it to be spelt `sandbox`");
+        assert_eq!(refusal(&entry(&members)), expected);
+    }
+    assert_eq!(
+        refusal(r#"{"mcpServers": {"a": {"command": "x"}}, "sandbox": true}"#),
+        "sandbox: `sandbox` is not supported by this version"
     );
 }
 
