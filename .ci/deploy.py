@@ -18,6 +18,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = "deploy/systemd/mcp-switchboard.service"
+SOCKET = "deploy/systemd/mcp-switchboard.socket"
 QUADLET = "deploy/quadlet/mcp-switchboard.container"
 ALONE = "deploy/compose.yaml"
 WITH_LITELLM = "docker/compose.yaml"
@@ -119,6 +120,27 @@ def unit(text: str, binary: Path) -> list[str]:
     return found
 
 
+def socket(text: str, binary: Path) -> list[str]:
+    """The service must be beside it, or systemd-analyze knows nothing to start."""
+    with tempfile.TemporaryDirectory() as folder:
+        service = (ROOT / UNIT).read_text(encoding="utf-8").replace("/usr/local/bin/mcp-switchboard", str(binary))
+        Path(folder, "mcp-switchboard.service").write_text(service, encoding="utf-8")
+        file = Path(folder, "mcp-switchboard.socket")
+        file.write_text(text, encoding="utf-8")
+        verified = run("systemd-analyze", "verify", "--man=no", file)
+    said = (verified.stdout + verified.stderr).strip()
+    found = [f"systemd-analyze verify: {said}"] if said or verified.returncode != 0 else []
+    parts = sections(text)
+    addresses = values(parts.get("Socket", []), "ListenStream")
+    if "127.0.0.1:8080" not in addresses:
+        found.append("it does not listen where the service would")
+    if any(not address.startswith(("127.0.0.1:", "/run/")) for address in addresses):
+        found.append("it listens beyond this machine")
+    if values(parts.get("Install", []), "WantedBy") != ["sockets.target"]:
+        found.append("nothing starts it")
+    return found
+
+
 def lasting(seconds: str | int, what: str) -> list[str]:
     number = re.sub(r"s$", "", str(seconds))
     return [] if number.isdigit() and int(number) > LADDER else [f"{what} is not above the {LADDER} s that an orderly stop may take"]
@@ -216,6 +238,17 @@ CHECKS: list[tuple[str, Callable[[str, Path], list[str]], list[tuple[str, str]]]
             ("--port 8080", "--port 80 80"),
             ("TimeoutStopSec=30", "TimeoutStopSec=10"),
             ("SystemCallFilter=@system-service\n", ""),
+        ],
+    ),
+    (
+        SOCKET,
+        socket,
+        [
+            ("ListenStream=127.0.0.1:8080", "ListenStraem=127.0.0.1:8080"),
+            ("127.0.0.1:8080", "127.0.0.1:80"),
+            ("ListenStream=127.0.0.1:8080", "ListenStream=8080"),
+            ("SocketMode=0660", "SocketMode=rw"),
+            ("WantedBy=sockets.target", "WantedBy=multi-user.target"),
         ],
     ),
     (

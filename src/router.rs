@@ -1,28 +1,35 @@
 //! The router: from a configuration to mounts and a listener; reload; the order of shutting down.
 
 mod fresh;
+mod listening;
 
 use crate::aggregate::{Aggregate, Catalog};
 use crate::auth::Background;
 use crate::config::diff::{self, Changed, Fate};
 use crate::config::{AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target};
+use crate::http::connection::ConnectionSettings;
 use crate::http::operator::Operators;
 use crate::http::serve::{Stop, serve};
 use crate::http::source::Source;
+use crate::http::tls::{Tls, TlsError};
+#[cfg(unix)]
+use crate::http::unix::UnixError;
 use crate::http::{self, Front};
 use crate::mount::{House, ListCache, Mount, State, Table};
 use crate::peer::in_process::Service;
 use fresh::Fresh;
+use listening::Listening;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
+
+pub use listening::{Inherited, Place};
 
 /// How often sessions look at the clock.
 const TICK: Duration = Duration::from_millis(250);
@@ -50,7 +57,9 @@ pub struct Router {
     connections: TaskTracker,
     stop: Stop,
     clock: CancellationToken,
-    address: Option<SocketAddr>,
+    /// Where it listens.
+    places: Vec<Place>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Why a router could not be started.
@@ -64,6 +73,16 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The unix socket cannot be listened on.
+    #[cfg(unix)]
+    #[error(transparent)]
+    Unix(#[from] UnixError),
+    /// Connections cannot be encrypted as they should be.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A socket that was opened for it cannot be used.
+    #[error("a socket that was opened for the router cannot be used")]
+    Inherited(#[source] io::Error),
 }
 
 /// How a mount stands, for a person.
@@ -82,16 +101,22 @@ pub struct MountLine {
 impl Router {
     /// Binds, listens, and starts the mounts side by side; none of them can stop the others.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let asked = config.listen;
-        let bind =
-            async { TcpListener::bind(asked).await.and_then(|l| l.local_addr().map(|address| (l, address))) };
-        let (listener, address) = bind.await.map_err(|source| StartError::Bind { address: asked, source })?;
-        let mut router = Self::make(config, address.ip().is_loopback());
-        router.address = Some(address);
-        let settings = (&router.front.limits).into();
+        Self::start_on(config, Inherited::default()).await
+    }
+
+    /// The same on sockets that were opened for it, if there are any: then it listens nowhere else.
+    pub async fn start_on(config: Config, inherited: Inherited) -> Result<Self, StartError> {
+        let Listening { listeners, places, tls, warnings } = Listening::begin(&config, inherited).await?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let mut router = Self::make(config, places.iter().all(Place::is_local));
+        (router.places, router.tls) = (places, tls);
+        let proxies = router.front.trust_proxies.clone();
+        let settings = ConnectionSettings { proxies, ..(&router.front.limits).into() };
         let service = http::service(router.front.clone());
         let (stop, connections) = (router.stop.clone(), router.connections.clone());
-        router.connections.spawn(serve(listener, service, settings, stop, connections));
+        router.connections.spawn(serve(listeners, service, settings, stop, connections));
         router.start_mounts();
         Ok(router)
     }
@@ -147,9 +172,22 @@ impl Router {
         self.front.source.store(Some(Arc::new(source)));
     }
 
-    /// The address it listens on, if it listens.
+    /// The address it listens on, if it listens on one.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.address
+        self.places.iter().find_map(|place| match place {
+            Place::Http(address) | Place::Https(address) => Some(*address),
+            Place::Unix(_) => None,
+        })
+    }
+
+    /// Where it listens; the first is where its URLs lead.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// What its connections are encrypted with, if they are.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_deref()
     }
 
     /// How each mount stands: the default server or all servers together first, views last.
@@ -319,7 +357,8 @@ impl Router {
             connections: TaskTracker::new(),
             stop: Stop::default(),
             clock,
-            address: None,
+            places: Vec::new(),
+            tls: None,
         }
     }
 
@@ -347,7 +386,7 @@ impl Router {
             _ => mount.error().or_else(|| mount.greeting()),
         };
         // Here, on this machine: what a reverse proxy takes off before is not ours to answer.
-        let url = self.address.map_or_else(|| path.to_owned(), |address| format!("http://{address}{path}"));
+        let url = self.places.first().map_or_else(|| path.to_owned(), |place| place.url(path));
         MountLine { name: mount.name().to_string(), state: state.as_str(), detail, url }
     }
 }

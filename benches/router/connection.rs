@@ -2,17 +2,39 @@
 //!
 //! It is lean on purpose: what the client costs is taken from the two cores that it shares with the router.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Buf, BytesMut};
 use memchr::{memchr, memmem};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_util::either::Either;
+
+/// Where a server listens on this machine, and whom to believe there if it speaks TLS.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    /// The address itself.
+    pub(crate) socket: SocketAddr,
+    /// What a handshake is made with.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.fmt(f)
+    }
+}
 
 /// A keep-alive connection to a server on this machine.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Either<TcpStream, TlsStream<TcpStream>>,
     /// Bytes read and not consumed yet.
     buffer: BytesMut,
 }
@@ -40,17 +62,31 @@ pub(crate) enum Framing {
 }
 
 impl Connection {
-    /// Connects, with `TCP_NODELAY`.
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        ensure!(address.ip().is_loopback(), "{address} is not on this machine");
-        let stream = TcpStream::connect(address).await.context("failed to connect")?;
+    /// Connects, with `TCP_NODELAY`, and shakes hands where TLS is spoken.
+    pub(crate) async fn open(address: &Address) -> Result<Self> {
+        ensure!(address.socket.ip().is_loopback(), "{address} is not on this machine");
+        let stream = TcpStream::connect(address.socket).await.context("failed to connect")?;
         stream.set_nodelay(true)?;
+        let stream = match &address.tls {
+            Some(config) => {
+                let name = ServerName::try_from("localhost")?;
+                Either::Right(TlsConnector::from(config.clone()).connect(name, stream).await?)
+            }
+            None => Either::Left(stream),
+        };
         Ok(Self { stream, buffer: BytesMut::with_capacity(READ) })
+    }
+
+    /// Sends a part of something, of which the rest never comes.
+    pub(crate) async fn begin(&mut self, part: &[u8]) -> Result<()> {
+        self.stream.write_all(part).await?;
+        Ok(self.stream.flush().await?)
     }
 
     /// Writes a whole request and reads the head of its response.
     pub(crate) async fn request(&mut self, request: &[u8]) -> Result<Head> {
         self.stream.write_all(request).await.context("failed to send")?;
+        self.stream.flush().await.context("failed to send")?;
         let mut seen = 0;
         loop {
             if let Some(end) = memmem::find(&self.buffer[seen..], b"\r\n\r\n") {

@@ -1,8 +1,8 @@
 //! A running process that is measured: the router with a configuration, or the bare limit.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,16 +12,18 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::call::ECHO;
-use crate::connection::Connection;
+use crate::certificate;
+use crate::connection::{Address, Connection};
 use crate::memory;
 use crate::session::{Accept, Era, Session};
 
 /// A server process of this benchmark's own.
 pub(crate) struct Contestant {
     child: Child,
-    address: SocketAddr,
+    address: Address,
     kind: Kind,
     /// What it took from its start until it said where it listens.
     pub(crate) started: Duration,
@@ -48,6 +50,8 @@ pub(crate) struct Mounts {
     pub(crate) tools: usize,
     /// Two more mounts, `legacy` and `modern`, of servers that are said to speak one era only.
     pub(crate) eras: bool,
+    /// It is called over TLS.
+    pub(crate) encrypted: bool,
 }
 
 /// Where the echo server is called.
@@ -75,6 +79,7 @@ impl Default for Mounts {
             delay: Duration::ZERO,
             tools: 0,
             eras: false,
+            encrypted: false,
         }
     }
 }
@@ -84,23 +89,29 @@ impl Contestant {
     pub(crate) async fn router(program: &Path, mounts: &Mounts, verbose: bool) -> Result<Self> {
         let directory = TempDir::new()?;
         let file = directory.path().join("servers.json");
-        std::fs::write(&file, mounts.file()?.to_string())?;
+        let mut written = mounts.file()?;
+        let tls = mounts.encrypted.then(|| certificate::write(directory.path())).transpose()?;
+        if tls.is_some() {
+            written["tls"] = json!({ "cert": certificate::CERT, "key": certificate::KEY });
+        }
+        std::fs::write(&file, written.to_string())?;
         let mut command = Command::new(program);
         command.args(["--port", "0", "--log-level", "error", "--named-server-config"]).arg(&file);
-        Self::start(command, Kind::Router, Some(directory), verbose).await
+        Self::start(command, Kind::Router, Some(directory), tls, verbose).await
     }
 
     /// Starts the bare limit over so many children and waits until it listens.
     pub(crate) async fn limit(children: usize) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--limit").arg(children.to_string());
-        Self::start(command, Kind::Limit, None, true).await
+        Self::start(command, Kind::Limit, None, None, true).await
     }
 
     async fn start(
         mut command: Command,
         kind: Kind,
         directory: Option<TempDir>,
+        tls: Option<Arc<ClientConfig>>,
         verbose: bool,
     ) -> Result<Self> {
         let stderr = if verbose { Stdio::inherit() } else { Stdio::null() };
@@ -116,10 +127,12 @@ impl Contestant {
         let first = timeout(START, lines.next_line()).await.context("it prints nothing")??;
         let started = begun.elapsed();
         let first = first.with_context(|| format!("the {kind:?} ended at once"))?;
-        let address = first.strip_prefix("listening on http://").and_then(|address| address.parse().ok());
+        let address = first.strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        let address = address.and_then(|(_, address)| address.parse().ok());
         let mut stdout = JoinSet::new();
         stdout.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let address = address.with_context(|| format!("no address in {first:?}"))?;
+        let address = Address { socket: address, tls };
         Ok(Self { child, address, kind, started, _stdout: stdout, _directory: directory })
     }
 
@@ -127,14 +140,19 @@ impl Contestant {
     pub(crate) async fn session(&self, accept: Accept, number: usize) -> Result<Session> {
         let ids = number as u64;
         match (self.kind, accept) {
-            (Kind::Router, _) => Session::open(self.address, MOUNT, accept, ids).await,
+            (Kind::Router, _) => Session::open(&self.address, MOUNT, accept, ids).await,
             (Kind::Limit, Accept::Both) => {
-                Session::bare(self.address, &format!("/json/{number}"), accept, ids).await
+                Session::bare(&self.address, &format!("/json/{number}"), accept, ids).await
             }
             (Kind::Limit, Accept::EventStream) => {
-                Session::bare(self.address, &format!("/events/{number}"), accept, ids).await
+                Session::bare(&self.address, &format!("/events/{number}"), accept, ids).await
             }
         }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// The URL of the first mount.
@@ -151,8 +169,8 @@ impl Contestant {
     /// Opens the session of this number somewhere, for a client of one era.
     pub(crate) async fn visitor(&self, place: &Place, era: Era, number: usize) -> Result<Session> {
         match era {
-            Era::Legacy => Session::open(self.address, &place.path, Accept::Both, number as u64).await,
-            Era::Modern => Session::stateless(self.address, place, number as u64).await,
+            Era::Legacy => Session::open(&self.address, &place.path, Accept::Both, number as u64).await,
+            Era::Modern => Session::stateless(&self.address, place, number as u64).await,
         }
     }
 
@@ -199,7 +217,7 @@ impl Contestant {
     }
 
     async fn status(&self) -> Result<Value> {
-        let mut connection = Connection::open(self.address).await?;
+        let mut connection = Connection::open(&self.address).await?;
         let request =
             format!("GET /status HTTP/1.1\r\nhost: {}\r\naccept: application/json\r\n\r\n", self.address);
         let head = connection.request(request.as_bytes()).await?;

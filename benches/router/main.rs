@@ -18,6 +18,7 @@
 )]
 
 mod call;
+mod certificate;
 mod connection;
 mod contestant;
 mod direct;

@@ -1,19 +1,18 @@
 //! One client session over Streamable HTTP.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::call::{Answer, Call, META};
-use crate::connection::{Connection, Framing, Head};
+use crate::connection::{Address, Connection, Framing, Head};
 use crate::contestant::Place;
 
 /// A client with one connection of its own.
 pub(crate) struct Session {
-    address: SocketAddr,
+    address: Address,
     connection: Connection,
     /// Everything of a POST up to the value of `Content-Length`.
     post: Vec<u8>,
@@ -69,7 +68,7 @@ impl Page {
 
 impl Session {
     /// Connects and shakes hands. `number` keeps the ids of different sessions apart.
-    pub(crate) async fn open(address: SocketAddr, path: &str, accept: Accept, number: u64) -> Result<Self> {
+    pub(crate) async fn open(address: &Address, path: &str, accept: Accept, number: u64) -> Result<Self> {
         let mut session = Self::bare(address, path, Accept::Both, number).await?;
         let initialize = format!(
             r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{VERSION}","capabilities":{{}},"clientInfo":{{"name":"bench","version":"1"}}}}}}"#
@@ -94,9 +93,9 @@ impl Session {
 
     /// Connects without a handshake, for a server that has no sessions: its requests have a session's headers all
     /// the same, because no router is spared reading them.
-    pub(crate) async fn bare(address: SocketAddr, path: &str, accept: Accept, number: u64) -> Result<Self> {
+    pub(crate) async fn bare(address: &Address, path: &str, accept: Accept, number: u64) -> Result<Self> {
         Ok(Self {
-            address,
+            address: address.clone(),
             connection: Connection::open(address).await?,
             post: post(address, path, accept, Some("0123456789abcdef0123456789abcdef")),
             request: Vec::new(),
@@ -110,7 +109,7 @@ impl Session {
     }
 
     /// Connects as a client of 2026-07-28, which has no handshake: every request says all that it needs.
-    pub(crate) async fn stateless(address: SocketAddr, place: &Place, number: u64) -> Result<Self> {
+    pub(crate) async fn stateless(address: &Address, place: &Place, number: u64) -> Result<Self> {
         let mut session = Self::bare(address, &place.path, Accept::Both, number).await?;
         session.era = Era::Modern;
         let mirrored = format!("mcp-method: tools/call\r\nmcp-name: {}\r\n", place.tool);
@@ -150,7 +149,7 @@ impl Session {
             r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list","params":{{{cursor}"_meta":{meta}}}}}"#
         );
         let mut request = match self.era {
-            Era::Modern => modern_post(self.address, &self.path, "mcp-method: tools/list\r\n"),
+            Era::Modern => modern_post(&self.address, &self.path, "mcp-method: tools/list\r\n"),
             Era::Legacy => self.post.clone(),
         };
         write!(request, "{}\r\n\r\n{body}", body.len())?;
@@ -165,7 +164,7 @@ impl Session {
 
     /// Opens the session's GET stream on a connection of its own and keeps it open.
     pub(crate) async fn listen(&mut self) -> Result<()> {
-        let mut connection = Connection::open(self.address).await?;
+        let mut connection = Connection::open(&self.address).await?;
         let request = self.without_body("GET", "text/event-stream");
         let head = connection.request(request.as_bytes()).await?;
         ensure!(head.status == 200 && head.event_stream, "GET: status {}", head.status);
@@ -200,7 +199,7 @@ impl Session {
     }
 }
 
-fn post(address: SocketAddr, path: &str, accept: Accept, id: Option<&str>) -> Vec<u8> {
+fn post(address: &Address, path: &str, accept: Accept, id: Option<&str>) -> Vec<u8> {
     let accept = match accept {
         Accept::Both => "application/json, text/event-stream",
         Accept::EventStream => "text/event-stream",
@@ -215,7 +214,7 @@ fn post(address: SocketAddr, path: &str, accept: Accept, id: Option<&str>) -> Ve
 }
 
 /// The same for 2026-07-28, which mirrors parts of the body into headers.
-fn modern_post(address: SocketAddr, path: &str, mirrored: &str) -> Vec<u8> {
+fn modern_post(address: &Address, path: &str, mirrored: &str) -> Vec<u8> {
     let mut head = post(address, path, Accept::Both, None);
     let length = b"content-length: ";
     head.truncate(head.len() - length.len());

@@ -75,6 +75,21 @@ pub struct Arguments {
     /// Old spelling of `--port`.
     #[arg(long, value_name = "PORT", hide = true)]
     pub sse_port: Option<u16>,
+    /// A unix socket to listen on, too; `--host unix:PATH` listens on nothing else.
+    #[arg(long, value_name = "PATH", help_heading = LISTENING)]
+    pub unix_socket: Option<PathBuf>,
+    /// Who may connect to the unix socket, as chmod says it [default: 0600].
+    #[arg(long, value_name = "MODE", value_parser = mode, help_heading = LISTENING)]
+    pub unix_socket_mode: Option<u32>,
+    /// Speak HTTPS with this certificate: PEM, with those that vouch for it behind it.
+    #[arg(long, value_name = "FILE", help_heading = LISTENING)]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of the certificate: PEM, not encrypted.
+    #[arg(long, value_name = "FILE", help_heading = LISTENING)]
+    pub tls_key: Option<PathBuf>,
+    /// Let in only clients with a certificate of one of these authorities.
+    #[arg(long, value_name = "FILE", help_heading = LISTENING)]
+    pub tls_client_ca: Option<PathBuf>,
     /// Streamable HTTP needs no session: each request stands alone.
     #[arg(long, overrides_with = "no_stateless", help_heading = LISTENING)]
     pub stateless: bool,
@@ -209,6 +224,9 @@ pub enum Task {
     Healthcheck {
         /// Where it is [default: this machine].
         url: Option<String>,
+        /// The authorities whose certificates are believed, instead of the system's; on this machine any is, without [env: `MCP_SWITCHBOARD_CA`].
+        #[arg(long, value_name = "FILE", env = "MCP_SWITCHBOARD_CA", hide_env = true)]
+        cacert: Option<PathBuf>,
     },
     /// List the tools of servers, and what they want.
     Tools {
@@ -239,6 +257,9 @@ pub enum Task {
         /// Where it is [default: this machine] [env: `MCP_SWITCHBOARD_URL`].
         #[arg(long, value_name = "URL")]
         url: Option<String>,
+        /// The authorities whose certificates are believed, instead of the system's [env: `MCP_SWITCHBOARD_CA`].
+        #[arg(long, value_name = "FILE", env = "MCP_SWITCHBOARD_CA", hide_env = true)]
+        cacert: Option<PathBuf>,
         /// All that it says, as JSON.
         #[arg(long)]
         json: bool,
@@ -258,6 +279,9 @@ pub enum Task {
         /// Where the router is [default: this machine] [env: `MCP_SWITCHBOARD_URL`].
         #[arg(long, value_name = "URL")]
         url: Option<String>,
+        /// The authorities whose certificates are believed, instead of the system's [env: `MCP_SWITCHBOARD_CA`].
+        #[arg(long, value_name = "FILE", env = "MCP_SWITCHBOARD_CA", hide_env = true)]
+        cacert: Option<PathBuf>,
     },
 }
 
@@ -314,6 +338,10 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
         _ => Err("a number of seconds, from 0 to 1000000000".to_owned()),
     }
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    config::mode(text).ok_or_else(|| "permissions in octal digits, like 0660".to_owned())
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::config::{AggregateSpec, Config, Gateway, ServerSpec, Target};
+use crate::http::tls;
 
 /// What a check found.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,18 +14,17 @@ pub struct Report {
     pub sound: bool,
 }
 
-/// Reports on a configuration without starting anything. Nothing of it is secret.
+/// Reports on a configuration without starting anything; only the files of its certificate are read. Nothing of it is
+/// secret.
 pub fn report(config: &Config) -> Report {
     let mut report = Report { text: String::new(), sound: true };
-    let listen = config.listen;
-    let free = if listen.port() == 0 { " (a free port)" } else { "" };
-    // Writing to a string cannot fail.
-    let _ = writeln!(report.text, "would listen on http://{listen}{free}");
+    listening(config, &mut report);
     if let Some(auth) = &config.auth {
         let (keys, rules) = (auth.tokens.len(), auth.rules.len());
         let certificates = if auth.certificates { ", client certificates" } else { "" };
         let tokens = auth.oauth.as_ref().map(|oauth| format!(", access tokens of {}", oauth.issuer));
         let tokens = tokens.unwrap_or_default();
+        // Writing to a string cannot fail.
         let _ = writeln!(
             report.text,
             "callers are known by: keys ({keys}){tokens}{certificates}; rules: {rules}"
@@ -54,6 +54,33 @@ pub fn report(config: &Config) -> Report {
             writeln!(report.text, "{name:width$}  {kind:8}  {}{path}  {count} {servers}", config.base_path);
     }
     report
+}
+
+/// Where it would listen, and whether the certificate can be used.
+fn listening(config: &Config, report: &mut Report) {
+    let listen = config.listen;
+    let free = if listen.port() == 0 { " (a free port)" } else { "" };
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let unix = config.unix_socket.as_ref();
+    // Writing to a string cannot fail.
+    if unix.is_none_or(|unix| !unix.is_alone) {
+        let _ = writeln!(report.text, "would listen on {scheme}://{listen}{free}");
+    }
+    if let Some(unix) = unix {
+        let _ = writeln!(report.text, "would listen on unix:{}, {:04o}", unix.path.display(), unix.mode);
+    }
+    match config.tls.as_ref().map(tls::check) {
+        None => {}
+        Some(Ok(warnings)) => {
+            for warning in warnings {
+                let _ = writeln!(report.text, "warning: {warning}");
+            }
+        }
+        Some(Err(error)) => {
+            report.sound = false;
+            let _ = writeln!(report.text, "tls: {error}");
+        }
+    }
 }
 
 /// How many servers stand behind an endpoint.

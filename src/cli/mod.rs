@@ -5,7 +5,9 @@
 //! mean by them, then through clap into [`arguments`], and with the environment and the file into a
 //! [`Config`] by [`settings`](mod@settings).
 
+mod activation;
 pub mod arguments;
+mod certificates;
 pub mod check;
 pub mod client_config;
 pub mod compat;
@@ -79,10 +81,12 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         Some(Task::Compat { tool, words }) => perform(parse_as(*tool, words)),
         Some(Task::ClientConfig(words)) => client_config::run(words),
         Some(Task::Import(words)) => import::run(words),
-        Some(Task::Status { url, json }) => operate::status(url.as_deref(), *json),
+        Some(Task::Status { url, cacert, json }) => operate::status(url.as_deref(), cacert.as_deref(), *json),
         Some(Task::Key { name, group }) => key::run(name, group),
-        Some(Task::Restart { name, url }) => operate::restart(name, url.as_deref()),
-        Some(Task::Healthcheck { url }) => crate::healthcheck::run(&url.iter().cloned().collect::<Vec<_>>()),
+        Some(Task::Restart { name, url, cacert }) => {
+            operate::restart(name, url.as_deref(), cacert.as_deref())
+        }
+        Some(Task::Healthcheck { url, cacert }) => crate::healthcheck::run(url.as_deref(), cacert.as_deref()),
         Some(Task::Tools { name, json, servers }) => look::tools(servers, name.as_deref(), *json),
         Some(Task::Call { words, json, servers }) => look::call(servers, words, *json),
         None => route(&arguments),

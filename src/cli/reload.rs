@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::Arguments;
+use super::certificates;
 use super::settings::{self, Unusable};
 use crate::config::file::{self, Written};
 use crate::config::{ConfigError, Diff};
@@ -109,12 +110,15 @@ impl Follower {
         }
     }
 
-    /// Reads the file now, changed or not.
+    /// Reads the file and the certificate now, changed or not.
     async fn read_again(&mut self, why: &str) -> Result<Diff, NotReloaded> {
-        match self.read().await {
-            Ok(now) => self.take(now, why).await,
-            Err(error) => Err(self.refuse(super::told(error))),
-        }
+        let is_renewed = certificates::renew(&self.router, true).await?;
+        let mut diff = match self.read().await {
+            Ok(now) => self.take(now, why).await?,
+            Err(error) => return Err(self.refuse(super::told(error))),
+        };
+        diff.settings.extend(is_renewed.then_some("tls"));
+        Ok(diff)
     }
 
     /// Waits until nobody writes any more; false if that does not come. None if the file is gone meanwhile.

@@ -11,17 +11,19 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::activation;
 use super::arguments::Arguments;
+use super::certificates::{self, Asking};
 use super::logging::{ALWAYS, Log, Options};
 use super::progress::MountProgress;
 use super::reload::Follower;
 use super::signals::Signals;
-use super::{failed, print, stdin, tell};
-use crate::config::Config;
+use super::{failed, print, settings, stdin, tell};
 use crate::config::file::Written;
+use crate::config::{ClientAuth, Config};
 use crate::http::operator;
 use crate::peer::orphans;
-use crate::router::Router;
+use crate::router::{Inherited, Router};
 
 /// How long processes that were killed are waited for: only what the kernel itself cannot end takes longer.
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
@@ -37,7 +39,11 @@ pub(super) fn serve(
     arguments: &Arguments,
     written: Option<Written>,
 ) -> ExitCode {
-    run(options, |screen| route(config, screen, arguments.clone(), written))
+    let inherited = match activation::inherited() {
+        Ok(inherited) => inherited,
+        Err(wrong) => return failed(&wrong),
+    };
+    run(options, |screen| route(config, screen, arguments.clone(), written, inherited))
 }
 
 /// Runs `work` with a log and a runtime, and says how it ended.
@@ -69,20 +75,29 @@ async fn route(
     screen: MultiProgress,
     arguments: Arguments,
     written: Option<Written>,
+    inherited: Inherited,
 ) -> anyhow::Result<ExitCode> {
     let hangups = Arc::new(Notify::new());
-    let mut signals = Signals::listen(written.is_some().then(|| hangups.clone()))?;
+    let has_files = written.is_some() || config.tls.is_some();
+    let mut signals = Signals::listen(has_files.then(|| hangups.clone()))?;
     adopt_orphans();
     raise_descriptor_limit(&config);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    warn_if_exposed(&config);
+    if !inherited.is_empty() && is_told_where(&arguments) {
+        tracing::warn!("the sockets that systemd has opened are listened on; where else, is ignored");
+    }
+    let needs_certificate = config
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.client_ca.is_some() && tls.client_auth == ClientAuth::Required);
+    let is_guarded = needs_certificate || config.auth.is_some();
     let (told, files) = (config.warnings.clone(), config.files());
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(orphans::reap_until(stop.clone()));
     let router = tokio::select! {
-        router = Router::start(config) => Arc::new(router?),
+        router = Router::start_on(config, inherited) => Arc::new(router?),
         signal = signals.next() => {
             tracing::info!(signal, "stopped before the start was over");
             return Ok(ExitCode::SUCCESS);
@@ -91,7 +106,16 @@ async fn route(
     if let Ok(token) = std::env::var(operator::TOKEN) {
         router.operators().trust(&token);
     }
+    if !is_guarded {
+        warn_if_exposed(&router);
+    }
     let ends_with_stdin = arguments.habits.ends_with_stdin;
+    let interval = settings::look_interval(&arguments);
+    let asking = written.is_none().then(|| Asking { hangups: hangups.clone(), asks: None });
+    if router.tls().is_some() {
+        let asking = asking.map(|asking| Asking { asks: router.operators().listen(), ..asking });
+        tasks.spawn(certificates::follow(Arc::clone(&router), interval, asking, stop.clone()));
+    }
     if let Some(written) = written {
         let follower = Follower::new(arguments, written, files, told, Arc::clone(&router));
         tasks.spawn(follower.follow(hangups, stop.clone()));
@@ -162,9 +186,13 @@ fn raise_descriptor_limit(_: &Config) {}
 /// The first line says where, then comes a line for each mount; nothing else is ever written to stdout.
 fn announce(router: &Router) {
     let mut text = String::new();
-    if let Some(address) = router.local_addr() {
+    let mut places = router.places().iter();
+    if let Some(place) = places.next() {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "listening on http://{address}");
+        let _ = writeln!(text, "listening on {place}");
+    }
+    for place in places {
+        tracing::info!("listening on {place}, too");
     }
     for mount in router.mount_lines().iter().filter(|mount| mount.state != "disabled") {
         let _ = writeln!(text, "{}", mount.url);
@@ -179,13 +207,19 @@ fn follow(screen: MultiProgress, router: &Arc<Router>) -> Option<MountProgress> 
     following.inspect_err(|error| tracing::warn!(%error, "the start of the mounts is not shown")).ok()
 }
 
-fn warn_if_exposed(config: &Config) {
-    if !config.listen.ip().is_loopback() && config.auth.is_none() {
+/// Whether the words say where to listen.
+fn is_told_where(arguments: &Arguments) -> bool {
+    let Arguments { host, port, sse_host, sse_port, unix_socket, .. } = arguments;
+    host.is_some() || port.is_some() || sse_host.is_some() || sse_port.is_some() || unix_socket.is_some()
+}
+
+fn warn_if_exposed(router: &Router) {
+    for place in router.places().iter().filter(|place| !place.is_local()) {
         tracing::warn!(
             target: ALWAYS,
-            address = %config.listen,
+            address = %place,
             "ANYONE who reaches this address can use every server: it is not a loopback address, and no key is asked \
-             for; set MCP_SWITCHBOARD_TOKEN, --tokens-file, or `auth` in the configuration file"
+             for; set MCP_SWITCHBOARD_TOKEN, --tokens-file, or `auth` or `tls.clientCa` in the configuration file"
         );
     }
 }

@@ -1,7 +1,8 @@
 //! From the command line, the environment and the file to one configuration: option, environment, file, default.
 
+mod listening;
+
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -81,8 +82,11 @@ pub fn config(
             .map(|option| format!("`{option}` is ignored: there is nothing here that it concerns")),
     );
 
+    let place = listening::place(arguments, &file, outside)?;
     Ok(Config {
-        listen: listen(arguments, &file, outside)?,
+        listen: place.address,
+        tls: listening::tls(arguments, file.tls)?,
+        unix_socket: place.unix,
         servers,
         default_server,
         pass_environment: arguments.pass_environment,
@@ -121,7 +125,9 @@ pub fn is_client_mode(arguments: &Arguments, config: &Config) -> bool {
 }
 
 fn is_stdio(arguments: &Arguments) -> bool {
-    wants_stdio(arguments) || arguments.port.or(arguments.sse_port).is_none()
+    let has_socket = arguments.unix_socket.is_some()
+        || arguments.host.as_deref().is_some_and(|host| host.starts_with("unix:"));
+    wants_stdio(arguments) || (arguments.port.or(arguments.sse_port).is_none() && !has_socket)
 }
 
 fn wants_stdio(arguments: &Arguments) -> bool {
@@ -140,11 +146,15 @@ pub fn level(arguments: &Arguments, outside: &Outside<'_>) -> Result<Level, Unus
     Ok(level.unwrap_or(Level::Info))
 }
 
-/// How often the file is looked at for changes; `None`: never.
-pub fn reload_interval(arguments: &Arguments) -> Option<Duration> {
+/// How often files are looked at for changes; `None`: never.
+pub fn look_interval(arguments: &Arguments) -> Option<Duration> {
     let interval = Duration::from_secs_f64(arguments.reload_interval.unwrap_or(1.0));
-    (!arguments.no_reload && arguments.named_server_config.is_some() && !interval.is_zero())
-        .then_some(interval)
+    (!arguments.no_reload && !interval.is_zero()).then_some(interval)
+}
+
+/// How often the configuration file is looked at for changes; `None`: never.
+pub fn reload_interval(arguments: &Arguments) -> Option<Duration> {
+    look_interval(arguments).filter(|_| arguments.named_server_config.is_some())
 }
 
 fn default_server(
@@ -290,28 +300,6 @@ fn refuse_the_default_name_twice(
     let message =
         format!("a named server has the default server's name, `{name}`; give that another by `--name`");
     Err(if named_file { Unusable::File(message) } else { Unusable::Arguments(message) })
-}
-
-fn listen(arguments: &Arguments, file: &FileConfig, outside: &Outside<'_>) -> Result<SocketAddr, Unusable> {
-    let port = match arguments.port.or(arguments.sse_port) {
-        Some(port) => Some(port),
-        None => variable(outside, "MCP_PROXY_PORT", "a port from 0 to 65535", |text| text.parse().ok())?,
-    };
-    let port = port.or(file.port).or(arguments.habits.port).unwrap_or(0);
-    let option = arguments.host.clone().or_else(|| arguments.sse_host.clone());
-    let given = option.or_else(|| (outside.environment)("MCP_PROXY_HOST").filter(|host| !host.is_empty()));
-    let in_file = given.is_none() && file.host.is_some();
-    let host = given.or_else(|| file.host.clone()).or_else(|| arguments.habits.host.clone());
-    let host = host.unwrap_or_else(|| "127.0.0.1".to_owned());
-    let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
-    let failed = |reason: &dyn Display| {
-        let message = format!("the host {host:?} has no address: {reason}");
-        if in_file { Unusable::File(message) } else { Unusable::Arguments(message) }
-    };
-    let addresses = (outside.resolve)(plain, port).map_err(|error| failed(&error))?;
-    // Where a name has addresses of both kinds, every client knows how to reach the IPv4 one.
-    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
-    first.copied().ok_or_else(|| failed(&"none is known"))
 }
 
 fn idle_timeout(arguments: &Arguments, outside: &Outside<'_>) -> Result<Option<Duration>, Unusable> {

@@ -75,6 +75,8 @@ impl Diff {
         let fixed = [
             ("host", old.listen.ip() != new.listen.ip()),
             ("port", old.listen.port() != new.listen.port()),
+            ("tls", old.tls != new.tls),
+            ("unixSocket", old.unix_socket != new.unix_socket),
             ("limits", old.limits != new.limits),
             ("allowOrigins", old.allow_origins != new.allow_origins),
             ("allowHosts", old.allow_hosts != new.allow_hosts),

@@ -13,12 +13,12 @@ use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
 use super::{
-    AuthSpec, Gateway, Limits, ServerName, ServerSpec, Startup, aggregate, auth, base_path, entry, limits,
-    origin,
+    AuthSpec, Gateway, Limits, ServerName, ServerSpec, Startup, TlsSpec, aggregate, auth, base_path, entry,
+    limits, origin, tls,
 };
 
 /// Keys of the top level that protect something and that this version does not have.
-const PROTECTING: &[&str] = &["tls", "tools", "sandbox", "envFromHeader"];
+const PROTECTING: &[&str] = &["tools", "sandbox", "envFromHeader"];
 
 /// What a file says; `None` and empty lists where it says nothing.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +33,12 @@ pub struct FileConfig {
     pub host: Option<String>,
     /// The port to listen on; 0 takes a free one.
     pub port: Option<u16>,
+    /// As [`Config::tls`](super::Config::tls).
+    pub tls: Option<TlsSpec>,
+    /// The path of a unix socket to listen on besides.
+    pub unix_socket: Option<PathBuf>,
+    /// The permissions of that socket.
+    pub unix_socket_mode: Option<u32>,
     /// As [`Config::allow_origins`](super::Config::allow_origins).
     pub allow_origins: Vec<String>,
     /// As [`Config::allow_hosts`](super::Config::allow_hosts).
@@ -150,6 +156,7 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     config.servers =
         servers(&root, &mut members, startup.unwrap_or_default(), surroundings, &mut config.warnings)?;
     settings(&mut members, surroundings.variables, &mut config)?;
+    listeners(&mut members, surroundings, &mut config)?;
     if let Some(node) = members.get("limits") {
         config.limits = limits::read(&node)?;
     }
@@ -196,6 +203,26 @@ fn settings(
     if let Some(node) = members.get("trustProxies") {
         let wanted = "an address or a network like \"10.0.0.0/8\"";
         config.trust_proxies = list(&node, &mut expansion, wanted, network)?;
+    }
+    Ok(())
+}
+
+/// Where is listened besides, and with what.
+fn listeners(
+    members: &mut Members<'_>,
+    surroundings: &Surroundings<'_>,
+    config: &mut FileConfig,
+) -> Result<(), Problem> {
+    let Surroundings { directory, variables, .. } = *surroundings;
+    if let Some(node) = members.protecting("tls")? {
+        config.tls = Some(tls::read(&node, variables, directory)?);
+    }
+    if let Some(node) = members.get("unixSocket") {
+        config.unix_socket = Some(tls::path(&node, variables, directory)?);
+    }
+    if let Some(node) = members.get("unixSocketMode") {
+        let wanted = "permissions in octal digits, like \"0660\"";
+        config.unix_socket_mode = Some(checked(&node, &mut Expansion::new(variables), wanted, tls::mode)?);
     }
     Ok(())
 }

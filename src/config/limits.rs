@@ -16,6 +16,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Limits, Problem> {
         ("head", &mut limits.head, 8192..=16 << 20),
         ("headers", &mut limits.headers, 1..=10_000),
         ("connections", &mut limits.connections, 1..=1_000_000),
+        ("connectionsPerClient", &mut limits.connections_per_client, 1..=1_000_000),
         ("processes", &mut limits.processes, 1..=1_000_000),
     ];
     for (key, limit, range) in counts {

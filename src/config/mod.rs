@@ -22,6 +22,7 @@ mod remote;
 mod resource_server;
 mod sandbox;
 mod target;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,12 +42,17 @@ pub use origin::{InvalidOrigin, origin, origin_pattern};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 pub use resource_server::{ResourceServerSpec, SigningAlgorithm};
 pub use sandbox::{Places, Sandbox};
+pub use tls::{ClientAuth, TlsSpec, UnixSpec, mode};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// With what certificate, if connections are encrypted.
+    pub tls: Option<TlsSpec>,
+    /// A unix socket to listen on, too or only.
+    pub unix_socket: Option<UnixSpec>,
     /// The named servers, in the order in which they were given.
     pub servers: Vec<ServerSpec>,
     /// The server behind `/mcp`, `/sse` and `/messages`, if the command line gave one.
@@ -228,6 +234,8 @@ pub struct Limits {
     pub headers: usize,
     /// Open connections.
     pub connections: usize,
+    /// Open connections from one address, unless it is this machine's or a trusted proxy's.
+    pub connections_per_client: usize,
     /// Running processes, over all mounts.
     pub processes: usize,
     /// From connecting to the end of the first head.
@@ -303,6 +311,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            tls: None,
+            unix_socket: None,
             servers: Vec::new(),
             default_server: None,
             gateway: Gateway::default(),
@@ -351,6 +361,7 @@ impl Default for Limits {
             head: 64 << 10,
             headers: 64,
             connections: 4096,
+            connections_per_client: 1024,
             processes: 256,
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(30),

@@ -3,8 +3,7 @@
 //! hyper's own head timer also runs on an idle keep-alive connection, and is allocated anew for each request;
 //! it is not used. Instead every connection has one `Deadline` that watches its `Pulse`.
 
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,26 +15,53 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use pin_project_lite::pin_project;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::deadline::Deadline;
 use super::exchange::Exchanges;
-use super::farewell::{last_words, linger};
+use super::farewell::{last_words, linger, say};
+use super::opening::{HttpVersion, Opened, open};
 use super::pulse::{Phase, Pulse, Socket};
 use super::refusal::Refusal;
 use super::stage::{Level, Stage, Watch};
+use super::stream::Stream;
+use super::tls::{ClientCertificate, Tls};
 use crate::config::Limits;
 
-/// The two ends of the connection that a request came by; in the extensions of every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a request came from: the connection's two ends, and whom its certificate names; in the extensions of every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionInfo {
-    /// The client's address.
-    pub peer: SocketAddr,
+    /// The client's address; a program that came by a unix socket has none.
+    pub peer: Option<SocketAddr>,
     /// Our address, as the client reached it.
-    pub local: SocketAddr,
+    pub local: Option<SocketAddr>,
+    /// Whom the client's certificate names, if it showed one; an authority that is trusted for that vouches for it.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl ConnectionInfo {
+    /// A connection between these addresses, without certificate.
+    pub fn tcp(peer: SocketAddr, local: SocketAddr) -> Self {
+        Self { peer: Some(peer), local: Some(local), certificate: None }
+    }
+
+    /// A connection by a unix socket.
+    pub fn unix() -> Self {
+        Self { peer: None, local: None, certificate: None }
+    }
+
+    /// The client's address, an IPv4 one as such, however it was reached.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip().to_canonical())
+    }
+
+    /// Whether a program on this machine has connected.
+    pub fn is_from_here(&self) -> bool {
+        self.ip().is_none_or(|ip| ip.is_loopback())
+    }
 }
 
 /// How much of everything a connection may have and how long it may take.
@@ -43,6 +69,10 @@ pub struct ConnectionInfo {
 pub struct ConnectionSettings {
     /// Open connections. One more is answered 503 and closed.
     pub connections: usize,
+    /// Open connections from one address beyond this machine. One more is answered 429 and closed.
+    pub connections_per_client: usize,
+    /// Addresses for which that does not hold: proxies, which come with many clients.
+    pub proxies: Vec<IpNet>,
     /// Bytes of a request's head, at least 8192.
     pub head: usize,
     /// Headers of a request.
@@ -61,6 +91,8 @@ impl From<&Limits> for ConnectionSettings {
     fn from(limits: &Limits) -> Self {
         Self {
             connections: limits.connections,
+            connections_per_client: limits.connections_per_client,
+            proxies: Vec::new(),
             head: limits.head,
             headers: limits.headers,
             uri: 8 << 10,
@@ -96,17 +128,28 @@ impl<S> Shared<S> {
 
 /// Serves a connection to its end.
 pub(super) async fn serve_connection<S: Routes>(
-    stream: TcpStream,
-    info: ConnectionInfo,
+    stream: Stream,
+    mut info: ConnectionInfo,
+    tls: Option<Arc<Tls>>,
     shared: Arc<Shared<S>>,
 ) {
     let begun = Instant::now();
-    let version = tokio::select! {
+    let opened = tokio::select! {
         () = shared.stage.reached(Level::Draining) => return,
-        version = timeout(shared.settings.head_timeout, version_of(&stream)) => version,
+        opened = timeout(shared.settings.head_timeout, open(stream, tls)) => opened,
     };
-    let Ok(Ok(Some(version))) = version else { return };
-    let pulse = Arc::new(Pulse::default());
+    let (stream, version) = match opened {
+        Ok(Ok(Opened::Http { stream, version, certificate })) => {
+            info.certificate = certificate;
+            (stream, version)
+        }
+        Ok(Ok(Opened::InTheClear(stream))) => {
+            return dismiss(stream, &Refusal::NotEncrypted, &shared).await;
+        }
+        Ok(Ok(Opened::Nothing)) | Err(_) => return,
+        Ok(Err(error)) => return tracing::debug!(peer = ?info.peer, %error, "no HTTP came of a connection"),
+    };
+    let pulse = Arc::new(Pulse::new(version == HttpVersion::Two));
     let exchanges =
         Exchanges::new(shared.service.clone(), info, Arc::clone(&shared.settings), Arc::clone(&pulse));
     let io = TokioIo::new(Socket::new(stream, Arc::clone(&pulse), version == HttpVersion::One));
@@ -121,9 +164,7 @@ pub(super) async fn serve_connection<S: Routes>(
                 Ended::Done if !hung_up => linger_within(stream, &shared).await,
                 Ended::Late(Phase::Head) => {
                     // Whoever is in the middle of a head learns why; what does not fit is not worth waiting for.
-                    let _ =
-                        stream.try_write(&last_words(&Refusal::HeadTooSlow(shared.settings.head_timeout)));
-                    linger_within(stream, &shared).await;
+                    dismiss(stream, &Refusal::HeadTooSlow(shared.settings.head_timeout), &shared).await;
                 }
                 Ended::Done | Ended::Late(_) | Ended::Cut => {}
             }
@@ -240,7 +281,7 @@ impl<C: Http> Future for Served<'_, C> {
             match this.deadline.as_mut().poll_overdue(cx) {
                 Poll::Pending => return Poll::Pending,
                 // HTTP/2 says goodbye before it closes.
-                Poll::Ready(Phase::Idle) if !*this.finishing => {
+                Poll::Ready(Phase::Idle | Phase::Opening) if !*this.finishing => {
                     this.http.finish();
                     this.deadline.as_mut().hasten();
                     *this.finishing = true;
@@ -264,32 +305,17 @@ where
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HttpVersion {
-    One,
-    Two,
-}
-
-/// Tells the version by the first bytes, without taking them; `None` if there are none.
-async fn version_of(stream: &TcpStream) -> io::Result<Option<HttpVersion>> {
-    // RFC 9113, 3.4: the preface of HTTP/2 begins with the method PRI, which HTTP/1 never has.
-    const PREFACE: &[u8] = b"PRI";
-    let mut start = [0; PREFACE.len()];
-    loop {
-        let seen = stream.peek(&mut start).await?;
-        if seen == 0 {
-            return Ok(None);
-        } else if start[..seen] != PREFACE[..seen] {
-            return Ok(Some(HttpVersion::One));
-        } else if seen == PREFACE.len() {
-            return Ok(Some(HttpVersion::Two));
-        }
-        // The start of POST, PUT or PRI came alone; what has been seen keeps the socket readable.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+/// Refuses the client on the bare connection.
+async fn dismiss<S>(mut stream: Stream, refusal: &Refusal, shared: &Shared<S>) {
+    let words = last_words(refusal);
+    tokio::select! {
+        () = shared.stage.reached(Level::Closed) => {}
+        () = say(&mut stream, &words, shared.settings.linger) => {}
     }
+    linger_within(stream, shared).await;
 }
 
-async fn linger_within<S>(stream: TcpStream, shared: &Shared<S>) {
+async fn linger_within<S>(stream: Stream, shared: &Shared<S>) {
     tokio::select! {
         () = shared.stage.reached(Level::Closed) => {}
         () = linger(stream, shared.settings.linger) => {}
@@ -312,6 +338,9 @@ fn http2_builder(settings: &ConnectionSettings, tracker: TaskTracker) -> http2::
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(ERRORS)
+        .max_send_buf_size(BUFFER)
         .max_header_list_size(u32::try_from(settings.head).unwrap_or(u32::MAX));
     builder
 }
@@ -325,6 +354,12 @@ const HYPER_HEADERS: usize = 100;
 
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 128;
+
+/// Streams that a client may open and take back before we have looked at them; one more ends the connection.
+const RESETS: usize = 20;
+
+/// Streams of one HTTP/2 connection that may break the rules; one more ends it.
+const ERRORS: usize = 128;
 
 /// Pings on HTTP/2, and how long their answers may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);

@@ -30,12 +30,12 @@ pin_project! {
 }
 
 impl Deadline {
-    /// The deadline of a connection that was opened at `begun` and of whose first head a byte has come.
+    /// The deadline of a connection that was opened at `begun`.
     pub(super) fn new(begun: Instant, pulse: Arc<Pulse>, settings: &ConnectionSettings) -> Self {
         let (_, beats) = pulse.observe();
         Self {
             pulse,
-            phase: Phase::Head,
+            phase: Phase::Opening,
             beats,
             since: begun,
             head_timeout: settings.head_timeout,
@@ -60,14 +60,16 @@ impl Deadline {
         let mut this = self.project();
         let (phase, beats) = this.pulse.observe();
         if (phase, beats) != (*this.phase, *this.beats) {
+            // The time of the first head began with the connection.
+            let is_first = *this.phase == Phase::Opening && phase == Phase::Head;
             (*this.phase, *this.beats) = (phase, beats);
-            if phase != Phase::Busy {
+            if !is_first && !matches!(phase, Phase::Busy | Phase::Opening) {
                 *this.since = Instant::now();
             }
         }
         let due = match phase {
             Phase::Busy => None,
-            Phase::Head => Some(*this.since + *this.head_timeout),
+            Phase::Opening | Phase::Head => Some(*this.since + *this.head_timeout),
             Phase::Idle | Phase::Stalled => Some(*this.since + *this.idle),
         };
         loop {

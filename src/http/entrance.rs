@@ -19,14 +19,15 @@ pub(super) async fn caller(
     endpoint: Endpoint<'_>,
     method: &Method,
     headers: &HeaderMap,
-    _peer: Option<&ConnectionInfo>,
+    peer: Option<&ConnectionInfo>,
 ) -> Result<Caller, Refusal> {
     let auth = front.auth.load_full();
     let Some(auth) = auth.as_deref() else { return Ok(Caller::anyone()) };
     if method == Method::OPTIONS || is_public(endpoint) {
         return Ok(Caller::anyone());
     }
-    let unknown = match auth.caller(headers, None) {
+    let certificate = peer.and_then(|peer| peer.certificate.as_deref()).map(|certificate| &*certificate.name);
+    let unknown = match auth.caller(headers, certificate) {
         Ok(caller) => return Ok(caller),
         Err(unknown) => unknown,
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::TRANSFER_ENCODING;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -45,6 +46,13 @@ impl<S> Exchanges<S> {
         if request.headers().len() > self.settings.headers {
             return Err(Refusal::TooManyHeaders(self.settings.headers));
         }
+        // Whoever is before us may know the coding, and see another end of the body.
+        let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+        if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+            || codings.next().is_some()
+        {
+            return Err(Refusal::UnknownCoding);
+        }
         Ok(())
     }
 }
@@ -62,7 +70,7 @@ where
         let exchanging = Some(self.pulse.exchange());
         let answer = match self.check(&request) {
             Ok(()) => {
-                request.extensions_mut().insert(self.info);
+                request.extensions_mut().insert(self.info.clone());
                 // On the heap: hyper keeps room for this future as long as the connection lives, which for an
                 // idle one, or one with an open event stream, is kilobytes for nothing.
                 Answer::Coming { future: Box::pin(self.service.borrow_mut().call(request)) }
@@ -90,6 +98,7 @@ impl<F, B> Unpin for Exchange<F, B> {}
 impl<F, B, E> Future for Exchange<F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
 {
     type Output = Result<Response<Tracked<B>>, E>;
 
@@ -105,8 +114,11 @@ where
                 None => return Poll::Pending,
             },
         };
-        let exchanging = self.exchanging.take();
-        Poll::Ready(Ok(response.map(|body| Tracked { body, _exchanging: exchanging })))
+        let mut exchanging = self.exchanging.take();
+        if let Some(exchanging) = exchanging.as_mut().filter(|_| !response.body().is_end_stream()) {
+            exchanging.wait_for_peer(true);
+        }
+        Poll::Ready(Ok(response.map(|body| Tracked { body, exchanging })))
     }
 }
 
@@ -116,7 +128,7 @@ pin_project! {
     pub(super) struct Tracked<B> {
         #[pin]
         body: B,
-        _exchanging: Option<Exchanging>,
+        exchanging: Option<Exchanging>,
     }
 }
 
@@ -128,7 +140,15 @@ impl<B: Body> Body for Tracked<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().body.poll_frame(cx)
+        let this = self.project();
+        if let Some(exchanging) = this.exchanging.as_mut() {
+            exchanging.wait_for_peer(false);
+        }
+        let frame = this.body.poll_frame(cx);
+        if let (Some(exchanging), Poll::Ready(Some(Ok(_)))) = (this.exchanging, &frame) {
+            exchanging.wait_for_peer(true);
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,11 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
+use super::stream::Stream;
 
 /// A refusal as the bytes of an HTTP/1.1 response that ends the connection.
 pub(super) fn last_words(refusal: &Refusal) -> Bytes {
@@ -25,20 +25,23 @@ pub(super) fn last_words(refusal: &Refusal) -> Bytes {
     bytes.into()
 }
 
+/// Says the last words, as far as the peer takes them.
+pub(super) async fn say(stream: &mut Stream, words: &[u8], patience: Duration) {
+    let saying = async {
+        stream.write_all(words).await?;
+        stream.flush().await
+    };
+    let _ = timeout(patience, saying).await;
+}
+
 /// Ends our side and reads what is still coming, for a while: closing a socket with unread bytes makes
 /// the peer's system throw away the answer before its program sees it.
-pub(super) async fn linger(mut stream: TcpStream, patience: Duration) {
+pub(super) async fn linger(mut stream: Stream, patience: Duration) {
     let drain = async {
         stream.shutdown().await?;
-        loop {
-            stream.readable().await?;
-            match stream.try_read(&mut [0; 4096]) {
-                Ok(0) => return io::Result::Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let mut unread = [0; 4096];
+        while stream.read(&mut unread).await? > 0 {}
+        io::Result::Ok(())
     };
     let _ = timeout(patience, drain).await;
 }

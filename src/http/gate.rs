@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN};
-use http::{Method, Request, Response};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN};
+use http::{Method, Request, Response, Version};
 use pin_project_lite::pin_project;
 
 use super::cors::{CorsPolicy, decorate, preflight};
@@ -41,10 +41,11 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<R>) -> Self::Future {
+    fn call(&mut self, mut request: Request<R>) -> Self::Future {
         if let Err(refusal) = self.guard.check(request.version(), request.uri(), request.headers()) {
             return Passage::answered(refusal.render());
         }
+        name_host(&mut request);
         let Some(cors) = &self.cors else {
             return Passage::passed(self.service.call(request), None);
         };
@@ -58,6 +59,15 @@ where
         let cors = Some((Arc::clone(cors), origin));
         Passage::passed(self.service.call(request), cors)
     }
+}
+
+/// HTTP/2 has the host in its target, which the routes do not see: from here on it has a `Host` as HTTP/1 has.
+fn name_host<R>(request: &mut Request<R>) {
+    if request.version() < Version::HTTP_2 || request.headers().contains_key(HOST) {
+        return;
+    }
+    let host = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    request.headers_mut().extend(host.map(|host| (HOST, host)));
 }
 
 pin_project! {

@@ -24,7 +24,7 @@ pub(super) async fn get(
     place: Place<'_>,
     caller: &Caller,
     headers: &HeaderMap,
-    peer: Option<ConnectionInfo>,
+    peer: Option<&ConnectionInfo>,
     head_only: bool,
 ) -> Result<Response, Refusal> {
     if !super::accept::accepted(headers).events {
@@ -125,8 +125,8 @@ fn endpoint_event(aliases: &Aliases, prefix: &str, place: Place<'_>, id: &Sessio
 }
 
 /// What stands before our paths: as a trusted proxy says, else as configured.
-fn prefix(front: &Front, headers: &HeaderMap, peer: Option<ConnectionInfo>) -> String {
-    let said = headers.get("x-forwarded-prefix").filter(|_| front.trusts(peer.map(|info| info.peer.ip())));
+fn prefix(front: &Front, headers: &HeaderMap, peer: Option<&ConnectionInfo>) -> String {
+    let said = headers.get("x-forwarded-prefix").filter(|_| front.trusts(peer.and_then(ConnectionInfo::ip)));
     let said = said.and_then(|value| value.to_str().ok()).map(|text| text.trim().trim_end_matches('/'));
     // Only a plain path: the value goes into an event, and from there into a URL.
     let plain = |text: &&str| {

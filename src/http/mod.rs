@@ -7,6 +7,7 @@ pub mod accept;
 mod admin;
 pub mod authority;
 pub mod body;
+mod clients;
 pub mod connection;
 pub mod cors;
 mod deadline;
@@ -20,8 +21,10 @@ pub mod gate;
 pub mod guard;
 mod incoming;
 mod legacy_sse;
+pub mod listener;
 mod mcp;
 mod modern;
+mod opening;
 pub mod operator;
 pub mod origin;
 mod pulse;
@@ -32,6 +35,10 @@ pub mod serve;
 pub mod source;
 mod stage;
 mod stateless;
+mod stream;
+pub mod tls;
+#[cfg(unix)]
+pub mod unix;
 mod unserved;
 
 use crate::access::Caller;
@@ -223,7 +230,7 @@ where
             mcp::delete(&*mount(place)?, headers, caller)
         }
         Endpoint::Sse(place) if get => {
-            legacy_sse::get(front, &mount(place)?, place, caller, headers, *peer, head).await
+            legacy_sse::get(front, &mount(place)?, place, caller, headers, peer.as_ref(), head).await
         }
         Endpoint::Sse(place) if method == Method::POST => {
             let (mount, payload) = (mount(place)?, payload.await?);
@@ -240,9 +247,11 @@ where
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
         Endpoint::Alive if get => Ok(admin::alive()),
-        Endpoint::Reload if method == Method::POST => operator::reload(front, caller, headers, *peer).await,
+        Endpoint::Reload if method == Method::POST => {
+            operator::reload(front, caller, headers, peer.as_ref()).await
+        }
         Endpoint::Restart(name) if method == Method::POST => {
-            operator::restart(front, name, caller, headers, *peer)
+            operator::restart(front, name, caller, headers, peer.as_ref())
         }
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.

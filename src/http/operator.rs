@@ -102,7 +102,7 @@ fn check(
     front: &Front,
     caller: &Caller,
     headers: &HeaderMap,
-    peer: Option<ConnectionInfo>,
+    peer: Option<&ConnectionInfo>,
 ) -> Result<(), Refusal> {
     let is_local = || front.auth.load().is_none() && is_from_here(front, headers, peer);
     if caller.grant().administers() || front.operators.has_token(headers) || is_local() {
@@ -112,13 +112,13 @@ fn check(
 }
 
 /// Whether a program on this machine asks, and neither a proxy for somebody else nor a web page of a stranger.
-fn is_from_here(front: &Front, headers: &HeaderMap, peer: Option<ConnectionInfo>) -> bool {
-    let Some(peer) = peer.map(|peer| peer.peer.ip().to_canonical()) else { return false };
+fn is_from_here(front: &Front, headers: &HeaderMap, peer: Option<&ConnectionInfo>) -> bool {
+    let Some(peer) = peer else { return false };
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).and_then(Authority::parse);
-    peer.is_loopback()
-        && !front.trusts(Some(peer))
+    // Whoever comes by a unix socket was let in by the permissions of its file.
+    peer.is_from_here()
+        && !front.trusts(peer.ip())
         && !FORWARDED.iter().any(|name| headers.contains_key(name))
-        // HTTP/2 has none here: what its request names instead is not known, and it needs the token.
         && host.is_some_and(|host| host.host.is_loopback())
         && front.guard.is_named_page(headers)
 }
@@ -128,7 +128,7 @@ pub(super) async fn reload(
     front: &Front,
     caller: &Caller,
     headers: &HeaderMap,
-    peer: Option<ConnectionInfo>,
+    peer: Option<&ConnectionInfo>,
 ) -> Result<Response, Refusal> {
     check(front, caller, headers, peer)?;
     let asks = front.operators.asks.get().ok_or(Refusal::Conflict(
@@ -149,7 +149,7 @@ pub(super) fn restart(
     name: &str,
     caller: &Caller,
     headers: &HeaderMap,
-    peer: Option<ConnectionInfo>,
+    peer: Option<&ConnectionInfo>,
 ) -> Result<Response, Refusal> {
     check(front, caller, headers, peer)?;
     let table = front.table.load();
@@ -193,11 +193,11 @@ mod tests {
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        let peer = peer.map(|peer| {
-            let peer = peer.parse().unwrap();
-            ConnectionInfo { peer, local: peer }
+        let peer = peer.map(|peer| match peer {
+            "unix" => ConnectionInfo::unix(),
+            address => ConnectionInfo::tcp(address.parse().unwrap(), address.parse().unwrap()),
         });
-        check(front, &Caller::anyone(), &map, peer).is_ok()
+        check(front, &Caller::anyone(), &map, peer.as_ref()).is_ok()
     }
 
     const HERE: Option<&str> = Some("127.0.0.1:5000");
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_program_on_this_machine_is_an_operator_and_nobody_who_only_seems_to_be_one() {
         let front = front_of(&Config { allow_origins: vec!["*".to_owned()], ..Config::default() });
-        for peer in [HERE, Some("[::1]:1"), Some("[::ffff:127.0.0.1]:1")] {
+        for peer in [HERE, Some("[::1]:1"), Some("[::ffff:127.0.0.1]:1"), Some("unix")] {
             assert!(allowed(&front, peer, &[("host", "localhost:8080")]), "{peer:?}");
         }
         for peer in [None, Some("10.0.0.1:1"), Some("[fe80::1]:1")] {
@@ -217,6 +217,8 @@ mod tests {
         assert!(!here(("origin", "null")));
         assert!(!here(("x-forwarded-for", "10.0.0.1")));
         assert!(!here(("via", "1.1 proxy")));
+        let proxied = [("host", "localhost"), ("x-forwarded-for", "10.0.0.1")];
+        assert!(!allowed(&front, Some("unix"), &proxied), "a proxy asks for somebody else");
         assert!(!allowed(&front, HERE, &[("host", "mcp.example.com")]));
         assert!(!allowed(&front, HERE, &[]));
         let named = Config { allow_origins: vec!["https://app.example".to_owned()], ..Config::default() };

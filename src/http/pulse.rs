@@ -7,16 +7,25 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::stream::Stream;
 
 /// The state of one connection, written by its socket and its exchanges, read by its deadline.
 ///
 /// Only the connection's own task looks at it and acts, so relaxed order is enough.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pulse {
+    /// HTTP/2: requests side by side, each with a window of its own.
+    is_multiplexed: bool,
+    /// No request has come yet.
+    is_new: AtomicBool,
     /// Requests whose response has not been handed over to its last byte.
     open: AtomicU32,
-    /// Changes with every request and every write.
+    /// Responses of which more is there than HTTP has asked for.
+    waiting: AtomicU32,
+    /// Changes with every request.
+    requests: AtomicU32,
+    /// Changes with every request and whenever the peer takes something.
     beats: AtomicU32,
     /// Bytes of a head have come, its end has not.
     head: AtomicBool,
@@ -27,6 +36,8 @@ pub(super) struct Pulse {
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Nothing has come of the first request.
+    Opening,
     /// Nothing is asked.
     Idle,
     /// A head has begun and not ended.
@@ -39,47 +50,89 @@ pub(super) enum Phase {
 
 /// A request that is being answered; its end is noted on drop.
 #[derive(Debug)]
-pub(super) struct Exchanging(Arc<Pulse>);
+pub(super) struct Exchanging {
+    pulse: Arc<Pulse>,
+    is_waiting: bool,
+}
 
 impl Pulse {
+    /// The state of a new connection.
+    pub(super) fn new(is_multiplexed: bool) -> Self {
+        Self {
+            is_multiplexed,
+            is_new: AtomicBool::new(true),
+            open: AtomicU32::default(),
+            waiting: AtomicU32::default(),
+            requests: AtomicU32::default(),
+            beats: AtomicU32::default(),
+            head: AtomicBool::default(),
+            blocked: AtomicBool::default(),
+        }
+    }
+
     /// A request's head is complete.
     pub(super) fn exchange(self: &Arc<Self>) -> Exchanging {
         self.open.fetch_add(1, Relaxed);
+        self.is_new.store(false, Relaxed);
         self.head.store(false, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
         self.beat();
-        Exchanging(Arc::clone(self))
+        Exchanging { pulse: Arc::clone(self), is_waiting: false }
     }
 
-    /// What the connection is doing, and a number that is another one if anything happened since.
+    /// What the connection is doing, and a number that is another one if it has gone on with that since. Without a request
+    /// only requests count: pings, and our answers to them, keep no connection open.
     pub(super) fn observe(&self) -> (Phase, u32) {
-        let phase = if self.blocked.load(Relaxed) {
-            Phase::Stalled
-        } else if self.open.load(Relaxed) > 0 {
+        let open = self.open.load(Relaxed);
+        let is_held_back = self.is_multiplexed && self.waiting.load(Relaxed) > 0;
+        if self.blocked.load(Relaxed) || is_held_back {
+            return (Phase::Stalled, self.beats.load(Relaxed));
+        }
+        let phase = if open > 0 {
             Phase::Busy
         } else if self.head.load(Relaxed) {
             Phase::Head
+        } else if self.is_new.load(Relaxed) {
+            Phase::Opening
         } else {
             Phase::Idle
         };
-        (phase, self.beats.load(Relaxed))
+        (phase, self.requests.load(Relaxed))
     }
 
     fn beat(&self) {
-        // Only the connection's task beats, so nothing is lost between the load and the store.
-        self.beats.store(self.beats.load(Relaxed).wrapping_add(1), Relaxed);
+        self.beats.fetch_add(1, Relaxed);
+    }
+}
+
+impl Exchanging {
+    /// Whether a piece of the response is there that HTTP does not ask for, because the peer takes nothing: on HTTP/2 each
+    /// request has a window of its own, and a closed one does not keep the socket from being written to.
+    pub(super) fn wait_for_peer(&mut self, is_waiting: bool) {
+        if is_waiting == self.is_waiting || !self.pulse.is_multiplexed {
+            return;
+        }
+        self.is_waiting = is_waiting;
+        if is_waiting {
+            self.pulse.waiting.fetch_add(1, Relaxed);
+        } else {
+            self.pulse.waiting.fetch_sub(1, Relaxed);
+            self.pulse.beat();
+        }
     }
 }
 
 impl Drop for Exchanging {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        self.wait_for_peer(false);
+        self.pulse.open.fetch_sub(1, Relaxed);
     }
 }
 
 /// A client's socket that tells the pulse what it sees.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     pulse: Arc<Pulse>,
     /// Bytes outside an exchange are the beginning of a head. Not on HTTP/2, where they may be anything.
     heads: bool,
@@ -87,12 +140,12 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, pulse: Arc<Pulse>, heads: bool) -> Self {
+    pub(super) fn new(stream: Stream, pulse: Arc<Pulse>, heads: bool) -> Self {
         Self { stream, pulse, heads, ended: false }
     }
 
     /// The bare stream, and whether the peer has ended its side of it.
-    pub(super) fn into_parts(self) -> (TcpStream, bool) {
+    pub(super) fn into_parts(self) -> (Stream, bool) {
         (self.stream, self.ended)
     }
 
@@ -145,7 +198,12 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let poll = Pin::new(&mut self.stream).poll_flush(cx);
+        // TLS keeps what the socket does not take, and says so only here.
+        if matches!(self.stream, Stream::Tls(_)) {
+            self.pulse.blocked.store(poll.is_pending(), Relaxed);
+        }
+        poll
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

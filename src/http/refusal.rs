@@ -157,6 +157,19 @@ pub enum Refusal {
     /// 503: as many connections as allowed are open; said on the bare connection.
     #[error("{0} connections are open, which is the limit: try again later, or raise limits.connections")]
     TooManyConnections(usize),
+    /// 429: as many connections as one client may have are open; said on the bare connection.
+    #[error(
+        "{0} connections are open from your address, which is the limit: close some, or raise limits.connectionsPerClient"
+    )]
+    TooManyOfOneClient(usize),
+    /// 400 in plain text: HTTP where TLS is spoken; said on the bare connection.
+    #[error("this port speaks HTTPS, and you have sent HTTP in the clear: use an https:// URL\n")]
+    NotEncrypted,
+    /// 501: the body is coded in a way that is not known.
+    #[error(
+        "the body has a transfer coding that is not known: send it with Content-Length, or as `chunked` alone"
+    )]
+    UnknownCoding,
     /// 503: no process can be had, a queue is full, or the router is stopping.
     #[error("{error}")]
     Unavailable {
@@ -279,6 +292,22 @@ impl Refusal {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 None,
                 &RpcError::new(Code::TooLarge, message()),
+            ),
+            Self::NotEncrypted => {
+                respond(StatusCode::BAD_REQUEST, "text/plain; charset=utf-8", self.to_string())
+            }
+            Self::UnknownCoding => hang_up(answer(
+                StatusCode::NOT_IMPLEMENTED,
+                None,
+                &RpcError::new(Code::InvalidRequest, message()),
+            )),
+            Self::TooManyOfOneClient(_) => with(
+                answer(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    None,
+                    &RpcError::new(Code::Overloaded, message()).retry_after(A_MOMENT),
+                ),
+                |headers| headers.insert(RETRY_AFTER, seconds(A_MOMENT).into()),
             ),
             Self::TooManyConnections(_) => with(
                 answer(
@@ -405,6 +434,8 @@ mod tests {
             (Refusal::TooManyRequests(Duration::from_secs(1)), 429, -31004),
             (Refusal::TooManyHeaders(64), 431, -31005),
             (Refusal::TooManyConnections(1), 503, -31004),
+            (Refusal::TooManyOfOneClient(1), 429, -31004),
+            (Refusal::UnknownCoding, 501, -32600),
             (unavailable(Code::ServerUnavailable), 503, -31001),
             (unavailable(Code::Overloaded), 503, -31004),
             (unavailable(Code::ShuttingDown), 503, -31009),

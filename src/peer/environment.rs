@@ -52,6 +52,9 @@ const WINDOWS_NAMES: &[&str] = &[
 /// Beginnings of names that every process inherits.
 const PREFIXES: &[&str] = &["LC_", "XDG_"];
 
+/// Beginnings of names that are meant for the router: its options, and what systemd says of sockets that it has opened.
+const OURS: &[&str] = &["MCP_PROXY_", "MCP_SWITCHBOARD_", "LISTEN_"];
+
 /// What a process inherits: the safe part of our environment, or all of it but what is meant for the router alone.
 pub(super) fn inherited(everything: bool) -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os().filter(move |(name, _)| passes(name, everything))
@@ -59,7 +62,7 @@ pub(super) fn inherited(everything: bool) -> impl Iterator<Item = (OsString, OsS
 
 fn passes(name: &OsStr, everything: bool) -> bool {
     let Some(name) = name.to_str() else { return everything };
-    if name == "API_ACCESS_TOKEN" || name.starts_with("MCP_PROXY_") || name.starts_with("MCP_SWITCHBOARD_") {
+    if name == "API_ACCESS_TOKEN" || OURS.iter().any(|prefix| name.starts_with(prefix)) {
         return false;
     }
     everything
@@ -85,6 +88,9 @@ mod tests {
             "MCP_PROXY_ANYTHING",
             "MCP_SWITCHBOARD_SESSION",
             "MCP_SWITCHBOARD_ADMIN_TOKEN",
+            "LISTEN_FDS",
+            "LISTEN_PID",
+            "LISTEN_FDNAMES",
         ] {
             assert!(!passes(OsStr::new(name), false), "{name}");
             assert!(!passes(OsStr::new(name), true), "{name}");

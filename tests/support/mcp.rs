@@ -40,7 +40,12 @@ impl Client {
 
     /// A client in a session.
     pub(crate) async fn open_as(url: impl Into<String>, revision: &str, capabilities: Value) -> Self {
-        let mut client = Self::at(url);
+        Self::at(url).opened(revision, capabilities).await
+    }
+
+    /// The same client, in a session.
+    pub(crate) async fn opened(self, revision: &str, capabilities: Value) -> Self {
+        let mut client = self;
         let answer = client.request(json!("initialize"), "initialize", hello(revision, capabilities)).await;
         assert_eq!(answer.status, 200);
         let session = answer.header("mcp-session-id").to_owned();

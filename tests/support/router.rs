@@ -58,9 +58,14 @@ impl Router {
 
     /// A router with a configuration file that names paths in the router's directory.
     pub(crate) async fn with_file(file: impl FnOnce(&Path) -> Value) -> Self {
+        Self::with_file_and(file, &[]).await
+    }
+
+    /// The same, with these options.
+    pub(crate) async fn with_file_and(file: impl FnOnce(&Path) -> Value, options: &[&str]) -> Self {
         let directory = TempDir::new().expect("a directory for the configuration");
         let file = file(directory.path());
-        Self::configured(directory, &file, &[]).await
+        Self::configured(directory, &file, options).await
     }
 
     /// A router with this configuration file and these options; returns when it listens.

@@ -9,7 +9,9 @@ mod large;
 mod memory;
 mod progress;
 mod sessions;
+mod slow;
 mod start;
+mod tls;
 
 use std::fmt;
 
@@ -44,6 +46,10 @@ pub(crate) enum Measure {
     Growth,
     /// A hundred servers of fifty tools behind one endpoint: lists, calls, start and memory
     Aggregate,
+    /// Calls over TLS, beside those in the clear
+    Tls,
+    /// Latency and memory beside five hundred slow or silent connections
+    Slow,
 }
 
 impl Measure {
@@ -61,6 +67,8 @@ impl Measure {
             Self::Memory => memory::take(lab).await,
             Self::Growth => growth::take(lab).await,
             Self::Aggregate => aggregate::take(lab).await,
+            Self::Tls => tls::take(lab).await,
+            Self::Slow => slow::take(lab).await,
         }
     }
 }

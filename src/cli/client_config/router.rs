@@ -1,5 +1,7 @@
 //! The running router: its address, and what it says of its mounts.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 use url::{Host, Url};
 
@@ -104,7 +106,8 @@ impl Router {
 }
 
 async fn ask(url: &str) -> Result<Value, String> {
-    let client = running::client(url).map_err(running::told)?;
+    let authority = std::env::var_os(running::CA).map(PathBuf::from);
+    let client = running::client(url, authority.as_deref())?;
     let answer = client.get(url).send().await.map_err(running::told)?;
     if !answer.status().is_success() {
         return Err(format!("status {}", answer.status()));

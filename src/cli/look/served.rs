@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::running::{self, URL};
-use crate::config::RemoteSpec;
+use crate::config::{RemoteSpec, Verify};
 
 /// A server as a router serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +19,19 @@ pub(super) struct Served {
 /// # Errors
 /// Why it cannot be asked, for a person.
 pub(super) async fn servers(base: &str, spec: &RemoteSpec) -> Result<Vec<Served>, String> {
-    let client = running::client(base).map_err(|error| format!("no connection can be set up: {error}"))?;
+    let authority = match &spec.verify {
+        Verify::Only(file) => Some(file.as_path()),
+        Verify::System | Verify::Off => None,
+    };
+    let client = running::client(base, authority)?;
     let mut request = client.get(format!("{base}/status"));
     for (name, value) in &spec.headers {
         request = request.header(name, value);
     }
     let silent = |error: reqwest::Error| {
+        if let Some(disbelief) = running::disbelief(&error) {
+            return format!("no router is believed to be at {base}: {disbelief}");
+        }
         let error = error.without_url();
         let cause = std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
         let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();

@@ -23,6 +23,9 @@ pub struct Servers {
     /// The running router whose servers are meant, where none are given [default: this machine] [env: `MCP_SWITCHBOARD_URL`].
     #[arg(long, value_name = "URL")]
     pub router: Option<String>,
+    /// Of a router or URL: the authorities whose certificates are believed, instead of the system's [env: `MCP_SWITCHBOARD_CA`].
+    #[arg(long, value_name = "FILE", env = "MCP_SWITCHBOARD_CA", hide_env = true)]
+    pub cacert: Option<PathBuf>,
     /// An environment variable of the COMMAND; repeatable.
     #[arg(short, long, num_args = 2, value_names = ["KEY", "VALUE"], allow_hyphen_values = true, action = ArgAction::Append)]
     pub env: Vec<String>,
@@ -80,6 +83,11 @@ impl Servers {
             transport: self.transport,
             allow_http: self.allow_http,
             allow_link_local: self.allow_link_local,
+            verify_ssl: self
+                .cacert
+                .as_ref()
+                .filter(|_| !self.are_given())
+                .map(|file| file.to_string_lossy().into_owned()),
             log_level: self.log_level,
             debug: self.debug,
             ..Arguments::default()

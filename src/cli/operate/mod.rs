@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Why a router could not be asked, or has refused.
 #[derive(Debug, thiserror::Error)]
 enum Unanswered {
-    #[error("{0}: not a URL like http://127.0.0.1:8080")]
+    #[error("{0}: not a URL like http://127.0.0.1:8080, nor a unix socket like unix:/run/router.sock")]
     Url(String),
     #[error("nobody listens at {base}: start the router there, or say by `--url` or {URL} where it is")]
     Nobody { base: String },
@@ -37,20 +38,20 @@ enum Unanswered {
 }
 
 /// Shows how the mounts of a running router stand.
-pub(super) fn status(url: Option<&str>, json: bool) -> ExitCode {
+pub(super) fn status(url: Option<&str>, authority: Option<&Path>, json: bool) -> ExitCode {
     finish(async {
-        let status = Router::find(url)?.status().await?;
+        let status = Router::find(url, authority)?.status().await?;
         let text = if json { format!("{:#}\n", status.answer) } else { report::table(&status) };
         Ok((text, true))
     })
 }
 
 /// Replaces the processes of a server of a running router, and waits until new ones are there.
-pub(super) fn restart(name: &str, url: Option<&str>) -> ExitCode {
+pub(super) fn restart(name: &str, url: Option<&str>, authority: Option<&Path>) -> ExitCode {
     finish(async {
         let name: ServerName =
             name.parse().map_err(|error| Unanswered::Refused(format!("{name}: {error}")))?;
-        let router = Router::find(url)?;
+        let router = Router::find(url, authority)?;
         let begun = router.ask(Method::POST, &format!("/admin/servers/{name}/restart")).await?;
         let old: Vec<u64> =
             begun["pids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
@@ -100,9 +101,10 @@ struct Status {
 
 impl Router {
     /// Where the words, else the environment, say that it is; else on this machine.
-    fn find(url: Option<&str>) -> Result<Self, Unanswered> {
+    fn find(url: Option<&str>, authority: Option<&Path>) -> Result<Self, Unanswered> {
         let base = checked(running::base(url, &|name| std::env::var(name).ok()))?;
-        let http = running::client(&base).map_err(|error| silent(&base, error))?;
+        let unmade = |reason| Unanswered::Silent { base: base.clone(), reason };
+        let http = running::client(&base, authority).map_err(unmade)?;
         Ok(Self { http, base })
     }
 
@@ -115,14 +117,16 @@ impl Router {
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<Value, Unanswered> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
+        let mut request = self.http.request(method.clone(), format!("{}{path}", running::root(&self.base)));
         // Who only looks needs no right.
         let token = std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty());
         if let Some(token) = token.filter(|_| method != Method::GET) {
             request = request.bearer_auth(token.trim());
         }
         let answer = request.send().await.map_err(|error| {
-            if error.is_connect() {
+            if let Some(reason) = running::disbelief(&error) {
+                Unanswered::Silent { base: self.base.clone(), reason }
+            } else if error.is_connect() {
                 Unanswered::Nobody { base: self.base.clone() }
             } else {
                 silent(&self.base, error)
@@ -145,8 +149,11 @@ fn silent(base: &str, error: reqwest::Error) -> Unanswered {
     Unanswered::Silent { base: base.to_owned(), reason: running::told(error) }
 }
 
-/// The URL of a router, with nothing in it that is none of its business.
+/// The URL of a router, or its unix socket, with nothing in it that is none of its business.
 fn checked(base: String) -> Result<String, Unanswered> {
+    if cfg!(unix) && base.strip_prefix("unix:").is_some_and(|path| !path.is_empty()) {
+        return Ok(base);
+    }
     let Ok(parsed) = Url::parse(&base) else { return Err(Unanswered::Url(base)) };
     let plain = matches!(parsed.scheme(), "http" | "https") && parsed.has_host() && parsed.query().is_none();
     if !plain || !parsed.username().is_empty() || parsed.password().is_some() {
@@ -162,7 +169,8 @@ mod tests {
     #[test]
     fn what_is_no_url_of_a_router_is_refused() {
         assert_eq!(checked("https://a.example/x".to_owned()).ok().as_deref(), Some("https://a.example/x"));
-        for wrong in ["localhost:8080", "8080", "ftp://a", "http://", "http://u:p@a/", "http://a/?x"] {
+        for wrong in ["unix:", "localhost:8080", "8080", "ftp://a", "http://", "http://u:p@a/", "http://a/?x"]
+        {
             assert!(checked(wrong.to_owned()).is_err(), "{wrong}");
         }
     }

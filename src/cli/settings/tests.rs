@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::cli::drop_in::Habits;
 use crate::cli::parse;
-use crate::config::{Limits, RemoteTransport, Verify};
+use crate::config::{ClientAuth, Limits, RemoteTransport, TlsSpec, Verify};
 
 const NOWHERE: Outside<'static> =
     Outside { environment: &|_| None, resolve: &resolve, read: &read, is_terminal: false };
@@ -247,6 +247,50 @@ fn a_host_is_resolved_and_ipv4_preferred() {
     let in_file = FileConfig { host: Some("nope".to_owned()), ..file() };
     let refused = config(&arguments("--config f"), Some(in_file), &NOWHERE).unwrap_err();
     assert!(matches!(refused, Unusable::File(_)), "{refused:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_is_listened_on_besides_or_alone() {
+    let unix = |line: &str| settled(line).unix_socket.map(|unix| (unix.path, unix.mode, unix.is_alone));
+    assert_eq!(unix("x"), None);
+    assert_eq!(unix("--unix-socket a x"), Some(("a".into(), 0o600, false)));
+    assert_eq!(unix("--unix-socket a --unix-socket-mode 0666 x"), Some(("a".into(), 0o666, false)));
+    for host in ["unix:/a", "unix:///a"] {
+        assert_eq!(unix(&format!("--host {host} x")), Some(("/a".into(), 0o600, true)));
+    }
+    assert_eq!(unix("--host unix:/a --unix-socket /a x"), Some(("/a".into(), 0o600, true)));
+    assert!(refusal("--host unix: x").contains("names no socket"));
+    assert!(refusal("--host unix:/a --unix-socket /b x").contains("name one of them"));
+    assert!(refusal("--unix-socket-mode 0600 x").contains("there is none"));
+    let written = FileConfig { host: Some("unix:here".to_owned()), ..file() };
+    assert!(matches!(config(&arguments(""), Some(written), &NOWHERE), Err(Unusable::File(_))));
+    let is_client_mode = |line: &str| is_client_mode(&arguments(line), &settled(line));
+    assert!(is_client_mode("https://a.example/mcp"));
+    assert!(!is_client_mode("--unix-socket a https://a.example/mcp"));
+    assert!(!is_client_mode("--host unix:/a https://a.example/mcp"));
+}
+
+#[test]
+fn each_file_of_tls_is_the_options_else_the_files() {
+    let written = TlsSpec {
+        cert: "c".into(),
+        key: "k".into(),
+        client_ca: Some("a".into()),
+        client_auth: ClientAuth::Optional,
+    };
+    let tls = |line: &str, tls: Option<&TlsSpec>| {
+        config(&arguments(line), Some(FileConfig { tls: tls.cloned(), ..file() }), &NOWHERE).unwrap().tls
+    };
+    assert_eq!(tls("", None), None);
+    assert_eq!(tls("", Some(&written)), Some(written.clone()));
+    let mixed = TlsSpec { cert: "d".into(), ..written.clone() };
+    assert_eq!(tls("--tls-cert d", Some(&written)), Some(mixed));
+    let own = tls("--tls-cert d --tls-key l --tls-client-ca b", None).unwrap();
+    assert_eq!((own.client_ca, own.client_auth), (Some("b".into()), ClientAuth::Required));
+    for line in ["--tls-cert d x", "--tls-key l x", "--tls-client-ca b x"] {
+        assert!(refusal(line).contains("`--tls-cert` and `--tls-key` go together"), "{line}");
+    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn every_key_of_the_top_level_counts() {
         r#"{"mcpServers": {"a": {"command": "x"}}, "$schema": "x",
             "host": "0.0.0.0", "port": 8080, "allowOrigins": ["*", "${PORTAL}"], "allowHosts": ["MCP.example.com"],
             "basePath": "tools/", "trustProxies": ["10.0.0.0/8", "::1"],
-            "limits": {"body": 1, "line": 2, "depth": 3, "head": 8192, "headers": 5, "connections": 6, "processes": 7,
+            "limits": {"body": 1, "line": 2, "depth": 3, "head": 8192, "headers": 5, "connections": 6, "connectionsPerClient": 22, "processes": 7,
                        "headTimeout": 0.5, "bodyTimeout": 9, "idleConnection": 10}}"#,
     )
     .unwrap();
@@ -143,6 +143,7 @@ fn every_key_of_the_top_level_counts() {
             head: 8192,
             headers: 5,
             connections: 6,
+            connections_per_client: 22,
             processes: 7,
             head_timeout: Duration::from_millis(500),
             body_timeout: Duration::from_secs(9),
@@ -272,7 +273,7 @@ fn an_unknown_key_is_a_warning_that_names_it() {
 
 #[test]
 fn what_protects_refuses_the_file() {
-    for key in ["tls", "tools", "envFromHeader", "TLS", "env_from_header"] {
+    for key in ["tools", "sandbox", "envFromHeader", "env_from_header"] {
         let message = format!("`{key}` is not supported by this version");
         let top = format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, "{key}": null}}"#);
         assert_eq!(refusal(&top), format!("{key}: {message}"));
@@ -293,6 +294,14 @@ fn what_protects_refuses_the_file() {
         refusal(r#"{"mcpServers": {"a": {"command": "x"}}, "aggregate": {"views": {"v": {"tool": {}}}}}"#),
         "aggregate.views.v.tool: unknown key, which is not ignored here; known are prefix, separator, pageSize, servers, \
          tools, prompts, resources"
+    );
+    assert_eq!(
+        refusal(r#"{"mcpServers": {"a": {"command": "x"}}, "TLS": {}}"#),
+        "TLS: unknown key, which is not ignored here; known are tls"
+    );
+    assert_eq!(
+        refusal(r#"{"mcpServers": {"a": {"command": "x", "tls": {}}}}"#),
+        "mcpServers.a.tls: `tls` is not supported by this version"
     );
     let misspelt = refusal(r#"{"mcpServers": {"a": {"command": "x"}}, "limits": {"bodyy": 1}}"#);
     assert!(
