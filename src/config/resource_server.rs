@@ -103,6 +103,7 @@ pub(super) fn read(
     warnings: &mut Vec<String>,
 ) -> Result<ResourceServerSpec, Problem> {
     let mut members = node.members("an object with `issuer` and `audience`")?;
+    members.refuse_nulls()?;
     let mut expansion = Expansion::new(variables);
     let required = |key: &'static str, wanted: &str| Problem::Value {
         path: node.path.key(key),
@@ -297,6 +298,7 @@ mod tests {
             (with(r#", "leeway": 301"#), "oauth.leeway: found the number 301, wanted at most 300 seconds"),
             (with(r#", "scopes": ["a b"]"#), "oauth.scopes[0]: found a string, wanted a scope"),
             (with(r#", "audiences": [""]"#), "oauth.audiences[0]: found"),
+            (with(r#", "scopes": null"#), "oauth.scopes: found null, wanted a value"),
             (with(r#", "audience_": "x""#), "oauth.audience_: unknown key, which is not ignored here"),
         ];
         for (text, wanted) in table {
