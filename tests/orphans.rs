@@ -76,6 +76,7 @@ async fn spawn(marker: &str, script: &str, tracker: &TaskTracker) -> (Peer, mpsc
         name: &name,
         marker: format!("orphans-{}-{marker}", std::process::id()),
         sandbox_helper: None,
+        credentials: Arc::default(),
         pass_environment: false,
         line_limit: 1 << 20,
         tracker: tracker.clone(),

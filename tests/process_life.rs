@@ -309,6 +309,7 @@ async fn launch(command: &CommandSpec, tracker: &TaskTracker) -> Result<Peer, Sp
         name: &name,
         marker: format!("test-{}-{count}", std::process::id()),
         sandbox_helper: None,
+        credentials: Arc::default(),
         pass_environment: false,
         line_limit: 8 << 20,
         tracker: tracker.clone(),

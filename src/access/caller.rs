@@ -1,8 +1,11 @@
 //! Who sends a request.
 
+use super::credentials::{Credentials, Digest, Shown, Unusable};
 use super::grant::{Grant, Place};
 use crate::protocol::Principal;
 use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderName};
+use secrecy::SecretString;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
@@ -25,6 +28,8 @@ struct Who {
     principal: Principal,
     /// As the log calls him.
     name: Arc<str>,
+    /// What he brings for servers to use in his name.
+    shown: Option<Shown>,
 }
 
 /// What follows from what he has shown.
@@ -39,12 +44,13 @@ struct Rights {
     revoked: Option<CancellationToken>,
 }
 
-/// What tells callers apart: who they are, what they may, and by which way they come.
+/// What tells callers apart: who they are, what they may, by which way they come, and what they bring for servers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     principal: Principal,
     grant: u64,
     view: Option<Arc<str>>,
+    shown: Option<Digest>,
 }
 
 /// To whom a session belongs. A token may be refreshed; who he is stays.
@@ -52,6 +58,18 @@ pub struct Identity {
 pub struct Owner {
     /// Who.
     pub principal: Principal,
+    /// What he has brought for the server, if it works with what its callers bring.
+    pub shown: Option<Digest>,
+}
+
+/// A header that a server needs of its callers, and that is of no use as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it works with your own credentials, and the header {header} {why}: send it with every request")]
+pub struct Lack {
+    /// Which.
+    pub header: HeaderName,
+    /// What is wrong with it.
+    pub why: Unusable,
 }
 
 impl Caller {
@@ -69,7 +87,7 @@ impl Caller {
 
     /// Somebody whom the log calls `name`.
     pub fn new(principal: Principal, name: impl Into<Arc<str>>, grant: Arc<Grant>) -> Self {
-        let who = Arc::new(Who { principal, name: name.into() });
+        let who = Arc::new(Who { principal, name: name.into(), shown: None });
         let rights = Rights { grant, scopes: None, expires: None, revoked: None };
         Self { who, rights: Arc::new(ArcSwap::from_pointee(rights)), view: None }
     }
@@ -84,6 +102,25 @@ impl Caller {
     #[must_use]
     pub fn until(&self, revoked: CancellationToken) -> Self {
         self.with(|rights| rights.revoked = Some(revoked))
+    }
+
+    /// The same, with what he has shown in those of `headers` that servers want.
+    #[must_use]
+    pub fn showing(&self, headers: &HeaderMap, wanted: &[HeaderName]) -> Self {
+        match Shown::among(headers, wanted) {
+            Some(shown) => {
+                let Who { principal, name, .. } = &*self.who;
+                let who = Who { principal: principal.clone(), name: name.clone(), shown: Some(shown) };
+                Self { who: Arc::new(who), ..self.clone() }
+            }
+            None => self.clone(),
+        }
+    }
+
+    /// The same, who may everything: where it is found out what a server has for him, and not yet what he may have of that.
+    #[must_use]
+    pub fn unbounded(&self) -> Self {
+        Self { view: None, ..self.with(|rights| rights.grant = Grant::everything()) }
     }
 
     /// The same, who comes through the view of this name.
@@ -148,13 +185,42 @@ impl Caller {
 
     /// To whom a session belongs that he opens.
     pub fn owner(&self) -> Owner {
-        Owner { principal: self.who.principal.clone() }
+        Owner { principal: self.who.principal.clone(), shown: None }
+    }
+
+    /// What he has brought for all servers together, if he has brought anything.
+    pub fn shown(&self) -> Option<Digest> {
+        self.who.shown.as_ref().map(Shown::digest)
+    }
+
+    /// What he has shown in these headers, as far as it is of use.
+    pub fn shown_in<'a>(&'a self, headers: impl Iterator<Item = &'a HeaderName>) -> Digest {
+        Digest::of(headers.map(|header| (header, self.value(header).ok())))
+    }
+
+    /// The variables of a server's environment that are to have the values of headers.
+    ///
+    /// # Errors
+    /// The first header that is of no use as it was sent.
+    pub fn credentials<'a>(
+        &self,
+        variables: impl Iterator<Item = (&'a str, &'a HeaderName)>,
+    ) -> Result<Credentials, Lack> {
+        let value = |(variable, header): (&str, &HeaderName)| match self.value(header) {
+            Ok(value) => Ok((variable.into(), value.clone())),
+            Err(why) => Err(Lack { header: header.clone(), why }),
+        };
+        variables.map(value).collect::<Result<_, _>>().map(Credentials::new)
+    }
+
+    fn value(&self, header: &HeaderName) -> Result<&SecretString, Unusable> {
+        self.who.shown.as_ref().map_or(Err(Unusable::Missing), |shown| shown.value(header))
     }
 
     /// What tells him from others.
     pub fn identity(&self) -> Identity {
-        let grant = self.rights.load().grant.id();
-        Identity { principal: self.who.principal.clone(), grant, view: self.view.clone() }
+        let (principal, grant) = (self.who.principal.clone(), self.rights.load().grant.id());
+        Identity { principal, grant, view: self.view.clone(), shown: self.shown() }
     }
 
     /// Whether what he has shown ends one day.
@@ -237,6 +303,26 @@ mod tests {
         owner.shows(&Caller::new(Principal::named("alice"), "alice", nothing()));
         assert!(inside.grant().is_empty(), "who was made of her may no more than she");
         assert!(!other.grant().is_empty(), "what she shows elsewhere is her other affair");
+    }
+
+    #[test]
+    fn who_brings_something_else_is_somebody_else() {
+        let (github, other) = (HeaderName::from_static("x-github-token"), HeaderName::from_static("x-other"));
+        let wanted = [github.clone()];
+        let with = |header: &HeaderName, value: &str| {
+            let headers = [(header.clone(), value.parse().unwrap())].into_iter().collect();
+            alice().showing(&headers, &wanted)
+        };
+        assert_eq!(with(&github, "one"), with(&github, "one"));
+        assert_ne!(with(&github, "one"), with(&github, "two"));
+        assert_eq!(with(&other, "one"), alice(), "nobody wants that");
+        let caller = with(&github, "one");
+        assert_ne!(caller.shown_in(wanted.iter()), alice().shown_in(wanted.iter()));
+        let credentials = caller.credentials([("TOKEN", &github)].into_iter()).unwrap();
+        assert_eq!(credentials.reveal().collect::<Vec<_>>(), [("TOKEN", "one")]);
+        let lack = caller.through("dev").credentials([("TOKEN", &github), ("X", &other)].into_iter());
+        assert!(lack.unwrap_err().to_string().contains("the header x-other is missing"));
+        assert!(!format!("{caller:?}").contains("one\""), "{caller:?}");
     }
 
     #[tokio::test(start_paused = true)]

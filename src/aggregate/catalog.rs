@@ -3,6 +3,8 @@
 use super::lists::Lists;
 use super::news::News;
 use super::part::{Changes, Known, PATIENCE, Part};
+use super::viewer::Viewer;
+use crate::access::{Caller, Digest, Lack};
 use crate::mount::errand::Underway;
 use crate::mount::{ListCache, ListKey, Mount, State};
 use arc_swap::ArcSwap;
@@ -17,6 +19,9 @@ use tokio_util::task::TaskTracker;
 
 /// Kinds of clients whose lists are kept for each server.
 const MOST_KINDS: usize = 16;
+
+/// The same where each user is of a kind of his own.
+const MOST_USERS: usize = 256;
 
 /// A server has so long to give its lists: it may have to be installed first.
 const FETCH_WITHIN: Duration = Duration::from_mins(2);
@@ -44,13 +49,17 @@ pub(super) struct Member {
     pub(super) id: u64,
     /// The server.
     pub(super) mount: Arc<Mount>,
-    /// By the capabilities of the clients, as canonical JSON: servers show themselves differently.
-    parts: Mutex<HashMap<Box<str>, Arc<Part>>>,
+    /// By the capabilities of the clients, as canonical JSON, and by what a client brings where each brings his own: servers
+    /// show themselves differently.
+    parts: Mutex<HashMap<PartKey, Arc<Part>>>,
     /// Until when it was waited for, before it had said what it is.
     awaited: OnceLock<Instant>,
     /// It is served no more.
     gone: CancellationToken,
 }
+
+/// Whose part of what a server has it is.
+type PartKey = (Box<str>, Option<Digest>);
 
 /// What is known of a server, for clients of a kind.
 pub(super) struct Piece {
@@ -151,22 +160,32 @@ impl Catalog {
         &self.tracker
     }
 
-    /// What is known of each of `members`, for clients with these capabilities.
-    pub(super) async fn pieces(&self, members: &[Arc<Member>], capabilities: &str, wait: Wait) -> Vec<Piece> {
+    /// What is known of each of `members`, for a viewer.
+    pub(super) async fn pieces(&self, members: &[Arc<Member>], viewer: &Viewer, wait: Wait) -> Vec<Piece> {
         let until = Instant::now() + CALL_PATIENCE;
         let parts: Vec<_> = members
             .iter()
             .map(|member| {
-                let part = member.part(capabilities);
-                let mut underway = self.refresh(member, &part, capabilities);
+                if let Some(lack) = member.mount.lack(&viewer.caller) {
+                    return Err(Piece::lacking(member, &lack));
+                }
+                let part = member.part(viewer);
+                let mut underway = self.refresh(member, &part, viewer);
                 if wait == Wait::ForCall && part.known().lists.is_none() {
                     underway = part.underway();
                 }
-                (member, part, underway)
+                Ok((member, part, underway))
             })
             .collect();
         let mut pieces = Vec::with_capacity(parts.len());
-        for (member, part, underway) in parts {
+        for part in parts {
+            let (member, part, underway) = match part {
+                Ok(part) => part,
+                Err(piece) => {
+                    pieces.push(piece);
+                    continue;
+                }
+            };
             if let Some(underway) = underway.filter(|_| wait != Wait::No) {
                 let until = if wait == Wait::ForCall { until } else { member.grace(&underway) };
                 let _ = timeout_at(until, underway.outcome()).await;
@@ -194,8 +213,9 @@ impl Catalog {
 
     /// Fetches what a server offers, and tells those who listen what has changed.
     pub(super) async fn renew(&self, member: &Arc<Member>, capabilities: &str, announced: Changes) {
-        let part = member.part(capabilities);
-        let fetch = fetch(self.me.clone(), member.clone(), part.clone(), capabilities.into());
+        let viewer = Viewer::anyone(capabilities);
+        let part = member.part(&viewer);
+        let fetch = fetch(self.me.clone(), member.clone(), part.clone(), viewer);
         part.renew(&self.tracker, announced, fetch).await;
     }
 
@@ -209,14 +229,14 @@ impl Catalog {
         });
     }
 
-    fn refresh(&self, member: &Arc<Member>, part: &Arc<Part>, capabilities: &str) -> Option<Underway<()>> {
+    fn refresh(&self, member: &Arc<Member>, part: &Arc<Part>, viewer: &Viewer) -> Option<Underway<()>> {
         let state = member.mount.state();
         if state == State::Failed {
             // It is tried again by its keeper.
             return None;
         }
         let running = !member.mount.spec().is_lazy() || state == State::Ready;
-        let fetch = || fetch(self.me.clone(), member.clone(), part.clone(), capabilities.into());
+        let fetch = || fetch(self.me.clone(), member.clone(), part.clone(), viewer.clone());
         part.refresh(&self.tracker, running, fetch)
     }
 
@@ -248,7 +268,9 @@ impl Member {
     /// Until when a server that has never said what it is, is waited for: whoever waits, it has its time once. Nothing if it
     /// has said it, or has failed to.
     pub(super) fn awaited(&self) -> Option<Instant> {
-        let is_new = self.mount.state() == State::Starting && self.greeting().is_none();
+        // One that is started by its first user has nobody to say it to before.
+        let is_new =
+            self.mount.state() == State::Starting && !self.mount.is_personal() && self.opened().is_none();
         is_new.then(|| *self.awaited.get_or_init(|| Instant::now() + PATIENCE))
     }
 
@@ -258,10 +280,12 @@ impl Member {
         self.awaited().map_or(until, |awaited| awaited.min(until))
     }
 
-    /// What the server offers to clients of whatever kind, if that is known of any.
-    pub(super) fn any_lists(&self) -> Option<Arc<Lists>> {
+    /// What the server offers to a caller's clients of whatever kind, if that is known of any.
+    pub(super) fn any_lists(&self, caller: &Caller) -> Option<Arc<Lists>> {
+        let marks = self.mount.marks(caller);
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.values().find_map(|part| part.known().lists)
+        let mut his = parts.iter().filter(|((_, whose), _)| *whose == marks);
+        his.find_map(|(_, part)| part.known().lists)
     }
 
     /// Lists to keep: the ones that are kept already, if clients of any kind are shown the same.
@@ -271,22 +295,29 @@ impl Member {
         kept.find(|kept| **kept == lists).unwrap_or_else(|| Arc::new(lists))
     }
 
-    fn part(&self, capabilities: &str) -> Arc<Part> {
+    fn part(&self, viewer: &Viewer) -> Arc<Part> {
+        let key = (viewer.capabilities.clone(), self.mount.marks(&viewer.caller));
+        let most = if key.1.is_some() { MOST_USERS } else { MOST_KINDS };
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(part) = parts.get(capabilities) {
+        if let Some(part) = parts.get(&key) {
             return part.clone();
         }
-        if parts.len() >= MOST_KINDS {
+        if parts.len() >= most {
             // What clients declare is up to them: what nobody uses just now is forgotten.
             parts.retain(|_, part| Arc::strong_count(part) > 1);
         }
         let part = Arc::new(Part::default());
-        parts.insert(capabilities.into(), part.clone());
+        parts.insert(key, part.clone());
         part
     }
 }
 
 impl Piece {
+    /// What is known of a server for somebody who has not brought what it works with: nothing.
+    fn lacking(member: &Arc<Member>, lack: &Lack) -> Self {
+        Self { member: member.clone(), lists: None, missing: Some(lack.to_string()), version: 0 }
+    }
+
     fn new(member: &Arc<Member>, part: &Part, wait: Wait) -> Self {
         let Known { lists, failure, version, .. } = part.known();
         let failed = member.mount.state() == State::Failed;
@@ -326,8 +357,12 @@ impl std::fmt::Debug for Catalog {
     }
 }
 
-async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, capabilities: Box<str>) {
-    let lazy = member.mount.spec().is_lazy();
+async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, viewer: Viewer) {
+    let Viewer { capabilities, caller, .. } = viewer;
+    // What one user is shown is kept for nobody.
+    let lazy = member.mount.spec().is_lazy() && !member.mount.is_personal();
+    // What all are shown is asked for in nobody's name; rights are applied to what is offered.
+    let caller = if member.mount.is_personal() { caller.unbounded() } else { Caller::anyone() };
     let cache = catalog.upgrade().filter(|_| lazy).map(|catalog| catalog.cache.clone());
     let key = || {
         let capabilities = serde_json::from_str(&capabilities).unwrap_or_default();
@@ -341,11 +376,11 @@ async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, cap
     }
     let lists = tokio::select! {
         () = member.gone() => return,
-        lists = timeout(FETCH_WITHIN, Lists::fetch(&member.mount, &capabilities)) => lists,
+        lists = timeout(FETCH_WITHIN, Lists::fetch(&member.mount, &capabilities, &caller)) => lists,
     };
     let lists = lists.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
     // The words may be the server's own.
-    let lists = lists.map_err(|reason| member.mount.fit_to_show(&reason));
+    let lists = lists.map_err(|reason| member.mount.fit_to_show(&reason, &caller));
     if let Err(reason) = &lists {
         tracing::debug!(server = %member.mount.name(), "what it offers is not known: {reason}");
     }

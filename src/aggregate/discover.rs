@@ -4,6 +4,7 @@ use super::catalog::Member;
 use super::offer::server_info;
 use super::{Endpoint, lists};
 use crate::access::Caller;
+use crate::protocol::Opened;
 use crate::protocol::handshake::every_version;
 use crate::wire::Object;
 use crate::wire::claim::SERVER_INFO;
@@ -27,7 +28,7 @@ impl Endpoint {
         let mut capabilities = Map::new();
         let mut instructions = String::new();
         for member in &members {
-            let Some((declared, said)) = member.greeting() else {
+            let Some((declared, said)) = member.greeting(caller) else {
                 // What it can do is not known yet: nothing may be missing when it is.
                 for (name, value) in every_capability() {
                     unite(&mut capabilities, name, value);
@@ -70,12 +71,17 @@ impl Endpoint {
 }
 
 impl Member {
-    /// The capabilities and the instructions that the server gave when it was last opened, or, if it does not run, when
-    /// somebody last asked.
-    pub(super) fn greeting(&self) -> Option<(Map<String, Value>, Option<String>)> {
-        let opened = self.mount.opened().map(|opened| (opened.capabilities, opened.result));
+    /// What the server said when it was last opened, unless it said that to one user alone.
+    pub(super) fn opened(&self) -> Option<Opened> {
+        if self.mount.is_personal() { None } else { self.mount.opened() }
+    }
+
+    /// The capabilities and the instructions that the server gave when it was last opened, or, if it does not run or each
+    /// user has one of his own, when this caller last asked.
+    pub(super) fn greeting(&self, caller: &Caller) -> Option<(Map<String, Value>, Option<String>)> {
+        let opened = self.opened().map(|opened| (opened.capabilities, opened.result));
         let remembered = || {
-            let lists = self.any_lists()?;
+            let lists = self.any_lists(caller)?;
             let capabilities = crate::wire::meta::find(&lists.discovered, &["capabilities"])?;
             Some((serde_json::from_str(capabilities).ok()?, lists.discovered.clone()))
         };

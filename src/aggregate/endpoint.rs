@@ -5,18 +5,29 @@ use super::lists::Kind;
 use super::made::{Look, Made};
 use super::offer::Offer;
 use super::viewer::Viewer;
-use crate::access::Caller;
+use crate::access::{Caller, Digest};
 use crate::config::{AggregateSpec, Gateway, ServerName};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Kinds of clients for whom an offer is kept.
-const MOST_OFFERS: usize = 16;
+const MOST_OFFERS: usize = 64;
 
 /// An offer is believed so long without another look at every server, by whoever finds in it what he calls: what has moved since
 /// he cannot know either.
 const RECENT: Duration = Duration::from_millis(50);
+
+/// What those have in common who are offered the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Alike {
+    /// Servers show themselves differently to different clients.
+    capabilities: Box<str>,
+    /// The number of what they may.
+    rights: u64,
+    /// What they bring for servers that show each of them his own.
+    marks: Option<Digest>,
+}
 
 /// One endpoint for several servers: what its conversations share.
 pub(super) struct Endpoint {
@@ -26,8 +37,7 @@ pub(super) struct Endpoint {
     pub(super) view: Option<ServerName>,
     pub(super) spec: AggregateSpec,
     pub(super) catalog: Arc<Catalog>,
-    /// By the clients' capabilities, and by what they may.
-    offers: Mutex<HashMap<(Box<str>, u64), Made>>,
+    offers: Mutex<HashMap<Alike, Made>>,
 }
 
 impl Endpoint {
@@ -51,6 +61,13 @@ impl Endpoint {
         members.iter().filter(shown).cloned().collect()
     }
 
+    fn alike(&self, viewer: &Viewer) -> Alike {
+        let members = self.catalog.members();
+        let is_personal = |member: &Arc<Member>| member.mount.is_personal();
+        let marks = viewer.caller.shown().filter(|_| members.iter().any(is_personal));
+        Alike { capabilities: viewer.capabilities.clone(), rights: viewer.caller.grant().id(), marks }
+    }
+
     /// What it offered to a client a moment ago, if the servers are still the same.
     pub(super) fn recent(&self, viewer: &Viewer) -> Option<Arc<Offer>> {
         let is_recent = |made: &&Made| {
@@ -60,14 +77,13 @@ impl Endpoint {
             return own.made().as_ref().filter(is_recent).map(|made| made.offer.clone());
         }
         let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-        offers.get(&viewer.key()).filter(is_recent).map(|made| made.offer.clone())
+        offers.get(&self.alike(viewer)).filter(is_recent).map(|made| made.offer.clone())
     }
 
     /// What it offers to a client.
     pub(super) async fn offer(&self, viewer: &Viewer, wait: Wait) -> Arc<Offer> {
         let (among, at) = (self.catalog.members(), Instant::now());
-        let pieces =
-            self.catalog.pieces(&self.shown(&among, &viewer.caller), &viewer.capabilities, wait).await;
+        let pieces = self.catalog.pieces(&self.shown(&among, &viewer.caller), viewer, wait).await;
         let mut look = Look { among, at, pieces };
         if let Some(own) = viewer.own.as_ref().filter(|own| !own.is_empty()) {
             // Held until the offer is made: what is shown from then on makes it a thing of the past.
@@ -81,20 +97,20 @@ impl Endpoint {
             *last = Some(made);
             return offer;
         }
+        let key = self.alike(viewer);
         let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(offer) = offers.get_mut(&viewer.key()).and_then(|made| made.again(&look)) {
+        if let Some(offer) = offers.get_mut(&key).and_then(|made| made.again(&look)) {
             return offer;
         }
-        let rights = viewer.caller.grant().id();
-        let alike = offers.iter().filter(|((_, id), _)| *id == rights).map(|(_, made)| made);
+        let alike = offers.iter().filter(|(other, _)| other.rights == key.rights).map(|(_, made)| made);
         let made = Made::new(&self.spec, look, &viewer.caller, alike);
         let offer = made.offer.clone();
-        let before = offers.get(&viewer.key()).map(|made| made.offer.clone());
+        let before = offers.get(&key).map(|made| made.offer.clone());
         tell(&self.name, &offer, before.as_deref());
         if before.is_none() && offers.len() >= MOST_OFFERS {
             offers.clear();
         }
-        offers.insert(viewer.key(), made);
+        offers.insert(key, made);
         offer
     }
 }
@@ -104,7 +120,11 @@ fn tell(endpoint: &ServerName, offer: &Offer, before: Option<&Offer>) {
     for (server, reason) in &offer.missing {
         let known = before
             .is_some_and(|before| before.missing.iter().any(|(name, why)| name == server && why == reason));
-        if !known {
+        let mut named = offer.servers.iter().filter(|member| member.mount.name() == server);
+        if named.any(|member| member.mount.is_personal()) {
+            // It says something about who asks, and not about the server.
+            tracing::debug!(%server, "not in the lists of {endpoint}: {reason}");
+        } else if !known {
             tracing::warn!(%server, "not in the lists of {endpoint}: {reason}");
         }
     }

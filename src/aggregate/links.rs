@@ -5,6 +5,7 @@ use super::catalog::{Member, Wait};
 use super::lists::Kind;
 use super::offer::Offer;
 use super::viewer::Viewer;
+use crate::access::Caller;
 use crate::wire::Message;
 use crate::wire::meta::{find, find_string, span, splice};
 use crate::wire::object::{array, items};
@@ -29,7 +30,7 @@ impl Endpoint {
             _ if names_resources(result) => {
                 let offer = self.offer(viewer, Wait::No).await;
                 let place = offer.place(member);
-                let linked = place.and_then(|place| self.linked(result, &offer, place));
+                let linked = place.and_then(|place| self.linked(result, &offer, place, &viewer.caller));
                 linked.unwrap_or_else(|| result.raw().clone())
             }
             _ => result.raw().clone(),
@@ -38,7 +39,7 @@ impl Endpoint {
 
     /// A result whose links to resources lead to the server that gave them: a URI that would lead to another one, or nowhere,
     /// says which server is meant.
-    fn linked(&self, result: &Message, offer: &Arc<Offer>, place: usize) -> Option<Bytes> {
+    fn linked(&self, result: &Message, offer: &Arc<Offer>, place: usize, caller: &Caller) -> Option<Bytes> {
         let body = result.body();
         let (list, at): (&str, &[&str]) = match (find(body, &["content"]), find(body, &["messages"])) {
             (Some(list), _) => (list, &[]),
@@ -55,7 +56,7 @@ impl Endpoint {
             let own: String = serde_json::from_str(raw).ok()?;
             let leads = offer.of(Kind::Resources).of(place, &own).map(|listed| listed.name.to_string());
             let shown = leads.or_else(|| {
-                let there = self.resource(offer, &own);
+                let there = self.resource(offer, &own, caller);
                 let right = there.is_some_and(|(owner, uri)| Arc::ptr_eq(&owner, server) && uri == own);
                 (!right).then(|| super::uri::prefixed(server.mount.name().as_str(), &own))
             })?;

@@ -100,14 +100,14 @@ impl Lists {
         &self.lists[kind as usize]
     }
 
-    /// Asks a server for all that it offers to clients with these capabilities (raw JSON).
+    /// Asks a server for all that it offers to a caller's clients with these capabilities (raw JSON).
     ///
     /// # Errors
     /// Why they could not be had, without secrets.
-    pub(super) async fn fetch(mount: &Mount, capabilities: &str) -> Result<Self, String> {
+    pub(super) async fn fetch(mount: &Mount, capabilities: &str, caller: &Caller) -> Result<Self, String> {
         let claim = Claim::read(question("server/discover", capabilities, Object::default()).body())
             .map_err(|error| error.message.into_owned())?;
-        let server = Visited { mount, claim };
+        let server = Visited { mount, claim, caller };
         let discovered = server.ask("server/discover", Object::default()).await?;
         Self::of_server(&server, discovered.body()).await
     }
@@ -181,6 +181,7 @@ pub(super) trait Server: Sync {
 struct Visited<'a> {
     mount: &'a Mount,
     claim: Claim,
+    caller: &'a Caller,
 }
 
 /// Why there is no result.
@@ -203,7 +204,7 @@ impl From<Refusal> for String {
 impl Server for Visited<'_> {
     async fn ask(&self, method: &'static str, params: Object<'_>) -> Result<Message, Refusal> {
         let request = question(method, &self.claim.capabilities_raw, params);
-        match self.mount.ask(request, &self.claim, &Caller::anyone()).await.map_err(Unserved::into_error) {
+        match self.mount.ask(request, &self.claim, self.caller).await.map_err(Unserved::into_error) {
             Ok(Some(answer)) => result_of(method, answer),
             Ok(None) => Err(Refusal::Other(format!("it does not answer {method}"))),
             Err(RpcError { message, .. }) => Err(Refusal::Other(message.into_owned())),

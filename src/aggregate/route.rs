@@ -6,6 +6,7 @@ use super::lists::Kind;
 use super::offer::Offer;
 use super::viewer::Viewer;
 use super::{names, uri, view};
+use crate::access::Caller;
 use crate::config::{Prefix, Rules};
 use crate::wire::meta::{find, find_string};
 use crate::wire::{Code, Message, RpcError};
@@ -54,10 +55,10 @@ impl Endpoint {
     async fn look_for(&self, named: &Named<'_>, viewer: &Viewer) -> Result<(Arc<Member>, String), RpcError> {
         // Nobody waits for a server that he does not call.
         let offer = self.offer(viewer, Wait::No).await;
-        match self.find(&offer, named) {
+        match self.find(&offer, named, &viewer.caller) {
             Err(Unfound::Perhaps) => {
                 let offer = self.offer(viewer, Wait::ForCall).await;
-                self.find(&offer, named).map_err(|unfound| unfound.into_error(named, &offer))
+                self.find(&offer, named, &viewer.caller).map_err(|unfound| unfound.into_error(named, &offer))
             }
             Err(unfound) => Err(unfound.into_error(named, &offer)),
             Ok(found) => Ok(found),
@@ -65,12 +66,22 @@ impl Endpoint {
     }
 
     /// The server that a resource is of, and its own URI.
-    pub(super) fn resource(&self, offer: &Offer, uri: &str) -> Option<(Arc<Member>, String)> {
+    pub(super) fn resource(
+        &self,
+        offer: &Offer,
+        uri: &str,
+        caller: &Caller,
+    ) -> Option<(Arc<Member>, String)> {
         let named = Named { kind: Kind::Resources, raw: "", name: uri.to_owned() };
-        self.find(offer, &named).ok()
+        self.find(offer, &named, caller).ok()
     }
 
-    fn find(&self, offer: &Offer, named: &Named<'_>) -> Result<(Arc<Member>, String), Unfound> {
+    fn find(
+        &self,
+        offer: &Offer,
+        named: &Named<'_>,
+        caller: &Caller,
+    ) -> Result<(Arc<Member>, String), Unfound> {
         if let Some(found) = offer.listed(named.kind, &named.name) {
             return Ok(found);
         }
@@ -80,7 +91,7 @@ impl Endpoint {
         match named.kind {
             Kind::Tools => self.by_prefix(offer, named, &self.spec.tools),
             Kind::Prompts => self.by_prefix(offer, named, &self.spec.prompts),
-            Kind::Resources => self.by_uri(offer, named),
+            Kind::Resources => self.by_uri(offer, named, caller),
             Kind::Templates => self.by_server(offer, named).unwrap_or(Err(Unfound::Perhaps)),
         }
     }
@@ -123,7 +134,12 @@ impl Endpoint {
         if view::admits(rules, &full) { Ok((member, own)) } else { Err(Unfound::Hidden) }
     }
 
-    fn by_uri(&self, offer: &Offer, named: &Named<'_>) -> Result<(Arc<Member>, String), Unfound> {
+    fn by_uri(
+        &self,
+        offer: &Offer,
+        named: &Named<'_>,
+        caller: &Caller,
+    ) -> Result<(Arc<Member>, String), Unfound> {
         if let Some(found) = self.by_server(offer, named) {
             return found;
         }
@@ -134,7 +150,7 @@ impl Endpoint {
         }
         // Some servers list nothing of what they have, and name it in what they say.
         let has_resources = |member: &&Arc<Member>| {
-            member.greeting().is_some_and(|(capabilities, _)| capabilities.contains_key("resources"))
+            member.greeting(caller).is_some_and(|(capabilities, _)| capabilities.contains_key("resources"))
         };
         let mut with = offer.servers.iter().filter(has_resources);
         match (with.next(), with.next()) {

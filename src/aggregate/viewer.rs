@@ -37,9 +37,9 @@ impl Viewer {
         Self { capabilities, caller: caller.clone(), own: None }
     }
 
-    /// What those have in common who are offered the same.
-    pub(super) fn key(&self) -> (Box<str>, u64) {
-        (self.capabilities.clone(), self.caller.grant().id())
+    /// Somebody of whom no server needs to know who he is.
+    pub(super) fn anyone(capabilities: &str) -> Self {
+        Self { capabilities: capabilities.into(), caller: Caller::anyone(), own: None }
     }
 }
 

@@ -130,6 +130,7 @@ fn keys(old: &ServerSpec, new: &ServerSpec) -> Vec<&'static str> {
         ("restart.onCrash", old.restart.on_crash != new.restart.on_crash),
         ("restart.attempts", old.restart.attempts != new.restart.attempts),
         ("startup", old.startup != new.startup),
+        ("envFromHeader", old.env_from_header != new.env_from_header),
     ];
     keys.extend(named(&others));
     if keys.is_empty() && old != new {

@@ -8,11 +8,11 @@ use super::json::JsonPath;
 use super::node::{Expansion, Members, Node};
 use super::{
     EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RestartSpec, ServerName, ServerSpec, Startup, Target,
-    target,
+    personal, target,
 };
 
 /// Keys of an entry that protect something and that this version does not have.
-const PROTECTING: &[&str] = &["auth", "tls", "tools", "envFromHeader", "limits"];
+const PROTECTING: &[&str] = &["auth", "tls", "tools", "limits"];
 
 /// A request may hardly take longer than this many seconds: whoever writes more means milliseconds.
 const SUSPICIOUS_TIMEOUT: Duration = Duration::from_secs(10_000);
@@ -56,6 +56,10 @@ pub(super) fn read(
     if lazy {
         spec.pool.warm = 0;
     }
+    if let Some(node) = members.protecting("envFromHeader")? {
+        spec.env_from_header = personal::read(&node)?;
+        keep_apart(&mut spec, &node, warnings)?;
+    }
     if let Some(node) = members.get("era") {
         let words =
             [("auto", EraSetting::Auto), ("legacy", EraSetting::Legacy), ("modern", EraSetting::Modern)];
@@ -69,6 +73,34 @@ pub(super) fn read(
     }
     warnings.extend(members.unknown());
     Ok(spec)
+}
+
+/// What follows from `envFromHeader` at `node`: nothing runs without a user, and nothing for two.
+fn keep_apart(spec: &mut ServerSpec, node: &Node<'_>, warnings: &mut Vec<String>) -> Result<(), Problem> {
+    let refuse = |found: &str, wanted: &str| {
+        let (path, found, wanted) = (node.path.clone(), found.to_owned(), wanted.to_owned());
+        Err(Problem::Value { path, found, wanted })
+    };
+    if matches!(spec.target, Target::Remote(_)) {
+        return refuse(
+            "it in an entry with a `url`, where no process has an environment",
+            "a `command`: what a user sends is not passed on to remote servers",
+        );
+    }
+    if spec.pool.max == 1 {
+        return refuse(
+            "it beside a `pool.max` of 1, which is one process for all",
+            "a greater `max`: each user has a process of his own",
+        );
+    }
+    if spec.startup == Startup::Eager {
+        warnings.push(format!(
+            "{}: the server is not started before its first user comes, though it is `eager`",
+            node.path
+        ));
+    }
+    (spec.startup, spec.pool.warm) = (Startup::Lazy, 0);
+    Ok(())
 }
 
 /// When it is to be started, if the entry says so: by `startup`, or by `lazy`, which is one of its words.

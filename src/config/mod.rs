@@ -18,6 +18,7 @@ mod login;
 mod name;
 mod node;
 mod origin;
+mod personal;
 mod remote;
 mod resource_server;
 mod sandbox;
@@ -39,6 +40,7 @@ pub use error::{ConfigError, Problem};
 pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
+pub use personal::EnvFromHeader;
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
 pub use resource_server::{ResourceServerSpec, SigningAlgorithm};
 pub use sandbox::{Places, Sandbox};
@@ -109,6 +111,8 @@ pub struct ServerSpec {
     pub restart: RestartSpec,
     /// When it is started.
     pub startup: Startup,
+    /// What each user brings for a process of his own; nothing is started without a user then.
+    pub env_from_header: EnvFromHeader,
 }
 
 /// What stands behind a mount.
@@ -274,12 +278,18 @@ impl ServerSpec {
             era: EraSetting::Auto,
             restart: RestartSpec::default(),
             startup: Startup::default(),
+            env_from_header: EnvFromHeader::default(),
         }
     }
 
     /// Whether nothing of it is started, and nothing said to it, before somebody wants something of it.
     pub fn is_lazy(&self) -> bool {
-        self.pool.warm == 0 && self.startup != Startup::Eager
+        self.is_personal() || (self.pool.warm == 0 && self.startup != Startup::Eager)
+    }
+
+    /// Whether each of its processes is one user's, who brings what it works with.
+    pub fn is_personal(&self) -> bool {
+        !self.env_from_header.is_empty()
     }
 }
 

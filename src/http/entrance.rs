@@ -42,6 +42,12 @@ pub(super) async fn caller(
     auth.bearer(headers, &names).await.map_err(|unknown| refused(front, auth, endpoint, &unknown))
 }
 
+/// The caller with what he has brought for servers: nothing is looked at that none of them wants.
+pub(super) fn bringing(front: &Front, caller: Caller, headers: &HeaderMap) -> Caller {
+    let table = front.table.load();
+    if table.wanted().is_empty() { caller } else { caller.showing(headers, table.wanted()) }
+}
+
 /// Whether a caller may use what stands at a place.
 pub(super) fn admit(place: Place<'_>, mount: &Mount, caller: &Caller) -> Result<(), Refusal> {
     let grant = caller.grant();

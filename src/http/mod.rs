@@ -172,9 +172,11 @@ where
         Some(endpoint) => {
             let (method, headers) = (&parts.method, &parts.headers);
             match entrance::caller(front, endpoint, method, headers, parts.peer.as_ref()).await {
-                Ok(caller) => answer(front, endpoint, parts, &caller, body)
-                    .await
-                    .map_err(|refusal| entrance::helpful(front, endpoint, &caller, refusal)),
+                Ok(caller) => {
+                    let caller = entrance::bringing(front, caller, headers);
+                    let answer = answer(front, endpoint, parts, &caller, body).await;
+                    answer.map_err(|refusal| entrance::helpful(front, endpoint, &caller, refusal))
+                }
                 Err(refusal) => Err(refusal),
             }
         }

@@ -4,14 +4,16 @@ use super::health::{self, Standing};
 use super::pool::{Pool, PoolError};
 use super::unserved::RETRY_FULL;
 use super::{Facts, Mount, Unserved};
+use crate::access::Caller;
 use crate::config::Target;
 use crate::wire::{Code, RpcError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Mount {
-    /// Whether a process may be had at all now.
-    pub(super) fn admit(&self) -> Result<&Arc<Pool>, Unserved> {
+    /// Whether a process for a caller may be had at all now.
+    pub(super) fn admit(&self, caller: &Caller) -> Result<&Arc<Pool>, Unserved> {
+        self.demand(caller)?;
         if self.is_closing() {
             return Err(Unserved::shutting_down());
         }
@@ -35,7 +37,7 @@ impl Mount {
         let attempts = self.spec.restart.attempts;
         let wait = facts.health.wait(Instant::now());
         match (facts.health.standing(attempts), wait) {
-            (Standing::Failed, wait) if wait.is_some() || !self.spec.pool.is_singleton() => {
+            (Standing::Failed, wait) if wait.is_some() || !self.is_alone() => {
                 Err(self.failing(&facts, wait.unwrap_or(Duration::from_secs(1))))
             }
             (Standing::Failing, Some(wait)) => Err(self.failing(&facts, wait)),
@@ -58,6 +60,7 @@ impl Mount {
                 ),
                 retry_after: RETRY_FULL,
             },
+            PoolError::Lack(lack) => self.lacking(lack),
             PoolError::Closed => Unserved::shutting_down(),
             PoolError::Spawn(spawn) => {
                 let reason = self.describe(spawn);

@@ -6,7 +6,7 @@
 use super::inquiry::{answered, question};
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
-use crate::access::Caller;
+use crate::access::{Caller, Digest};
 use crate::wire::headers::Annotations;
 use crate::wire::meta::{find, find_string};
 use crate::wire::object::items;
@@ -27,9 +27,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Pages of a list.
 const MOST_PAGES: usize = 100;
 
-/// What is known of the tools of a mount.
+/// Users of whom it is known which tools they have.
+const MOST_USERS: usize = 256;
+
+/// What is known of the tools of a mount: of all clients together, or, where each brings his own credentials, of each.
 #[derive(Debug, Default)]
-pub(super) struct Catalog {
+pub(super) struct Catalogs(Mutex<HashMap<Option<Digest>, Arc<Catalog>>>);
+
+/// What is known of the tools that some clients have.
+#[derive(Debug, Default)]
+struct Catalog {
     known: Mutex<Known>,
     /// Held while they are listed, so that a crowd of calls lists them once.
     listing: tokio::sync::Mutex<()>,
@@ -58,23 +65,29 @@ impl Mount {
         caller: &Caller,
         refuted: bool,
     ) -> Result<Option<Annotations>, Unserved> {
-        let known = self.catalog.known().of(tool, refuted);
+        let catalog = self.catalogs.of(self.marks(caller).filter(|_| self.is_personal()));
+        let known = catalog.known().of(tool, refuted);
         let tools = if let Some(tools) = known {
             tools
         } else {
-            let _alone = self.catalog.listing.lock().await;
+            let _alone = catalog.listing.lock().await;
             // Somebody else may have listed them while this one waited.
-            let meanwhile = self.catalog.known().of(tool, refuted);
-            if let Some(tools) = meanwhile { tools } else { self.list_anew(claim, caller).await }
+            let meanwhile = catalog.known().of(tool, refuted);
+            if let Some(tools) = meanwhile { tools } else { self.list_anew(&catalog, claim, caller).await }
         };
         Ok(tools?.get(tool).cloned())
     }
 
     /// What is known once they were listed again; where that fails, it is what was known before: one client's failure must
     /// not let another's headers pass.
-    async fn list_anew(&self, claim: &Claim, caller: &Caller) -> Result<Arc<Tools>, Unserved> {
+    async fn list_anew(
+        &self,
+        catalog: &Catalog,
+        claim: &Claim,
+        caller: &Caller,
+    ) -> Result<Arc<Tools>, Unserved> {
         let listed = self.list(claim, caller).await;
-        let mut known = self.catalog.known();
+        let mut known = catalog.known();
         match listed {
             Ok(Some(tools)) => {
                 let tools = Arc::new(tools);
@@ -120,7 +133,8 @@ impl Mount {
                 let name = find_string(tool, &["name"]).unwrap_or_default();
                 let schema = find(tool, &["inputSchema"]).unwrap_or("{}");
                 let annotations = Annotations::read(schema).unwrap_or_else(|error| {
-                    tracing::warn!(server = %self.name(), tool = %name.escape_debug(), "{error}; its headers are not checked");
+                    let tool = self.fit_to_show(&name, caller);
+                    tracing::warn!(server = %self.name(), tool, "{error}; its headers are not checked");
                     Annotations::default()
                 });
                 tools.insert(name.into(), annotations);
@@ -133,6 +147,17 @@ impl Mount {
             }
         }
         Ok(Some(tools))
+    }
+}
+
+impl Catalogs {
+    fn of(&self, user: Option<Digest>) -> Arc<Catalog> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST_USERS && !all.contains_key(&user) {
+            // Who comes and goes is up to them: what nobody looks at just now is forgotten.
+            all.retain(|_, catalog| Arc::strong_count(catalog) > 1);
+        }
+        all.entry(user).or_default().clone()
     }
 }
 

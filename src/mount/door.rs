@@ -103,7 +103,9 @@ impl Home for Way {
             let mut facts = mount.facts();
             facts.health.succeeded();
             facts.verified_at = Some(SystemTime::now());
-            facts.opened = Some(opened.clone());
+            // What a server says to one user is not shown to others.
+            let shown = if mount.is_personal() { opened.without_words() } else { opened.clone() };
+            facts.opened = Some(shown);
         }
     }
 

@@ -156,7 +156,7 @@ impl Mount {
 
     /// What the server speaks, as far as it can be told.
     async fn find_out(&self, caller: &Caller) -> Result<Era, Unserved> {
-        self.admit()?;
+        self.admit(caller)?;
         let guess = *self.eras.lock();
         if let Some(era) = guess {
             // A server that does start means its silence: it is asked again, and nobody waits for that.
@@ -185,7 +185,7 @@ impl Mount {
 
     /// Asks the server whether it speaks the modern era; a process for the client that waits is made ready meanwhile.
     async fn ask_era(&self, need: Need, caller: &Caller) -> Result<Era, Unserved> {
-        let pool = self.admit()?.clone();
+        let pool = self.admit(caller)?.clone();
         let waited_for = matches!(need, Need::Client);
         let turn = async {
             match need {
@@ -200,7 +200,7 @@ impl Mount {
             self.tracker.spawn(async move { ready.make_ready().await });
         }
         let begun = Instant::now();
-        let session = Session::shared(peer.clone(), Opening::Modern, false, self.parts_of_probe());
+        let session = Session::shared(peer.clone(), Opening::Modern, false, self.parts_of_probe(caller));
         self.adopt(&session, pass);
         let outcome = tokio::time::timeout(SILENCE.min(self.spec.start_timeout), session.opened()).await;
         let exit = peer.exit();
@@ -268,7 +268,11 @@ impl Mount {
         match pool.replace(caller).await {
             Ok(peer) => Some(peer),
             Err(
-                error @ (PoolError::Full | PoolError::HouseFull | PoolError::Closed | PoolError::Spawn(_)),
+                error @ (PoolError::Full
+                | PoolError::HouseFull
+                | PoolError::Closed
+                | PoolError::Lack(_)
+                | PoolError::Spawn(_)),
             ) => {
                 tracing::warn!(server = %self.name(), "no process in the other era: {error}");
                 None

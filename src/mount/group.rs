@@ -86,7 +86,7 @@ pub(super) enum Kind {
         clients: Option<(Era, Option<Owner>)>,
     },
     /// A process of the modern era, which knows no clients; nothing tells them apart, unless it is to.
-    Modern(Option<Identity>),
+    Modern(Option<Identity>, Option<Owner>),
 }
 
 impl Kind {
@@ -97,14 +97,14 @@ impl Kind {
                 visited: !matches!(clients, Some((Era::Legacy, _))),
                 capabilities: serde_json::from_str(capabilities).unwrap_or_default(),
             },
-            Self::Modern(_) => session::Opening::Modern,
+            Self::Modern(..) => session::Opening::Modern,
         }
     }
 
     fn era(&self) -> Era {
         match self {
             Self::Legacy { .. } => Era::Legacy,
-            Self::Modern(_) => Era::Modern,
+            Self::Modern(..) => Era::Modern,
         }
     }
 }
@@ -124,14 +124,16 @@ impl Mount {
             return Kind::Legacy { revision, capabilities: "{}".into(), clients: None };
         }
         let capabilities = Value::Object(capabilities.clone()).to_string().into();
-        // Without authentication all clients are one principal.
-        let apart = (self.spec.pool.isolation != Isolation::Shared).then(|| caller.owner());
+        // Without authentication all clients are one principal, but for what they bring.
+        let apart = self.is_personal() || self.spec.pool.isolation != Isolation::Shared;
+        let apart = apart.then(|| self.owner(caller));
         Kind::Legacy { revision, capabilities, clients: Some((era, apart)) }
     }
 
-    /// The kind of modern process that a client needs. One that is a part of this program knows for whom it works.
+    /// The kind of modern process that a client needs.
     pub(super) fn modern_kind(&self, caller: &Caller) -> Kind {
-        Kind::Modern(self.is_aggregate().then(|| caller.identity()))
+        let (identity, owner) = self.identity(caller);
+        Kind::Modern(identity, owner)
     }
 
     /// The session of a kind that all its subscriptions are in. It is the first, which is also the first to get a call that
@@ -255,7 +257,7 @@ impl Mount {
         once: bool,
         purpose: Purpose,
     ) -> Result<Arc<Session>, Unserved> {
-        let pool = self.admit()?;
+        let pool = self.admit(caller)?;
         let taken = match purpose {
             Purpose::Need => self.take(pool, caller).await,
             Purpose::Growth => pool.take(caller).await,

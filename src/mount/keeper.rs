@@ -17,8 +17,9 @@ const NO_ROOM: Duration = Duration::from_secs(1);
 /// Looks after `mount` until it is closed.
 pub(super) async fn keep(mount: Arc<Mount>, pool: Arc<Pool>) {
     let stop = mount.stop.clone();
-    // A singleton is exactly one process, never one beside it: its first client finds out.
-    let alone = mount.spec.pool.is_singleton();
+    // A singleton is exactly one process, never one beside it, and a process of one user's needs that user: the first client
+    // finds out.
+    let alone = mount.is_alone();
     let first = async {
         if !alone && !mount.spec.is_lazy() {
             verify(&mount, &pool).await;
@@ -118,7 +119,7 @@ async fn handshake(mount: &Arc<Mount>, pool: &Arc<Pool>) -> Result<(), Fault> {
 async fn open(mount: &Arc<Mount>, pool: &Arc<Pool>, era: Era) -> Result<Result<(), RpcError>, Fault> {
     let (peer, pass) =
         pool.throw_away(pool.turn(Urgency::Spare), &Caller::anyone()).await.map_err(|error| match error {
-            PoolError::Full | PoolError::HouseFull | PoolError::Closed => Fault::NoRoom,
+            PoolError::Full | PoolError::HouseFull | PoolError::Lack(_) | PoolError::Closed => Fault::NoRoom,
             PoolError::Spawn(error) => Fault::Failed(mount.describe(&error)),
         })?;
     let opening = match era {

@@ -13,6 +13,7 @@ mod house;
 mod inquiry;
 mod keeper;
 mod list_cache;
+mod personal;
 mod place;
 mod pool;
 mod seat;
@@ -30,7 +31,7 @@ use crate::peer::Mask;
 use crate::peer::in_process::Service;
 use crate::protocol::Opened;
 use crate::session::{Parts, Session, SessionId, Settings, Tally};
-use catalog::Catalog;
+use catalog::Catalogs;
 use crowd::Listeners;
 use door::{Door, Way};
 use era::Eras;
@@ -72,7 +73,7 @@ pub struct Mount {
     sessions: Mutex<Vec<Weak<Session>>>,
     groups: Groups,
     eras: Eras,
-    catalog: Catalog,
+    catalogs: Catalogs,
     /// Calls that wait for their client, by what the client knows them by. Their sessions are kept here, for a session that
     /// serves one request belongs to nobody else once that has been answered with a question.
     parked: Mutex<HashMap<Box<str>, Arc<Session>>>,
@@ -129,8 +130,8 @@ impl Mount {
         service: Option<Arc<dyn Service>>,
         before: Option<&Self>,
     ) -> Arc<Self> {
-        let singleton = spec.pool.is_singleton();
-        let warm = if singleton { 0 } else { spec.pool.warm };
+        let ready = !(spec.pool.is_singleton() || spec.is_personal());
+        let warm = if ready { spec.pool.warm } else { 0 };
         let tracker = house.tracker.clone();
         let patient = matches!(spec.target, Target::Remote(_));
         let mask = match &spec.target {
@@ -146,7 +147,8 @@ impl Mount {
             });
         let pool = source.map(|source| {
             let before = before.and_then(|before| before.pool.clone());
-            Pool::new(spec.name.clone(), source, warm, spec.pool.max, house, before)
+            let own = spec.env_from_header.clone();
+            Pool::new(spec.name.clone(), source, own, (warm, spec.pool.max), house, before)
         });
         let settings = Settings {
             name: spec.name.as_str().into(),
@@ -169,7 +171,7 @@ impl Mount {
             sessions: Mutex::default(),
             groups: Groups::default(),
             eras: Eras::default(),
-            catalog: Catalog::default(),
+            catalogs: Catalogs::default(),
             parked: Mutex::default(),
             freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
             tally: before.map(|before| before.tally.clone()).unwrap_or_default(),
@@ -343,6 +345,7 @@ impl Mount {
     fn parts(&self, caller: &Caller) -> Parts {
         Parts {
             settings: self.settings.clone(),
+            credentials: self.credentials(caller),
             home: Arc::new(Way { door: self.door.clone(), caller: caller.clone() }),
             tally: self.tally.clone(),
             tracker: self.tracker.clone(),
@@ -351,8 +354,8 @@ impl Mount {
     }
 
     /// What the session of a process is made with that is only asked what it speaks.
-    fn parts_of_probe(&self) -> Parts {
-        Parts { home: Arc::new(door::Closed), ..self.parts(&Caller::anyone()) }
+    fn parts_of_probe(&self, caller: &Caller) -> Parts {
+        Parts { home: Arc::new(door::Closed), ..self.parts(caller) }
     }
 
     fn parked(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Session>>> {

@@ -5,8 +5,8 @@ use super::gate::{Pass, Urgency};
 use super::house::House;
 use super::place::{Place, Places};
 use super::source::Source;
-use crate::access::Caller;
-use crate::config::{ServerName, Target};
+use crate::access::{Caller, Lack};
+use crate::config::{EnvFromHeader, ServerName, Target};
 use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +31,8 @@ const READY_FOR: Duration = Duration::from_secs(15);
 pub(super) struct Pool {
     name: ServerName,
     source: Source,
+    /// What each process has of its caller.
+    own: EnvFromHeader,
     house: House,
     warm: usize,
     max: usize,
@@ -69,18 +71,21 @@ pub(super) enum PoolError {
     /// It could not be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    /// Its caller has not brought what it works with.
+    #[error(transparent)]
+    Lack(#[from] Lack),
     /// Nothing new is started.
     #[error("the router is shutting down")]
     Closed,
 }
 
 impl Pool {
-    /// `before`: the pool whose place it takes. What runs there is still counted here until it has ended.
+    /// `own`: what each process has of its caller; `warm` processes are kept ready, and there are `max` at most. `before`: the pool whose place it takes. What runs there is still counted here until it has ended.
     pub(super) fn new(
         name: ServerName,
         source: Source,
-        warm: usize,
-        max: usize,
+        own: EnvFromHeader,
+        (warm, max): (usize, usize),
         house: House,
         before: Option<Arc<Self>>,
     ) -> Arc<Self> {
@@ -97,6 +102,7 @@ impl Pool {
             // A connection that nobody has spoken over is no further than none. A spare must leave room for a client.
             warm: if source.starts_nothing() { 0 } else { warm.min(max) },
             source,
+            own,
             places,
             max,
             house,
@@ -187,8 +193,8 @@ impl Pool {
 
     /// Starts a spare for a client that will need one in a moment, unless there is one.
     pub(super) async fn make_ready(self: &Arc<Self>) {
-        if self.warm > 0 || !self.lock().spares.is_empty() {
-            // The keeper sees to it.
+        if self.warm > 0 || !self.own.is_empty() || !self.lock().spares.is_empty() {
+            // The keeper sees to it; or nobody but a caller can have one started.
             return;
         }
         let Ok(place) = self.free_place() else { return };
@@ -338,7 +344,9 @@ impl Pool {
             let Ok(place) = self.free_place() else { return };
             match self.start(place, self.turn(Urgency::Spare), &Caller::anyone()).await {
                 Ok((peer, _pass)) => self.keep(peer),
-                Err(PoolError::Full | PoolError::HouseFull | PoolError::Closed) => return,
+                Err(PoolError::Full | PoolError::HouseFull | PoolError::Lack(_) | PoolError::Closed) => {
+                    return;
+                }
                 Err(error @ PoolError::Spawn(_)) => {
                     tracing::debug!(server = %self.name, "no spare process: {error}");
                     self.lock().deaths += 1;
@@ -390,6 +398,8 @@ impl Pool {
                 return Err(PoolError::Closed);
             }
         };
+        // For whoever has not brought them, nothing is started.
+        let credentials = Arc::new(caller.credentials(self.own.variables())?);
         let pass = turn.await;
         if self.stop.is_cancelled() {
             return Err(PoolError::Closed);
@@ -404,6 +414,7 @@ impl Pool {
                 name: &pool.name,
                 marker: marker.as_str().to_owned(),
                 sandbox_helper: pool.house.sandbox_helper.as_deref(),
+                credentials,
                 pass_environment: pool.house.pass_environment,
                 line_limit: pool.house.line_limit,
                 tracker: pool.house.tracker.clone(),

@@ -44,6 +44,7 @@ impl Mount {
     /// On a mount whose processes are shared, the handshake has been made when this returns; else the client is to
     /// post its own.
     pub async fn open(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
+        self.demand(caller)?;
         let (id, caller) = (new_id()?, &caller.settled());
         match self.spec.pool.mode {
             PoolMode::Session => self.open_dedicated(id, Transport::Streamable, caller).await,
@@ -62,6 +63,7 @@ impl Mount {
         stream: Arc<EventStream>,
         caller: &Caller,
     ) -> Result<(SessionId, StreamReader), Unserved> {
+        self.demand(caller)?;
         let (id, caller) = (new_id()?, &caller.settled());
         let reader = stream.read();
         match self.spec.pool.mode {
@@ -69,7 +71,7 @@ impl Mount {
                 drop(self.open_dedicated(id.clone(), Transport::Sse(stream), caller).await?);
             }
             PoolMode::Shared => {
-                self.admit()?;
+                self.admit(caller)?;
                 self.seat(id.clone(), Seat::Standing(id.clone(), stream), caller);
             }
         }
@@ -83,6 +85,7 @@ impl Mount {
         initialize: &Message,
         caller: &Caller,
     ) -> Result<(Arc<Client>, StreamReader), Unserved> {
+        self.demand(caller)?;
         // He who sits down here is the owner of another session: his rights are those of that one.
         let (id, reader) = (new_id()?, stream.read());
         let transport = Transport::Sse(stream);
@@ -114,7 +117,7 @@ impl Mount {
     /// The client with this session id, if the session belongs to the caller: of another's, nobody learns that it is there.
     pub fn client(&self, id: &str, caller: &Caller) -> Option<Seat> {
         let (owner, seat) = self.seat_of(id)?;
-        if owner.owner() != caller.owner() {
+        if self.owner(&owner) != self.owner(caller) {
             return None;
         }
         // What he may is what he shows now: his token may be another by now, or the rules.
@@ -170,7 +173,7 @@ impl Mount {
                 opened => return opened,
             }
         }
-        let pool = self.admit()?;
+        let pool = self.admit(caller)?;
         let (peer, pass) = self.take(pool, caller).await.map_err(|error| self.not_had(&error))?;
         // Over HTTP+SSE nothing is said to the process before the client posts.
         let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
@@ -189,7 +192,7 @@ impl Mount {
         transport: Transport,
         caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
-        let pool = self.admit()?;
+        let pool = self.admit(caller)?;
         let (peer, pass) = self.take(pool, caller).await.map_err(|error| self.not_had(&error))?;
         let (warden, parts) = (self.warden(caller), self.parts(caller));
         let client = Session::dedicated_across(peer, id.clone(), transport, warden, parts);

@@ -2,6 +2,7 @@
 
 use super::health::Standing;
 use super::{Mount, Seat};
+use crate::access::Caller;
 use crate::config::{Startup, Target};
 use crate::protocol::Opened;
 use serde::Serialize;
@@ -118,7 +119,7 @@ impl Mount {
 
     /// Whether it is to have answered before the router is ready.
     pub(super) fn is_eager(&self) -> bool {
-        self.spec.startup == Startup::Eager
+        self.spec.startup == Startup::Eager && !self.is_personal()
     }
 
     /// Whether its processes are restricted.
@@ -138,9 +139,10 @@ impl Mount {
         })
     }
 
-    /// What the server has said, without secrets, and on one line.
-    pub fn fit_to_show(&self, text: &str) -> String {
-        let masked = self.settings.mask.apply(text);
+    /// What the server has said to a caller, without secrets, and on one line.
+    pub fn fit_to_show(&self, text: &str, caller: &Caller) -> String {
+        let mask = self.mask(caller);
+        let masked = mask.apply(text);
         let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
         masked.chars().map(plain).collect()
     }

@@ -47,7 +47,11 @@ impl Mount {
     /// Whether sessions of this mount can go on in `next`: clients that have a process each do not fit where they share
     /// one, and where nothing runs there is nothing to go on with.
     pub fn can_go_on_in(&self, next: &Self) -> bool {
-        let kind = |mount: &Self| (mount.spec.pool.mode, mount.spec.pool.is_singleton());
+        let kind = |mount: &Self| {
+            // What a session's user has brought is for the variables of its own entry.
+            let ServerSpec { pool, env_from_header, .. } = &mount.spec;
+            (pool.mode, pool.is_singleton(), env_from_header.clone())
+        };
         kind(self) == kind(next) && self.pool.is_some() && next.pool.is_some()
     }
 
@@ -125,9 +129,9 @@ impl Mount {
         {
             let health = &mut self.facts().health;
             let well = health.standing(self.spec.restart.attempts) == Standing::Well;
-            if !well || (self.spec.pool.warm > 0 && !alone) {
-                // The keeper finds out; the first client of a singleton does.
-                health.start_over(alone && health.proven);
+            if !well || (self.spec.pool.warm > 0 && !self.is_alone()) {
+                // The keeper finds out; where there is none, the first client does.
+                health.start_over(self.is_alone() && health.proven);
                 self.doubt.notify_one();
                 self.chance.notify_waiters();
             }

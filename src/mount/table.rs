@@ -1,6 +1,7 @@
 //! All mounts of a router, by name.
 
 use super::Mount;
+use http::HeaderName;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub struct Table {
     views: Vec<Arc<Mount>>,
     /// Replaced or removed by a reload, and still finishing what is in flight.
     retired: Vec<Arc<Mount>>,
+    /// The headers that any of them wants of its callers.
+    wanted: Vec<HeaderName>,
 }
 
 impl Table {
@@ -23,7 +26,8 @@ impl Table {
     pub fn new(mounts: Vec<Arc<Mount>>, default: Option<Arc<Mount>>) -> Self {
         let by_name =
             mounts.iter().enumerate().map(|(at, mount)| (mount.name().as_str().into(), at)).collect();
-        Self { mounts, by_name, default, ..Self::default() }
+        let wanted = wanted(default.iter().chain(&mounts));
+        Self { mounts, by_name, default, wanted, ..Self::default() }
     }
 
     /// The same table with what serves several of its mounts together.
@@ -55,7 +59,13 @@ impl Table {
     /// The same table with mounts beside it that are found by the sessions they still have.
     #[must_use]
     pub fn retiring(self, retired: Vec<Arc<Mount>>) -> Self {
-        Self { retired, ..self }
+        let wanted = wanted(self.default.iter().chain(&self.mounts).chain(&retired));
+        Self { retired, wanted, ..self }
+    }
+
+    /// The headers that any mount wants of its callers; mostly none.
+    pub fn wanted(&self) -> &[HeaderName] {
+        &self.wanted
     }
 
     /// Mounts that a reload has replaced or removed.
@@ -103,4 +113,12 @@ impl Table {
     pub fn all(&self) -> impl Iterator<Item = &Arc<Mount>> {
         self.default.iter().chain(&self.mounts)
     }
+}
+
+fn wanted<'a>(mounts: impl Iterator<Item = &'a Arc<Mount>>) -> Vec<HeaderName> {
+    let mut each: Vec<_> = mounts.flat_map(|mount| mount.spec().env_from_header.headers()).cloned().collect();
+    // In one order whatever the table: what was shown is compared.
+    each.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    each.dedup();
+    each
 }

@@ -75,6 +75,7 @@ impl Mount {
 
     /// A legacy client for one POST without a session. `revision`: what its header says it speaks.
     pub async fn visit(&self, revision: Revision, caller: &Caller) -> Result<Visit, Unserved> {
+        self.demand(caller)?;
         let kind = self.legacy_kind(revision, &Map::new(), Era::Legacy, caller);
         let alone = self.spec.pool.isolation == Isolation::Request && !self.spec.pool.is_singleton();
         let member = Member { revision: Some(revision), capabilities: Map::new(), reachable: false };
@@ -98,12 +99,13 @@ impl Mount {
         claim: &Claim,
         caller: &Caller,
     ) -> Result<Visit, Unserved> {
+        self.demand(caller)?;
         if claim.capabilities_raw.len() > LONGEST_CAPABILITIES {
             return Err(Unserved::TooMuch("the client capabilities in `_meta` are larger than 16 KiB"));
         }
         let offered = offered(&claim.capabilities);
         let kind = self.legacy_kind(Revision::NEWEST_LEGACY, &offered, Era::Modern, caller);
-        let guest = Guest::Modern(caller.principal().clone());
+        let guest = Guest::Modern(self.principal(caller));
         let mut other_era = false;
         for _ in 0..TRIES {
             let found = if self.era_for(Era::Modern, caller).await? == Era::Modern {

@@ -17,7 +17,8 @@ use super::process::{Hold, Process, Shared};
 use super::sandbox::Attempt;
 use super::stdin::Stdin;
 use super::transcript::{LastWords, Transcript};
-use super::{MARKER, Peer, environment, orphans, program, stderr, stdout};
+use super::{MARKER, Mask, Peer, environment, orphans, program, stderr, stdout};
+use crate::access::Credentials;
 use crate::config::{CommandSpec, Sandbox, ServerName};
 
 /// Attempts to run a file that somebody is still writing, ten milliseconds apart and more.
@@ -37,6 +38,8 @@ pub struct Launch<'a> {
     pub marker: String,
     /// The program that applies the command's sandbox, if it has one.
     pub sandbox_helper: Option<&'a Path>,
+    /// What else is in its environment: what the one caller brings for whom it runs.
+    pub credentials: Arc<Credentials>,
     /// The process inherits our whole environment, not only the safe part of it.
     pub pass_environment: bool,
     /// Bytes of a line of stdout, at most.
@@ -111,10 +114,15 @@ impl Launch<'_> {
         let last_words = LastWords::default();
         let start = Start {
             command: self.command.clone(),
-            transcript: Transcript::new(self.name.clone(), self.command, last_words.clone()),
+            transcript: Transcript::new(
+                self.name.clone(),
+                Mask::new(self.command).and(&self.credentials),
+                last_words.clone(),
+            ),
             last_words,
             marker: self.marker.into(),
             sandbox_helper: self.sandbox_helper.map(Path::to_owned),
+            credentials: self.credentials,
             pass_environment: self.pass_environment,
             line_limit: self.line_limit,
             tracker: self.tracker.clone(),
@@ -131,6 +139,7 @@ struct Start {
     last_words: LastWords,
     marker: Arc<str>,
     sandbox_helper: Option<PathBuf>,
+    credentials: Arc<Credentials>,
     pass_environment: bool,
     line_limit: usize,
     tracker: TaskTracker,
@@ -189,6 +198,7 @@ impl Start {
             .env_clear()
             .envs(inherited)
             .envs(&self.command.env)
+            .envs(self.credentials.reveal())
             .env(MARKER, &*self.marker)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

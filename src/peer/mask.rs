@@ -1,5 +1,6 @@
 //! What must not be shown: not in a log, not in `/status`, not in an error.
 
+use crate::access::Credentials;
 use crate::config::{CommandSpec, RemoteSpec};
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use std::borrow::Cow;
 const SHORTEST_SECRET: usize = 4;
 
 /// Longest secret that is still found where a line is cut.
-const LONGEST_SECRET: usize = 4 << 10;
+const LONGEST_SECRET: usize = 16 << 10;
 
 /// The secrets of a command: the values of its environment, and what `${}` has produced.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ pub struct Mask {
 impl Mask {
     /// What must not be shown of a command.
     pub fn new(command: &CommandSpec) -> Self {
-        Self::of(command.secrets.iter().chain(command.env.values()))
+        Self::of(command.secrets.iter().chain(command.env.values()).map(String::as_str))
     }
 
     /// What must not be shown of a remote server: what is sent in its headers, and in its URL behind the path.
@@ -34,10 +35,17 @@ impl Mask {
         values.extend(remote.login.iter().filter_map(|login| login.client_secret.clone()));
         values.extend(remote.url.query_pairs().map(|(_, value)| value.into_owned()));
         values.extend(remote.url.password().map(str::to_owned));
-        Self::of(values.iter())
+        Self::of(values.iter().map(String::as_str))
     }
 
-    fn of<'a>(values: impl Iterator<Item = &'a String>) -> Self {
+    /// The same, and what a process has of its caller.
+    #[must_use]
+    pub fn and(&self, credentials: &Credentials) -> Self {
+        let own = credentials.reveal().map(|(_, value)| value);
+        Self::of(self.secrets.iter().map(|secret| &**secret).chain(own))
+    }
+
+    fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
         // What has lines, like a key, appears in lines.
         let mut secrets: Vec<Box<str>> = values
             .flat_map(|value| value.lines())

@@ -6,7 +6,7 @@ use std::time::Instant;
 use memchr::memchr;
 
 use super::mask::Mask;
-use crate::config::{CommandSpec, ServerName};
+use crate::config::ServerName;
 
 /// Bytes of a line that are logged.
 const LINE: usize = 1 << 10;
@@ -30,8 +30,7 @@ pub(super) struct Transcript {
 }
 
 impl Transcript {
-    pub(super) fn new(server: ServerName, command: &CommandSpec, last_words: LastWords) -> Self {
-        let mask = Mask::new(command);
+    pub(super) fn new(server: ServerName, mask: Mask, last_words: LastWords) -> Self {
         Self { server, mask, last_words, pace: Pace::new(Instant::now()), partial: Vec::new(), cut: false }
     }
 
@@ -156,6 +155,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::CommandSpec;
     use proptest::prelude::*;
     use std::time::Duration;
 

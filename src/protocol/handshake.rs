@@ -120,6 +120,12 @@ pub fn asked_for(message: &Message) -> (Revision, Box<str>) {
 }
 
 impl Opened {
+    /// What was agreed on, without anything that the server has said beside it.
+    #[must_use]
+    pub fn without_words(&self) -> Self {
+        Self { revision: self.revision, result: "{}".into(), capabilities: Map::new() }
+    }
+
     /// Reads a server's answer to `initialize`.
     pub fn read(answer: &Message) -> Result<Self, OpeningError> {
         if answer.kind() == Kind::Error {

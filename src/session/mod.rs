@@ -21,6 +21,7 @@ mod tally;
 mod usage;
 mod warden;
 
+use crate::access::Credentials;
 use crate::peer::{Exit, Mask, Peer};
 use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Opened, Output, Secrets, Straight};
 use crate::wire::{Revision, RpcError};
@@ -51,6 +52,8 @@ const NEW: &str = "a session of which nothing was heard yet is not over";
 /// One conversation with a server.
 pub struct Session {
     settings: ArcSwap<Settings>,
+    /// What its processes have of the one caller for whom they run.
+    credentials: Arc<Credentials>,
     home: Arc<dyn Home>,
     tally: Arc<Tally>,
     tracker: TaskTracker,
@@ -305,9 +308,10 @@ impl Session {
             backlog: Backlog::default(),
             outputs: Vec::new(),
         };
-        let Parts { settings, home, tally, tracker, freed } = make;
+        let Parts { settings, credentials, home, tally, tracker, freed } = make;
         Arc::new_cyclic(|me| Self {
-            settings: ArcSwap::from_pointee(settings),
+            settings: ArcSwap::from_pointee(settings.hiding(&credentials)),
+            credentials,
             home,
             tally,
             tracker,
@@ -391,6 +395,8 @@ impl Session {
 pub struct Parts {
     /// What it must know.
     pub settings: Settings,
+    /// What its processes have of the one caller for whom they run.
+    pub credentials: Arc<Credentials>,
     /// Whom it asks.
     pub home: Arc<dyn Home>,
     /// Where it counts.
@@ -415,6 +421,16 @@ pub enum Opening {
     },
     /// With `server/discover`.
     Modern,
+}
+
+impl Settings {
+    /// The same, which shows nothing of what a caller has brought either.
+    fn hiding(mut self, credentials: &Credentials) -> Self {
+        if !credentials.is_empty() {
+            self.mask = Arc::new(self.mask.and(credentials));
+        }
+        self
+    }
 }
 
 impl Parts {

@@ -64,8 +64,9 @@ impl Session {
                     self.delivered(state, client, delivered, now);
                 }
                 Output::Opened(opened) => {
-                    let version = opened.version();
-                    tracing::debug!(server = %self.settings().name, version, "a handshake has succeeded");
+                    let (settings, version) = (self.settings(), opened.version());
+                    let version = settings.mask.apply(&version);
+                    tracing::debug!(server = %settings.name, %version, "a handshake has succeeded");
                     self.home.opened(&opened);
                     if let Link::Opening(peer) = &state.link {
                         state.link = Link::Up(peer.clone());

@@ -33,7 +33,7 @@ impl Session {
     /// From now on it belongs to a mount with these settings.
     pub fn settle(&self, settings: Settings) {
         self.lock().bridge.set_timeout(settings.timeout);
-        self.settings.store(Arc::new(settings));
+        self.settings.store(Arc::new(settings.hiding(&self.credentials)));
     }
 
     /// How long a request waits for a process that is being replaced.

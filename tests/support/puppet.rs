@@ -24,7 +24,7 @@ pub(crate) async fn router_of_puppet() -> Router {
 }
 
 /// The interpreter itself: what is found as `python3` may be a script that looks for it on every start.
-fn python() -> &'static str {
+pub(crate) fn python() -> &'static str {
     static PYTHON: OnceLock<String> = OnceLock::new();
     PYTHON.get_or_init(|| {
         let asked = ["-c", "import sys; print(sys.executable)"];

@@ -104,7 +104,7 @@ impl Endpoint {
         let offer = self.offer(viewer, Wait::Patiently).await;
         for asked in uris {
             let Ok(uri) = serde_json::from_str::<String>(asked) else { continue };
-            let Some((member, own)) = self.resource(&offer, &uri) else { continue };
+            let Some((member, own)) = self.resource(&offer, &uri, &viewer.caller) else { continue };
             let own = Value::from(own).to_string().into();
             match wanted.iter_mut().find(|wanted| Arc::ptr_eq(&wanted.member, &member)) {
                 Some(wanted) => drop(wanted.uris.insert(own, asked.clone())),

@@ -272,11 +272,72 @@ fn an_unknown_key_is_a_warning_that_names_it() {
 }
 
 #[test]
+fn what_each_user_brings_is_read_and_nothing_runs_without_a_user() {
+    let config = read(&entry(
+        r#""command": "x", "pool": {"warm": 3}, "envFromHeader": {"GITHUB_TOKEN": "X-GitHub-Token", "A": "x-a"}"#,
+    ))
+    .unwrap();
+    let server = &config.servers[0];
+    let variables: Vec<_> = server.env_from_header.variables().collect();
+    assert_eq!(variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["A", "GITHUB_TOKEN"]);
+    assert_eq!(variables[1].1, "x-github-token");
+    assert!(server.is_personal() && server.is_lazy());
+    assert_eq!((server.pool.warm, server.startup), (0, Startup::Lazy));
+    assert_eq!(config.warnings, [""; 0]);
+    let eager = read(&entry(r#""command": "x", "startup": "eager", "envFromHeader": {"A": "x-a"}"#)).unwrap();
+    assert!(eager.warnings[0].contains("before its first user comes"), "{:?}", eager.warnings);
+}
+
+#[test]
+fn what_cannot_keep_users_apart_refuses_the_file() {
+    let inside = |value: &str| refusal(&entry(&format!(r#""command": "x", "envFromHeader": {value}"#)));
+    let at = "mcpServers.a.envFromHeader";
+    for (value, expected) in [
+        ("null", "mcpServers.a.envFromHeader: found null, wanted a value"),
+        ("{}", "mcpServers.a.envFromHeader: found no variable"),
+        (r#"["X-A"]"#, "mcpServers.a.envFromHeader: found a list"),
+        (r#"{"A": 1}"#, "mcpServers.a.envFromHeader.A: found the number 1, wanted the name of a header"),
+        (r#"{"A": "X A"}"#, "mcpServers.a.envFromHeader.A: found a string, wanted the name of a header"),
+        (r#"{"A": "${X}"}"#, "mcpServers.a.envFromHeader.A: found a string, wanted the name of a header"),
+        (r#"{"A-B": "x-a"}"#, "mcpServers.a.envFromHeader.A-B: found a variable that is not made of letters"),
+        (r#"{"": "x-a"}"#, "mcpServers.a.envFromHeader[\"\"]: found a variable that is not made of letters"),
+    ] {
+        let refusal = inside(value);
+        assert!(refusal.starts_with(expected), "{refusal}");
+    }
+    for variable in
+        ["PATH", "Path", "LD_PRELOAD", "NODE_OPTIONS", "MCP_SWITCHBOARD_SESSION", "GIT_SSH_COMMAND"]
+    {
+        let refusal = inside(&format!(r#"{{"{variable}": "x-a"}}"#));
+        assert!(refusal.starts_with(&format!("{at}.{variable}: found a variable ")), "{refusal}");
+    }
+    for header in
+        ["Authorization", "Cookie", "Host", "Connection", "Mcp-Session-Id", "X-API-Key", "X-Forwarded-For"]
+    {
+        let refusal = inside(&format!(r#"{{"A": "{header}"}}"#));
+        assert!(refusal.starts_with(&format!("{at}.A: found the header {header}, which ")), "{refusal}");
+    }
+    assert_eq!(
+        refusal(&entry(r#""command": "x", "env_from_header": {"A": "x-a"}"#)),
+        "mcpServers.a.env_from_header: found the key `env_from_header`, wanted it to be spelt `envFromHeader`"
+    );
+    let one = r#""command": "x", "envFromHeader": {"A": "x-a"}, "pool": {"mode": "shared", "max": 1}"#;
+    assert!(refusal(&entry(one)).contains("one process for all"));
+    let one = r#""command": "x", "envFromHeader": {"A": "x-a"}, "pool": {"max": 1}"#;
+    assert!(refusal(&entry(one)).contains("one process for all"), "the second user would be turned away");
+    let remote = r#""url": "https://host.example/mcp", "envFromHeader": {"A": "x-a"}"#;
+    assert!(refusal(&entry(remote)).contains("entry with a `url`"));
+}
+
+#[test]
 fn what_protects_refuses_the_file() {
     for key in ["tools", "sandbox", "envFromHeader", "env_from_header"] {
         let message = format!("`{key}` is not supported by this version");
         let top = format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, "{key}": null}}"#);
         assert_eq!(refusal(&top), format!("{key}: {message}"));
+        if key.starts_with("env") || key == "sandbox" {
+            continue;
+        }
         let inside = entry(&format!(r#""command": "x", "disabled": true, "{key}": {{}}"#));
         assert_eq!(refusal(&inside), format!("mcpServers.a.{key}: {message}"));
     }
@@ -297,7 +358,7 @@ fn what_protects_refuses_the_file() {
     );
     assert_eq!(
         refusal(r#"{"mcpServers": {"a": {"command": "x"}}, "TLS": {}}"#),
-        "TLS: unknown key, which is not ignored here; known are tls"
+        "TLS: found the key `TLS`, wanted it to be spelt `tls`"
     );
     assert_eq!(
         refusal(r#"{"mcpServers": {"a": {"command": "x", "tls": {}}}}"#),
