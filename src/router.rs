@@ -4,6 +4,7 @@ mod fresh;
 mod listening;
 
 use crate::aggregate::{Aggregate, Catalog};
+use crate::auth::Background;
 use crate::config::diff::{self, Changed, Fate};
 use crate::config::{AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target};
 use crate::http::connection::ConnectionSettings;
@@ -347,7 +348,9 @@ impl Router {
             Mount::of_service(spec, service, &config, house.clone())
         });
         catalog.serve(table.named().cloned());
-        let front = Front::new(&config, table, on_loopback);
+        let clock = CancellationToken::new();
+        let background = Background { tracker: tracker.clone(), stop: clock.clone() };
+        let front = Front::new(&config, table, on_loopback, background);
         Self {
             front,
             house,
@@ -356,7 +359,7 @@ impl Router {
             tracker,
             connections: TaskTracker::new(),
             stop: Stop::default(),
-            clock: CancellationToken::new(),
+            clock,
             places: Vec::new(),
             tls: None,
         }

@@ -85,6 +85,11 @@ impl Caller {
         ANYONE.clone()
     }
 
+    /// Who has shown nothing, where that is enough for some things.
+    pub fn anonymous(grant: Arc<Grant>) -> Self {
+        Self::new(Principal::named(ANONYMOUS), ANONYMOUS, grant)
+    }
+
     /// Somebody whom the log calls `name`.
     pub fn new(principal: Principal, name: impl Into<Arc<str>>, grant: Arc<Grant>) -> Self {
         let who = Arc::new(Who { principal, name: name.into(), shown: None });
@@ -168,6 +173,11 @@ impl Caller {
     /// Whether he is anybody: nobody has asked him who he is.
     pub fn is_anyone(&self) -> bool {
         self.who.principal == Principal::anyone()
+    }
+
+    /// Whether he has shown nothing, where that is enough for some things.
+    pub fn is_anonymous(&self) -> bool {
+        self.who.principal == Principal::named(ANONYMOUS)
     }
 
     /// What the log calls him.
@@ -277,6 +287,9 @@ impl Caller {
         }
     }
 }
+
+/// No key, certificate or subject is called so: these have something before their names.
+const ANONYMOUS: &str = "anonymous";
 
 /// How long it takes at most until a clock that was set is noticed.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,6 +1,6 @@
 //! From the rules of the configuration to what somebody may.
 
-use crate::access::{Grant, Permission};
+use crate::access::{Grant, Permission, Wider};
 use crate::config::{PrincipalLimits, RuleSpec, Who, patterns};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -97,17 +97,37 @@ impl Rights {
             return grant.clone();
         }
         let rules = || numbers.iter().map(|at| &self.rules[*at]);
-        let permissions = rules().map(|rule| Permission {
-            servers: patterns(&rule.servers),
-            views: patterns(&rule.views),
-            tools: rule.allow.as_deref().map(patterns),
-            read_only: rule.read_only,
-        });
+        let permissions = rules().map(permission);
         let denied: Vec<String> = rules().flat_map(|rule| rule.deny.clone()).collect();
         let administers = rules().any(|rule| rule.admin);
-        let grant = Arc::new(Grant::new(permissions.collect(), patterns(&denied), administers));
+        let grant = Grant::new(permissions.collect(), patterns(&denied), administers);
+        let grant = Arc::new(grant.widened_by(self.beside(&numbers)));
         grants.insert(numbers, grant.clone());
         grant
+    }
+}
+
+impl Rights {
+    /// What the other rules permit to those whose access tokens have some scope.
+    fn beside(&self, numbers: &[usize]) -> Vec<Wider> {
+        let others = self.rules.iter().enumerate().filter(|(at, _)| !numbers.contains(at));
+        let wider = |rule: &RuleSpec| {
+            let scope = rule.who.iter().find_map(|who| match who {
+                Who::Scope(scope) => Some(scope.clone()),
+                _ => None,
+            });
+            Some(Wider { scope: scope?, permission: permission(rule), deny: patterns(&rule.deny) })
+        };
+        others.filter_map(|(_, rule)| wider(rule)).collect()
+    }
+}
+
+fn permission(rule: &RuleSpec) -> Permission {
+    Permission {
+        servers: patterns(&rule.servers),
+        views: patterns(&rule.views),
+        tools: rule.allow.as_deref().map(patterns),
+        read_only: rule.read_only,
     }
 }
 

@@ -11,12 +11,15 @@ use super::error::Problem;
 use super::file::Surroundings;
 use super::node::{Expansion, Members, Node};
 use super::quota::{self, PrincipalLimits};
+use super::resource_server::{self, ResourceServerSpec};
 
 /// Who may call, and what. With it, whoever is not known is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthSpec {
     /// Keys, each with its owner.
     pub tokens: Vec<TokenSpec>,
+    /// Access tokens of an authorization server are believed.
+    pub oauth: Option<ResourceServerSpec>,
     /// Client certificates are names, too; see [`Who::Certificate`].
     pub certificates: bool,
     /// What whom is permitted. Without any, whoever is known may use everything.
@@ -130,7 +133,7 @@ impl AuthSpec {
     /// Whether anybody can be known at all, or may come unknown.
     pub fn lets_in_somebody(&self) -> bool {
         let anonymous = || self.rules.iter().any(|rule| rule.who.contains(&Who::Anonymous));
-        !self.tokens.is_empty() || self.certificates || anonymous()
+        !self.tokens.is_empty() || self.oauth.is_some() || self.certificates || anonymous()
     }
 
     /// The first two keys that are the same, by their owners' names.
@@ -174,7 +177,7 @@ pub(super) fn read(
     surroundings: &Surroundings<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<AuthSpec, Problem> {
-    let mut members = node.members("an object with `tokens`, `tokensFile` or `certificates`")?;
+    let mut members = node.members("an object with `tokens`, `tokensFile`, `oauth` or `certificates`")?;
     let mut expansion = Expansion::new(surroundings.variables);
     let mut spec = AuthSpec::default();
     if let Some(node) = members.get("tokens") {
@@ -189,6 +192,9 @@ pub(super) fn read(
             found: reason,
             wanted: "a file of lines like `alice sha256:9f86… dev`".to_owned(),
         })?;
+    }
+    if let Some(node) = members.get("oauth") {
+        spec.oauth = Some(resource_server::read(&node, surroundings.variables, warnings)?);
     }
     if let Some(node) = members.get("certificates") {
         spec.certificates = node.flag()?;

@@ -242,7 +242,7 @@ pub(crate) fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-fn checked<T>(
+pub(super) fn checked<T>(
     node: &Node<'_>,
     expansion: &mut Expansion<'_>,
     wanted: &str,
@@ -255,7 +255,7 @@ fn checked<T>(
     check(&text).ok_or_else(|| node.wanted(wanted))
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     node: &Node<'_>,
     expansion: &mut Expansion<'_>,
     wanted: &str,

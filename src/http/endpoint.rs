@@ -1,5 +1,6 @@
 //! The URL space: which path means what.
 
+use crate::auth::oauth::WELL_KNOWN;
 use crate::config::Aliases;
 
 /// What a path means. Names are as they stand in the path; whether they exist is asked elsewhere.
@@ -23,6 +24,8 @@ pub enum Endpoint<'a> {
     Readyz,
     /// The process lives, in a word of plain text.
     Alive,
+    /// Who issues access tokens for what stands at this path, which begins with a slash unless it is empty.
+    Resource(&'a str),
     /// For operators: the configuration is read again.
     Reload,
     /// For operators: the processes of one mount are replaced.
@@ -47,6 +50,10 @@ impl<'a> Endpoint<'a> {
     /// resolved: no path of ours has any.
     pub fn parse(path: &'a str) -> Option<Self> {
         let path = path.strip_suffix('/').unwrap_or(path);
+        // WELL_KNOWN begins with the slash that a path has lost here.
+        if let Some(resource) = path.strip_prefix(&WELL_KNOWN[1..]) {
+            return (resource.is_empty() || resource.starts_with('/')).then_some(Self::Resource(resource));
+        }
         let (place, last) = match path.strip_prefix("servers/") {
             Some(rest) => {
                 let (name, last) = rest.split_once('/')?;
@@ -105,6 +112,7 @@ impl<'a> Endpoint<'a> {
             Self::Sse(_) | Self::Approve(_) => "GET, HEAD, POST, OPTIONS",
             Self::Messages(_) | Self::Reload | Self::Restart(_) => "POST, OPTIONS",
             Self::MountHealth(_)
+            | Self::Resource(_)
             | Self::Status
             | Self::Health
             | Self::Healthz

@@ -136,6 +136,10 @@ async fn in_session(
         }
         Err(Refused::Ended) => Err(not_found(id_of(&kept))),
         Err(refused) => match Unserved::from(refused) {
+            // Who can do something about it learns that from the status alone.
+            Unserved::Denied(error) if error.wanted_scope().is_some() => {
+                Err(unserved(Unserved::Denied(error), id_of(&kept)))
+            }
             Unserved::Unavailable { error, .. } | Unserved::Denied(error) => {
                 refused_in_session(&kept, &error)
             }

@@ -31,6 +31,7 @@ pub mod origin;
 mod pulse;
 pub mod refusal;
 mod reply;
+mod resource;
 pub mod serve;
 pub mod source;
 mod stage;
@@ -170,10 +171,12 @@ where
 {
     let answer = match front.endpoint(parts.path.as_str()) {
         Some(endpoint) => {
-            match entrance::caller(front, endpoint, &parts.method, &parts.headers, parts.peer.as_ref()) {
+            let (method, headers) = (&parts.method, &parts.headers);
+            match entrance::caller(front, endpoint, method, headers, parts.peer.as_ref()).await {
                 Ok(caller) => {
-                    let caller = entrance::bringing(front, caller, &parts.headers);
-                    answer(front, endpoint, parts, &caller, body).await
+                    let caller = entrance::bringing(front, caller, headers);
+                    let answer = answer(front, endpoint, parts, &caller, body).await;
+                    answer.map_err(|refusal| entrance::helpful(front, endpoint, &caller, refusal))
                 }
                 Err(refusal) => Err(refusal),
             }
@@ -240,6 +243,7 @@ where
             let (mount, payload) = (mount(place)?, payload.await?);
             legacy_sse::post(&mount.newest(), query, payload, caller).await
         }
+        Endpoint::Resource(path) if get => resource::document(front, path),
         Endpoint::MountHealth(name) if get => admin::mount_health(front, name, caller),
         Endpoint::Status if get => Ok(admin::status(front, caller)),
         Endpoint::Health if get => Ok(admin::health(front)),

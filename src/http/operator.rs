@@ -185,13 +185,14 @@ fn busy(why: &'static str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Background;
     use crate::config::Config;
     use crate::mount::Table;
     use http::HeaderValue;
     use std::sync::Arc;
 
     fn front_of(config: &Config) -> Arc<Front> {
-        Front::new(config, Table::default(), true)
+        Front::new(config, Table::default(), true, Background::default())
     }
 
     fn allowed(front: &Front, peer: Option<&str>, headers: &[(&'static str, &str)]) -> bool {

@@ -36,12 +36,24 @@ impl Watch {
         let mount = self.door.mount().ok_or_else(gone)?;
         if request.method() == "tools/call" && self.minds(&mount) {
             let name = called(request.body()).ok_or_else(unnamed)?;
-            mount.may_call(&name, &self.caller).await?;
+            let judged = mount.may_call(&name, &self.caller).await;
+            judged.map_err(|error| self.with_scope(&mount, &name, error))?;
         }
         // While it waits, the mount may go.
         let counted = mount.count(&self.caller, request, may_wait);
         drop(mount);
         counted.await
+    }
+
+    /// What is said of a tool that the caller may not use; with the scope, where one would help.
+    fn with_scope(&self, mount: &Mount, tool: &str, error: RpcError) -> RpcError {
+        let (grant, place, server) = (self.caller.grant(), self.caller.place(), mount.name().as_str());
+        // Where his rights would do, it is something else that hides it.
+        let scope = self.caller.scopes().filter(|_| !grant.tool(place, server, tool, || true));
+        match scope.and_then(|_| grant.scope_for_tool(place, server, tool)) {
+            Some(scope) => error.wanting(scope),
+            None => error,
+        }
     }
 
     /// Whether there may be a tool that the caller may not use.
