@@ -115,9 +115,9 @@ impl RemoteSpec {
         let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
         let shown = self.shown();
         produced.iter().filter(|part| !part.is_empty()).any(|part| {
-            let uses = produced.iter().filter(|other| *other == part).count();
+            let times = produced.iter().filter(|other| *other == part).count();
             let found: usize = [&shown, user, query].iter().map(|text| text.matches(&**part).count()).sum();
-            found < uses
+            found < times
         })
     }
 
