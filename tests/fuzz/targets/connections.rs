@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What stands for the id of a session in an input.
 const SESSION: &[u8] = b"$SESSION";
 
+/// What begins a part whose client does not hang up when it has sent everything.
+const STAYS: u8 = b'~';
+
 /// The parts are what is sent on a connection each.
 pub fn run(data: &[u8]) {
     let served = &*SERVED;
@@ -26,10 +29,9 @@ pub fn run(data: &[u8]) {
     served.runtime.block_on(async {
         let session = open(served).await;
         let connections = parts(data).take(4).map(|part| {
+            let (stays, part) = part.strip_prefix(&[STAYS]).map_or((false, part), |part| (true, part));
             let sent = replace(part, session.as_bytes());
             let pieces = choice.pieces(&sent).into_iter().map(<[u8]>::to_vec).collect();
-            // Who stays costs a deadline.
-            let stays = choice.below(16) == 0;
             connection(served, pieces, stays)
         });
         let answers = futures::future::join_all(connections).await;
@@ -81,7 +83,7 @@ async fn connection(served: &Served, pieces: Vec<Vec<u8>>, stays: bool) -> Vec<u
 /// What was answered first is a response of HTTP/1 that says no worse than that the request is bad.
 fn is_http(answer: &[u8], sent: &[u8]) {
     let answer = answer.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(answer);
-    if answer.is_empty() || sent.starts_with(b"PRI") {
+    if answer.is_empty() || sent.starts_with(b"PRI") || sent.starts_with(b"~PRI") {
         return;
     }
     let end = memchr::memmem::find(answer, b"\r\n\r\n")
