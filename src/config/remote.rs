@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use url::{Host, Url};
 
 use super::LoginOptions;
+use super::mask::masked;
 
 /// A server that is reached by a URL.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -209,11 +210,7 @@ impl fmt::Display for RemoteSpec {
             return write!(f, "{}://***", self.url.scheme());
         }
         let query = if self.url.query().is_some() { "?…" } else { "" };
-        let mut shown = self.shown();
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-            shown = shown.replace(secret.as_str(), "***");
-        }
-        write!(f, "{shown}{query}")
+        write!(f, "{}{query}", masked(&self.shown(), &self.secrets))
     }
 }
 
