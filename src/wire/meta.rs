@@ -90,13 +90,15 @@ impl<'de> Visitor<'de> for Member<'_> {
 }
 
 /// Compares a key in place, so that none is copied.
+///
+/// As bytes: half a surrogate pair in one key, which is no text, must not hide the others, for servers may well see them.
 struct IsKey<'k>(&'k str);
 
 impl<'de> serde::de::DeserializeSeed<'de> for IsKey<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_identifier(self)
+        deserializer.deserialize_bytes(self)
     }
 }
 
@@ -107,8 +109,8 @@ impl Visitor<'_> for IsKey<'_> {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<bool, E> {
+        Ok(key == self.0.as_bytes())
     }
 }
 
@@ -125,6 +127,13 @@ mod tests {
         assert_eq!(find(params, &["_meta", "nothing"]), None);
         assert_eq!(find("[1]", &["_meta"]), None);
         assert_eq!(find("null", &["_meta"]), None);
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_hides_no_other() {
+        let params = r#"{"\ud800":{"\udfff":1},"_meta":{"\ud800":0,"progressToken":7,"\ud83d\ude00":8}}"#;
+        assert_eq!(progress_token(params), Some("7"));
+        assert_eq!(find(params, &["_meta", "😀"]), Some("8"));
     }
 
     #[test]
