@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use landlock::{ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, path_beneath_rules};
 use mcp_switchboard::config::{CommandSpec, Sandbox, ServerName};
@@ -520,6 +521,7 @@ async fn a_program_that_names_no_helper_runs_nothing_in_a_sandbox() {
         name: &name,
         marker: "test-sandbox".to_owned(),
         sandbox_helper: helper.map(Path::new),
+        credentials: Arc::default(),
         pass_environment: false,
         line_limit: 1 << 20,
         tracker: tracker.clone(),

@@ -51,10 +51,19 @@ pub(crate) struct Mounts {
     pub(crate) tools: usize,
     /// Two more mounts, `legacy` and `modern`, of servers that are said to speak one era only.
     pub(crate) eras: bool,
-    /// It is called over TLS.
-    pub(crate) encrypted: bool,
-    /// Only who shows a key is served, by rules and within limits that are never reached.
-    pub(crate) guarded: bool,
+    /// Whom it lets in, and how.
+    pub(crate) door: Door,
+}
+
+/// Whom a router lets in, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Everybody.
+    Open,
+    /// Everybody, over TLS.
+    Encrypted,
+    /// Only who shows a key, by rules and within limits that are never reached.
+    Guarded,
 }
 
 /// Where the echo server is called.
@@ -82,8 +91,7 @@ impl Default for Mounts {
             delay: Duration::ZERO,
             tools: 0,
             eras: false,
-            encrypted: false,
-            guarded: false,
+            door: Door::Open,
         }
     }
 }
@@ -94,7 +102,8 @@ impl Contestant {
         let directory = TempDir::new()?;
         let file = directory.path().join("servers.json");
         let mut written = mounts.file()?;
-        let tls = mounts.encrypted.then(|| certificate::write(directory.path())).transpose()?;
+        let tls =
+            (mounts.door == Door::Encrypted).then(|| certificate::write(directory.path())).transpose()?;
         if tls.is_some() {
             written["tls"] = json!({ "cert": certificate::CERT, "key": certificate::KEY });
         }
@@ -102,7 +111,7 @@ impl Contestant {
         let mut command = Command::new(program);
         command.args(["--port", "0", "--log-level", "error", "--named-server-config"]).arg(&file);
         let router = Self::start(command, Kind::Router, Some(directory), tls, verbose).await?;
-        Ok(Self { guarded: mounts.guarded, ..router })
+        Ok(Self { guarded: mounts.door == Door::Guarded, ..router })
     }
 
     /// Starts the bare limit over so many children and waits until it listens.
@@ -257,7 +266,7 @@ impl Mounts {
             servers.insert(era.to_owned(), one);
         }
         let mut file = json!({ "limits": { "processes": 4096, "connections": 8192 } });
-        if self.guarded {
+        if self.door == Door::Guarded {
             let plenty = json!({ "callsPerMinute": 1_000_000, "burst": 1_000_000, "concurrent": 100_000 });
             let tokens: Vec<Value> = (0..50)
                 .map(|n| json!({ "name": format!("key-{n}"), "token": format!("{KEY}{n}") }))

@@ -5,7 +5,7 @@
 use anyhow::Result;
 
 use crate::call::Call;
-use crate::contestant::Mounts;
+use crate::contestant::{Door, Mounts};
 use crate::fleet::{Fleet, Tally, race};
 use crate::lab::Lab;
 use crate::session::Accept;
@@ -14,7 +14,7 @@ use crate::sheet::{Line, Unit};
 pub(super) async fn take(lab: &mut Lab) -> Result<()> {
     for sessions in [16, 64] {
         let mounts = Mounts { sessions, ..Mounts::default() };
-        let guarded = lab.router(&Mounts { guarded: true, ..mounts.clone() }).await?;
+        let guarded = lab.router(&Mounts { door: Door::Guarded, ..mounts.clone() }).await?;
         let open = lab.router(&mounts).await?;
         let mut ours = Fleet::open(&guarded, Accept::Both, sessions).await?;
         let mut reference = Fleet::open(&open, Accept::Both, sessions).await?;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::call::Call;
 use crate::connection::{Address, Connection};
-use crate::contestant::Mounts;
+use crate::contestant::{Door, Mounts};
 use crate::fleet::{Fleet, race};
 use crate::lab::Lab;
 use crate::session::Accept;
@@ -17,7 +17,7 @@ use crate::sheet::{Line, Unit};
 
 /// Latency over TLS, and the router's memory.
 pub(super) async fn take(lab: &mut Lab) -> Result<()> {
-    let mounts = Mounts { encrypted: true, ..Mounts::default() };
+    let mounts = Mounts { door: Door::Encrypted, ..Mounts::default() };
     let (quiet, busy) = (lab.router(&mounts).await?, lab.router(&mounts).await?);
     let mut usual = Fleet::open(&quiet, Accept::Both, 1).await?;
     let mut beside = Fleet::open(&busy, Accept::Both, 1).await?;

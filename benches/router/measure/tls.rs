@@ -5,7 +5,7 @@
 use anyhow::Result;
 
 use crate::call::Call;
-use crate::contestant::Mounts;
+use crate::contestant::{Door, Mounts};
 use crate::fleet::{Fleet, Tally, race};
 use crate::lab::Lab;
 use crate::session::Accept;
@@ -16,7 +16,7 @@ pub(super) async fn take(lab: &mut Lab) -> Result<()> {
     for sessions in [1, 16] {
         let mounts = Mounts { sessions, ..Mounts::default() };
         let plain = lab.router(&mounts).await?;
-        let encrypted = lab.router(&Mounts { encrypted: true, ..mounts }).await?;
+        let encrypted = lab.router(&Mounts { door: Door::Encrypted, ..mounts }).await?;
         let mut in_the_clear = Fleet::open(&plain, Accept::Both, sessions).await?;
         let mut over_tls = Fleet::open(&encrypted, Accept::Both, sessions).await?;
         let fleets = [&mut over_tls, &mut in_the_clear];

@@ -5,6 +5,7 @@ use super::served::{Served, assert_well};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
+use mcp_switchboard::access::Caller;
 use std::sync::LazyLock;
 use tower_service::Service;
 
@@ -23,16 +24,16 @@ pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let id = &ids[choice.below(ids.len())];
     let all = candidates(&text, id, &mut choice);
-    let mount = served.mount();
+    let (mount, anyone) = (served.mount(), Caller::anyone());
     for candidate in &all {
         let mut found = false;
-        let cost = allocation_counter::measure(|| found = mount.client(candidate).is_some());
+        let cost = allocation_counter::measure(|| found = mount.client(candidate, &anyone).is_some());
         assert_eq!(found, ids.contains(candidate), "{candidate:?}");
         assert_eq!(cost.count_total, 0, "to look for {} bytes", candidate.len());
     }
     let candidate = &all[choice.below(all.len())];
     asked(served, candidate, ids.contains(candidate), &mut choice);
-    assert!(ids.iter().all(|id| mount.client(id).is_some()), "who asks for others ends none");
+    assert!(ids.iter().all(|id| mount.client(id, &anyone).is_some()), "who asks for others ends none");
     assert_well();
 }
 
