@@ -43,13 +43,15 @@ impl Offer {
         };
         let shelves = Kind::ALL.map(|kind| Shelf::new(spec, kind, &servers, &may_use));
         let complete = pieces.iter().all(|piece| piece.missing.is_none());
-        // What a server shows one user holds for nobody else, whatever it says of it.
+        // What a server shows one user holds for nobody else, whatever it says of it, nor what is left of it for one who is known.
         let personal = pieces.iter().any(|piece| piece.member.mount.is_personal());
         let holds = Kind::ALL.map(|kind| {
             let lists = || pieces.iter().filter_map(|piece| piece.lists.as_ref()).map(|lists| lists.of(kind));
             // What is not whole holds for no time.
             let ttl = lists().filter(|list| !list.items.is_empty()).map(|list| list.ttl).min();
-            let public = !personal && lists().all(|list| list.items.is_empty() || list.is_public);
+            let public = !personal
+                && caller.is_anyone()
+                && lists().all(|list| list.items.is_empty() || list.is_public);
             (ttl.filter(|_| complete).unwrap_or(0), public)
         });
         let missing = pieces

@@ -30,9 +30,13 @@ const MOST_PAGES: usize = 100;
 /// Users of whom it is known which tools they have.
 const MOST_USERS: usize = 256;
 
-/// What is known of the tools of a mount: of all clients together, or, where each brings his own credentials, of each.
+/// What is known of the tools of a mount: of all clients together that may use the same, or, where each brings his own
+/// credentials, of each.
 #[derive(Debug, Default)]
-pub(super) struct Catalogs(Mutex<HashMap<Option<Digest>, Arc<Catalog>>>);
+pub(super) struct Catalogs(Mutex<HashMap<Whose, Arc<Catalog>>>);
+
+/// Who has the same tools: those with the same rights, who are shown the same, and bring the same where that matters.
+type Whose = (u64, Option<Digest>);
 
 /// What is known of the tools that some clients have.
 #[derive(Debug, Default)]
@@ -65,7 +69,8 @@ impl Mount {
         caller: &Caller,
         refuted: bool,
     ) -> Result<Option<Annotations>, Unserved> {
-        let catalog = self.catalogs.of(self.marks(caller).filter(|_| self.is_personal()));
+        let marks = self.marks(caller).filter(|_| self.is_personal());
+        let catalog = self.catalogs.of((caller.grant().id(), marks));
         let known = catalog.known().of(tool, refuted);
         let tools = if let Some(tools) = known {
             tools
@@ -151,7 +156,7 @@ impl Mount {
 }
 
 impl Catalogs {
-    fn of(&self, user: Option<Digest>) -> Arc<Catalog> {
+    fn of(&self, user: Whose) -> Arc<Catalog> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MOST_USERS && !all.contains_key(&user) {
             // Who comes and goes is up to them: what nobody looks at just now is forgotten.

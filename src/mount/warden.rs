@@ -3,11 +3,12 @@
 use super::Mount;
 use crate::access::Caller;
 use crate::session::{Held, Warden};
-use crate::wire::meta::{find, find_string};
-use crate::wire::object::items;
+use crate::wire::meta::{find, find_string, only_string};
+use crate::wire::object::{array, items};
 use crate::wire::{Code, Kind, Message, Object, RpcError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use memchr::memmem;
 use std::sync::{Arc, Weak};
 
 /// Watches over one client of a mount.
@@ -22,7 +23,7 @@ impl Mount {
     pub(super) fn warden(&self, caller: &Caller) -> Option<Arc<dyn Warden>> {
         // What serves others asks the mounts behind it, each of which watches by itself.
         // Of a caller who is known, the rights may change.
-        let free = self.is_aggregate() || caller.is_anyone();
+        let free = self.is_aggregate() || (caller.is_anyone() && !self.is_personal());
         (!free).then(|| Arc::new(Watch { mount: self.me.clone(), caller: caller.clone() }) as Arc<dyn Warden>)
     }
 }
@@ -31,7 +32,8 @@ impl Watch {
     fn judge(&self, request: &Message) -> Result<Held, RpcError> {
         let Some(mount) = self.mount.upgrade() else { return Ok(None) };
         if request.method() == "tools/call" && self.minds(&mount) {
-            let name = find_string(request.body(), &["name"]).unwrap_or_default();
+            // What cannot be read for sure, the server may read in another way.
+            let Some(name) = only_string(request.body(), "name") else { return Err(unclear()) };
             if !self.may_use(&mount, &name, || false) {
                 return Err(hidden(&name));
             }
@@ -55,29 +57,51 @@ impl Warden for Watch {
     }
 
     fn looks_at(&self, request: &Message) -> bool {
-        request.method() == "tools/list" && self.mount.upgrade().is_some_and(|mount| self.minds(&mount))
+        LISTS.contains(&request.method())
     }
 
     fn shown(&self, answer: Bytes) -> Bytes {
         let Some(mount) = self.mount.upgrade() else { return answer };
+        let minds = self.minds(&mount);
+        if !minds && memmem::find(&answer, b"ublic").is_none() {
+            return answer;
+        }
         let Ok(message) = Message::own(answer.clone()) else { return answer };
-        let Some(tools) = find(message.body(), &["tools"]).and_then(items) else { return answer };
         if message.kind() != Kind::Result {
             return answer;
         }
+        let Some(mut result) = Object::read(message.body()) else { return answer };
         let is_shown = |tool: &&str| {
             let name = find_string(tool, &["name"]).unwrap_or_default();
             self.may_use(&mount, &name, || find(tool, &["annotations", "readOnlyHint"]) == Some("true"))
         };
-        let shown: Vec<&str> = tools.iter().copied().filter(is_shown).collect();
-        if shown.len() == tools.len() {
+        let shown = result.get("tools").filter(|_| minds).map(|tools| {
+            let tools = items(tools).unwrap_or_default();
+            array(tools.into_iter().filter(is_shown))
+        });
+        // What one is shown holds for nobody else, whatever the server says of it.
+        let is_public = result.string("cacheScope").is_some_and(|scope| scope != "private");
+        if shown.is_none() && !is_public {
             return answer;
         }
-        let Some(mut result) = Object::read(message.body()) else { return answer };
-        result.set("tools", format!("[{}]", shown.join(",")));
+        if let Some(shown) = shown {
+            result.set("tools", shown);
+        }
+        if is_public {
+            result.set("cacheScope", "\"private\"");
+        }
         let id = message.id().unwrap_or("null");
         format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{}}}"#, result.to_json()).into()
     }
+}
+
+/// What is asked for by these is not the same for everybody.
+const LISTS: [&str; 5] =
+    ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "server/discover"];
+
+/// What is said where it is not clear which tool is meant.
+fn unclear() -> RpcError {
+    RpcError::new(Code::InvalidParams, "\"name\" must be a string, and stand once in the params of a call")
 }
 
 /// What is said of a tool that the caller may not use, whether it exists or not.
