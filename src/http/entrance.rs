@@ -18,11 +18,13 @@ pub(super) fn caller(
     peer: Option<&ConnectionInfo>,
 ) -> Result<Caller, Refusal> {
     let auth = front.auth.load();
-    let Some(auth) = &*auth else { return Ok(Caller::anyone()) };
+    let Some(auth) = &*auth else { return Ok(front.anyone()) };
     if method == Method::OPTIONS || is_public(endpoint) {
         return Ok(Caller::anyone());
     }
-    let certificate = peer.and_then(|peer| peer.certificate.as_deref()).map(|certificate| &*certificate.name);
+    let certificate = peer.and_then(|peer| peer.certificate.as_deref());
+    // A connection may last longer than what it was opened with.
+    let certificate = certificate.filter(|certificate| certificate.holds()).map(|shown| &*shown.name);
     auth.caller(headers, certificate)
         .or_else(|unknown| front.operators.caller(headers).ok_or_else(|| refused(&unknown)))
 }

@@ -2,6 +2,7 @@
 
 use super::cors::CorsPolicy;
 use super::guard::GuardPolicy;
+use crate::access::Caller;
 use crate::auth::Authenticator;
 use crate::config::{Aliases, AuthSpec, Config, Gateway, Limits};
 use crate::mount::{Mount, Table};
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{Endpoint, Place};
 use super::operator::Operators;
@@ -22,6 +24,8 @@ pub struct Front {
     pub table: ArcSwap<Table>,
     /// Who is known, and what each may; nothing: everybody may everything.
     pub auth: ArcSwapOption<Authenticator>,
+    /// Whoever asks while nobody is asked who he is.
+    anyone: ArcSwap<Anyone>,
     /// Which hosts and pages may ask at all.
     pub guard: GuardPolicy,
     /// Which web pages may read the answers.
@@ -47,6 +51,20 @@ pub struct Front {
     closing: AtomicBool,
 }
 
+/// Whoever asks while nobody is asked who he is, until that changes.
+#[derive(Debug)]
+struct Anyone {
+    caller: Caller,
+    revoked: CancellationToken,
+}
+
+impl Anyone {
+    fn new() -> Self {
+        let revoked = CancellationToken::new();
+        Self { caller: Caller::anyone().until(revoked.clone()), revoked }
+    }
+}
+
 impl Front {
     /// The front of a router with these mounts.
     pub fn new(config: &Config, table: Table, bound_to_loopback: bool) -> Arc<Self> {
@@ -55,6 +73,7 @@ impl Front {
             auth: ArcSwapOption::from_pointee(
                 config.auth.as_ref().map(|spec| Authenticator::new(spec, None)),
             ),
+            anyone: ArcSwap::from_pointee(Anyone::new()),
             guard: GuardPolicy::new(&config.allow_hosts, &config.allow_origins, bound_to_loopback),
             cors: CorsPolicy::new(&config.allow_origins, &config.expose_headers),
             limits: config.limits.clone(),
@@ -121,7 +140,15 @@ impl Front {
         self.auth.store(next.clone());
         if let Some(before) = before {
             before.retire(next.as_deref());
+        } else if next.is_some() {
+            // Who came while the door was open is not known, whatever he has begun.
+            self.anyone.swap(Arc::new(Anyone::new())).revoked.cancel();
         }
+    }
+
+    /// Whoever asks while nobody is asked who he is.
+    pub(super) fn anyone(&self) -> Caller {
+        self.anyone.load().caller.clone()
     }
 
     /// Notes that a server was asked something.
