@@ -520,6 +520,7 @@ async fn a_program_that_names_no_helper_runs_nothing_in_a_sandbox() {
         name: &name,
         marker: "test-sandbox".to_owned(),
         sandbox_helper: helper.map(Path::new),
+        credentials: std::sync::Arc::default(),
         pass_environment: false,
         line_limit: 1 << 20,
         tracker: tracker.clone(),

@@ -131,6 +131,20 @@ impl AuthSpec {
         !self.tokens.is_empty() || self.certificates || anonymous()
     }
 
+    /// What rules say of owners of keys of whom there are none: a rule that denies them something denies it to nobody. It is no
+    /// reason to refuse the file, for then a key that was withdrawn would still be good.
+    pub fn strangers(&self) -> impl Iterator<Item = String> {
+        let is_known = |name: &str| self.tokens.iter().any(|token| token.name == name);
+        let named =
+            self.rules.iter().enumerate().flat_map(|(at, rule)| rule.who.iter().map(move |who| (at, who)));
+        named.filter_map(move |(at, who)| match who {
+            Who::Token(name) if !is_known(name) => {
+                Some(format!("auth.rules[{at}].who: no key is called `{name}`, so that the rule does not concern anybody of that name"))
+            }
+            _ => None,
+        })
+    }
+
     /// The first two keys that are the same, by their owners' names.
     pub fn doubled(&self) -> Option<(&str, &str)> {
         let mut owners: BTreeMap<&[u8; 32], &str> = BTreeMap::new();
@@ -453,6 +467,21 @@ mod tests {
             let reason = spec.add_lines(text).unwrap_err();
             assert!(reason.starts_with(expected) && !reason.contains("secret"), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_rule_for_an_owner_of_no_key_is_told_of() {
+        let (spec, _) = parsed(
+            r#"{"tokens": [{"name": "alice", "token": "${KEY}"}], "rules": [
+                {"who": ["alice", "*", "group:a"], "servers": ["*"]},
+                {"who": ["alcie"], "tools": {"deny": ["git__push"]}}]}"#,
+        )
+        .unwrap();
+        let told: Vec<_> = spec.strangers().collect();
+        assert!(
+            matches!(&told[..], [one] if one.starts_with("auth.rules[1].who: no key is called `alcie`")),
+            "{told:?}"
+        );
     }
 
     #[test]
