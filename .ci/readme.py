@@ -55,7 +55,8 @@ def options(help_file: str) -> list[str]:
 
 
 def keys(binary: str) -> list[str]:
-    described = [section("Configuration file"), section("All servers together"), section("Who may call")]
+    titles = ["Configuration file", "Limits", "All servers together", "Who may call"]
+    described = [section(title) for title in titles]
     text = "".join(map(in_code, described))
     found = []
     for source in sorted((ROOT / "src/config").glob("*.rs")):

@@ -4,6 +4,7 @@ mod fresh;
 mod listening;
 
 use crate::aggregate::{Aggregate, Catalog};
+use crate::auth::Background;
 use crate::config::diff::{self, Changed, Fate};
 use crate::config::{AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target};
 use crate::http::connection::ConnectionSettings;
@@ -209,6 +210,9 @@ impl Router {
         let mut current = self.config.lock().await;
         let diff = Diff::between(&current, &config);
         let config = diff::applied(&current, config);
+        // Somebody may have edited what is approved.
+        let (pins, wanted) = (self.house.pins().clone(), config.clone());
+        let _ = tokio::task::spawn_blocking(move || pins.read_again(&wanted)).await;
         let table = self.front.table.load_full();
         let mut fresh = Fresh::default();
         let mut place = |spec: &ServerSpec, mount: Option<&Arc<Mount>>, before: Option<&ServerSpec>| {
@@ -345,7 +349,9 @@ impl Router {
             Mount::of_service(spec, service, &config, house.clone())
         });
         catalog.serve(table.named().cloned());
-        let front = Front::new(&config, table, on_loopback);
+        let clock = CancellationToken::new();
+        let background = Background { tracker: tracker.clone(), stop: clock.clone() };
+        let front = Front::new(&config, table, on_loopback, background);
         Self {
             front,
             house,
@@ -354,7 +360,7 @@ impl Router {
             tracker,
             connections: TaskTracker::new(),
             stop: Stop::default(),
-            clock: CancellationToken::new(),
+            clock,
             places: Vec::new(),
             tls: None,
         }

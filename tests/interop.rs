@@ -14,6 +14,8 @@ mod aggregate;
 mod client_mode;
 #[path = "interop/eras.rs"]
 mod eras;
+#[path = "interop/guarded.rs"]
+mod guarded;
 #[path = "interop/litellm.rs"]
 mod litellm;
 #[path = "interop/remote.rs"]

@@ -16,10 +16,12 @@ const KEYS: [&str; 15] = [
     "era",
     "error",
     "errors",
+    "held_back",
     "in_flight",
     "last_exit",
     "pids",
     "protocol_version",
+    "refused",
     "requests",
     "restarts",
     "sandbox",
@@ -54,7 +56,7 @@ async fn the_shape_is_the_same_in_every_state_and_what_is_not_known_is_null() {
         assert_eq!(keys(&mount), expected, "{state}");
         let urls = json!([format!("/servers/{state}/mcp"), format!("/servers/{state}/sse")]);
         assert_eq!(mount["urls"], urls);
-        for count in ["sessions", "in_flight", "requests", "errors", "restarts"] {
+        for count in ["sessions", "in_flight", "requests", "errors", "refused", "restarts"] {
             assert_eq!(mount[count], 0, "{state}: {count}");
         }
         let known = state == "ready";

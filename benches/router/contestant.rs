@@ -25,6 +25,7 @@ pub(crate) struct Contestant {
     child: Child,
     address: Address,
     kind: Kind,
+    guarded: bool,
     /// What it took from its start until it said where it listens.
     pub(crate) started: Duration,
     /// Reads what the process goes on to print: one line per mount.
@@ -52,6 +53,8 @@ pub(crate) struct Mounts {
     pub(crate) eras: bool,
     /// It is called over TLS.
     pub(crate) encrypted: bool,
+    /// Only who shows a key is served, by rules and within limits that are never reached.
+    pub(crate) guarded: bool,
 }
 
 /// Where the echo server is called.
@@ -80,6 +83,7 @@ impl Default for Mounts {
             tools: 0,
             eras: false,
             encrypted: false,
+            guarded: false,
         }
     }
 }
@@ -97,7 +101,8 @@ impl Contestant {
         std::fs::write(&file, written.to_string())?;
         let mut command = Command::new(program);
         command.args(["--port", "0", "--log-level", "error", "--named-server-config"]).arg(&file);
-        Self::start(command, Kind::Router, Some(directory), tls, verbose).await
+        let router = Self::start(command, Kind::Router, Some(directory), tls, verbose).await?;
+        Ok(Self { guarded: mounts.guarded, ..router })
     }
 
     /// Starts the bare limit over so many children and waits until it listens.
@@ -133,14 +138,18 @@ impl Contestant {
         stdout.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let address = address.with_context(|| format!("no address in {first:?}"))?;
         let address = Address { socket: address, tls };
-        Ok(Self { child, address, kind, started, _stdout: stdout, _directory: directory })
+        Ok(Self { child, address, kind, guarded: false, started, _stdout: stdout, _directory: directory })
     }
 
     /// Opens the session of this number: with a handshake at the router, without one at the limit.
     pub(crate) async fn session(&self, accept: Accept, number: usize) -> Result<Session> {
         let ids = number as u64;
         match (self.kind, accept) {
-            (Kind::Router, _) => Session::open(&self.address, MOUNT, accept, ids).await,
+            (Kind::Router, _) => {
+                let more =
+                    if self.guarded { format!("authorization: Bearer {KEY}\r\n") } else { String::new() };
+                Session::saying(&self.address, MOUNT, accept, ids, &more).await
+            }
             (Kind::Limit, Accept::Both) => {
                 Session::bare(&self.address, &format!("/json/{number}"), accept, ids).await
             }
@@ -247,12 +256,31 @@ impl Mounts {
             one["era"] = json!(era);
             servers.insert(era.to_owned(), one);
         }
-        Ok(json!({ "mcpServers": servers, "limits": { "processes": 4096, "connections": 8192 } }))
+        let mut file = json!({ "limits": { "processes": 4096, "connections": 8192 } });
+        if self.guarded {
+            let plenty = json!({ "callsPerMinute": 1_000_000, "burst": 1_000_000, "concurrent": 100_000 });
+            let tokens: Vec<Value> = (0..50)
+                .map(|n| json!({ "name": format!("key-{n}"), "token": format!("{KEY}{n}") }))
+                .collect();
+            let own = json!([{ "name": "bench", "token": KEY, "groups": ["load"] }]);
+            let tokens: Vec<Value> =
+                tokens.into_iter().chain(own.as_array().into_iter().flatten().cloned()).collect();
+            let rules = json!([
+                { "who": ["group:load"], "servers": ["ech*"], "tools": { "allow": ["echo__*"] }, "limits": plenty },
+                { "who": ["*"], "servers": ["other-*"], "tools": { "deny": ["*__drop_*"] } },
+            ]);
+            file["auth"] = json!({ "tokens": tokens, "rules": rules });
+            servers["echo"]["limits"] = plenty;
+        }
+        file["mcpServers"] = servers.into();
+        Ok(file)
     }
 }
 
 /// The path of the first mount.
 const MOUNT: &str = "/servers/echo/mcp";
+/// The key of whoever calls a guarded router.
+const KEY: &str = "a-key-of-nobody-but-this-benchmark";
 /// Longest time from the start of a process to its address, and from there to rest.
 const START: Duration = Duration::from_secs(20);
 /// Longest time from the signal to the exit.

@@ -69,11 +69,22 @@ impl Page {
 impl Session {
     /// Connects and shakes hands. `number` keeps the ids of different sessions apart.
     pub(crate) async fn open(address: &Address, path: &str, accept: Accept, number: u64) -> Result<Self> {
+        Self::saying(address, path, accept, number, "").await
+    }
+
+    /// The same with more header lines in every POST.
+    pub(crate) async fn saying(
+        address: &Address,
+        path: &str,
+        accept: Accept,
+        number: u64,
+        more: &str,
+    ) -> Result<Self> {
         let mut session = Self::bare(address, path, Accept::Both, number).await?;
         let initialize = format!(
             r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{VERSION}","capabilities":{{}},"clientInfo":{{"name":"bench","version":"1"}}}}}}"#
         );
-        session.post = post(address, path, Accept::Both, None);
+        session.post = with_headers(post(address, path, Accept::Both, None), more);
         let head = session.send(initialize.as_bytes()).await?;
         let mut answer = Vec::new();
         session.connection.body(head.framing, |piece| answer.extend_from_slice(piece)).await?;
@@ -84,7 +95,7 @@ impl Session {
             String::from_utf8_lossy(&answer)
         );
         session.id = Some(head.session.context("no session id")?);
-        session.post = post(address, path, accept, session.id.as_deref());
+        session.post = with_headers(post(address, path, accept, session.id.as_deref()), more);
         let head = session.send(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await?;
         ensure!(head.status == 202, "initialized: status {}", head.status);
         session.connection.body(head.framing, |_| ()).await?;
@@ -215,11 +226,15 @@ fn post(address: &Address, path: &str, accept: Accept, id: Option<&str>) -> Vec<
 
 /// The same for 2026-07-28, which mirrors parts of the body into headers.
 fn modern_post(address: &Address, path: &str, mirrored: &str) -> Vec<u8> {
-    let mut head = post(address, path, Accept::Both, None);
+    let more = format!("mcp-protocol-version: 2026-07-28\r\n{mirrored}");
+    with_headers(post(address, path, Accept::Both, None), &more)
+}
+
+/// The same with more header lines.
+fn with_headers(mut head: Vec<u8>, more: &str) -> Vec<u8> {
     let length = b"content-length: ";
     head.truncate(head.len() - length.len());
-    head.extend_from_slice(b"mcp-protocol-version: 2026-07-28\r\n");
-    head.extend_from_slice(mirrored.as_bytes());
+    head.extend_from_slice(more.as_bytes());
     head.extend_from_slice(length);
     head
 }

@@ -1,5 +1,6 @@
 //! Who sends a request.
 
+use super::allowance::Allowance;
 use super::credentials::{Credentials, Digest, Shown, Unusable};
 use super::grant::{Grant, Place};
 use crate::protocol::Principal;
@@ -21,6 +22,8 @@ pub struct Caller {
     rights: Arc<ArcSwap<Rights>>,
     /// The view through which he comes.
     view: Option<Arc<str>>,
+    /// His requests have been counted on their way here.
+    inside: bool,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,8 @@ struct Rights {
     expires: Option<SystemTime>,
     /// Cancelled when what he has shown holds no more.
     revoked: Option<CancellationToken>,
+    /// How much he may have, where that is counted.
+    allowance: Option<Arc<Allowance>>,
 }
 
 /// What tells callers apart: who they are, what they may, by which way they come, and what they bring for servers.
@@ -80,11 +85,16 @@ impl Caller {
         ANYONE.clone()
     }
 
+    /// Who has shown nothing, where that is enough for some things.
+    pub fn anonymous(grant: Arc<Grant>) -> Self {
+        Self::new(Principal::named(ANONYMOUS), ANONYMOUS, grant)
+    }
+
     /// Somebody whom the log calls `name`.
     pub fn new(principal: Principal, name: impl Into<Arc<str>>, grant: Arc<Grant>) -> Self {
         let who = Arc::new(Who { principal, name: name.into(), shown: None });
-        let rights = Rights { grant, scopes: None, expires: None, revoked: None };
-        Self { who, rights: Arc::new(ArcSwap::from_pointee(rights)), view: None }
+        let rights = Rights { grant, scopes: None, expires: None, revoked: None, allowance: None };
+        Self { who, rights: Arc::new(ArcSwap::from_pointee(rights)), view: None, inside: false }
     }
 
     /// The same, whose token is good for these scopes until then.
@@ -143,6 +153,18 @@ impl Caller {
         Self { rights: Arc::new(ArcSwap::from_pointee(rights)), ..self.clone() }
     }
 
+    /// The same, who may have so much.
+    #[must_use]
+    pub fn within(&self, allowance: Arc<Allowance>) -> Self {
+        self.with(|rights| rights.allowance = Some(allowance))
+    }
+
+    /// The same behind what serves several servers together: there his requests have been counted.
+    #[must_use]
+    pub fn inside(&self) -> Self {
+        Self { inside: true, ..self.clone() }
+    }
+
     /// Who he is.
     pub fn principal(&self) -> &Principal {
         &self.who.principal
@@ -153,6 +175,11 @@ impl Caller {
         self.who.principal == Principal::anyone()
     }
 
+    /// Whether he has shown nothing, where that is enough for some things.
+    pub fn is_anonymous(&self) -> bool {
+        self.who.principal == Principal::named(ANONYMOUS)
+    }
+
     /// What the log calls him.
     pub fn name(&self) -> &str {
         &self.who.name
@@ -161,6 +188,21 @@ impl Caller {
     /// What he may.
     pub fn grant(&self) -> Arc<Grant> {
         self.rights.load().grant.clone()
+    }
+
+    /// How much he may have, where that is counted.
+    pub fn allowance(&self) -> Option<Arc<Allowance>> {
+        self.rights.load().allowance.clone()
+    }
+
+    /// How much he may have, where it is to be counted here and not before.
+    pub fn allowance_here(&self) -> Option<Arc<Allowance>> {
+        self.allowance().filter(|_| !self.inside)
+    }
+
+    /// Whether his requests have been counted on their way here, and some of them are not his but the router's.
+    pub fn is_inside(&self) -> bool {
+        self.inside
     }
 
     /// The way by which he comes.
@@ -252,6 +294,9 @@ impl Caller {
         }
     }
 }
+
+/// No key, certificate or subject is called so: these have something before their names.
+const ANONYMOUS: &str = "anonymous";
 
 /// How long it takes at most until a clock that was set is noticed.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(30);

@@ -12,6 +12,19 @@ pub struct Grant {
     permissions: Vec<Permission>,
     deny: Vec<WildMatch>,
     administers: bool,
+    /// What would be permitted beside that.
+    wider: Vec<Wider>,
+}
+
+/// What would be permitted to an access token that had another scope.
+#[derive(Clone, Debug)]
+pub struct Wider {
+    /// The scope.
+    pub scope: String,
+    /// What it would permit.
+    pub permission: Permission,
+    /// What it would not, by `server__tool`.
+    pub deny: Vec<WildMatch>,
 }
 
 /// One thing that is permitted: some tools of some servers, and the views by which they are reached.
@@ -50,7 +63,45 @@ impl Grant {
     /// What these permissions give but for the tools that `deny` fits, by `server__tool`.
     pub fn new(permissions: Vec<Permission>, deny: Vec<WildMatch>, administers: bool) -> Self {
         static COUNTED: AtomicU64 = AtomicU64::new(0);
-        Self { id: COUNTED.fetch_add(1, Ordering::Relaxed), permissions, deny, administers }
+        Self {
+            id: COUNTED.fetch_add(1, Ordering::Relaxed),
+            permissions,
+            deny,
+            administers,
+            wider: Vec::new(),
+        }
+    }
+
+    /// The same, which other scopes would widen.
+    #[must_use]
+    pub fn widened_by(mut self, wider: Vec<Wider>) -> Self {
+        self.wider = wider;
+        self
+    }
+
+    /// A scope with which a server could be reached this way that cannot be without.
+    pub fn scope_for_server(&self, place: Place<'_>, server: &str) -> Option<&str> {
+        self.scope_for(|wider| wider.permission.reaches(place, server))
+    }
+
+    /// A scope with which a view could be used that cannot be without.
+    pub fn scope_for_view(&self, view: &str) -> Option<&str> {
+        self.scope_for(|wider| any(&wider.permission.views, view))
+    }
+
+    /// A scope with which a tool could be used that cannot be without, if what it says of itself does not prevent that.
+    pub fn scope_for_tool(&self, place: Place<'_>, server: &str, tool: &str) -> Option<&str> {
+        let full = format!("{server}__{tool}");
+        self.scope_for(|Wider { permission, deny, .. }| {
+            !any(&self.deny, &full)
+                && !any(deny, &full)
+                && permission.reaches(place, server)
+                && permission.tools.as_ref().is_none_or(|tools| any(tools, &full))
+        })
+    }
+
+    fn scope_for(&self, would_do: impl Fn(&Wider) -> bool) -> Option<&str> {
+        self.wider.iter().find(|wider| would_do(wider)).map(|wider| wider.scope.as_str())
     }
 
     /// Tells it from all others there ever were.
@@ -167,6 +218,28 @@ mod tests {
         assert!(grant.view("dev") && !grant.view("ops"));
         assert!(!grant.every_tool(Place::Open, "fetch"), "one may be denied");
         assert!(!grant.every_tool(Place::Open, "github"));
+    }
+
+    #[test]
+    fn another_scope_may_permit_more_but_not_what_is_denied() {
+        let wider = |scope: &str, permission| Wider {
+            scope: scope.to_owned(),
+            permission,
+            deny: patterns(&["git__push"]),
+        };
+        let grant =
+            Grant::new(vec![permission(&["time"], &[], None, false)], patterns(&["git__drop"]), false)
+                .widened_by(vec![
+                    wider("read", permission(&["git"], &[], Some(&["git__read_*"]), true)),
+                    wider("write", permission(&["git"], &["dev"], None, false)),
+                ]);
+        assert_eq!(grant.scope_for_server(Place::Open, "git"), Some("read"));
+        assert_eq!(grant.scope_for_server(Place::View("dev"), "fetch"), Some("write"));
+        assert_eq!((grant.scope_for_view("dev"), grant.scope_for_view("ops")), (Some("write"), None));
+        let tool = |tool: &str| grant.scope_for_tool(Place::Open, "git", tool);
+        assert_eq!((tool("read_file"), tool("commit")), (Some("read"), Some("write")));
+        assert_eq!((tool("push"), tool("drop")), (None, None));
+        assert_eq!(grant.scope_for_tool(Place::Open, "fetch", "get"), None);
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl Catalog {
         }
         let running = !member.mount.spec().is_lazy() || state == State::Ready;
         let fetch = || fetch(self.me.clone(), member.clone(), part.clone(), viewer.clone());
-        part.refresh(&self.tracker, running, fetch)
+        part.refresh(&self.tracker, running, member.mount.sights(), fetch)
     }
 
     fn listen_to(&self, member: &Arc<Member>, capabilities: &str, stop: &CancellationToken) {
@@ -366,12 +366,14 @@ async fn fetch(catalog: Weak<Catalog>, member: Arc<Member>, part: Arc<Part>, vie
     let cache = catalog.upgrade().filter(|_| lazy).map(|catalog| catalog.cache.clone());
     let key = || {
         let capabilities = serde_json::from_str(&capabilities).unwrap_or_default();
-        ListKey::new(&member.mount.spec().target, &capabilities)
+        ListKey::of(member.mount.spec(), &capabilities)
     };
     if let Some(cache) = &cache
         && part.known().lists.is_none()
-        && let Some(kept) = cache.load(&key()).await
+        && let Some(mut kept) = cache.load(&key()).await
     {
+        // What is approved may have changed since.
+        kept.tools.iter_mut().for_each(|tools| tools.retain(|tool| member.mount.still_shows(tool)));
         return part.remember(member.kept_once(kept.into()));
     }
     let lists = tokio::select! {

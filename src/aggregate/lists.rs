@@ -204,7 +204,8 @@ impl From<Refusal> for String {
 impl Server for Visited<'_> {
     async fn ask(&self, method: &'static str, params: Object<'_>) -> Result<Message, Refusal> {
         let request = question(method, &self.claim.capabilities_raw, params);
-        match self.mount.ask(request, &self.claim, self.caller).await.map_err(Unserved::into_error) {
+        let caller = self.caller.inside();
+        match self.mount.ask(request, &self.claim, &caller).await.map_err(Unserved::into_error) {
             Ok(Some(answer)) => result_of(method, answer),
             Ok(None) => Err(Refusal::Other(format!("it does not answer {method}"))),
             Err(RpcError { message, .. }) => Err(Refusal::Other(message.into_owned())),

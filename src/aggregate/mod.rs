@@ -46,6 +46,8 @@ impl Aggregate {
 
 impl Service for Aggregate {
     fn converse(&self, voice: Voice, caller: &Caller) -> Arc<dyn Conversation> {
+        // What he asks has been counted at the mount that this is.
+        let caller = caller.inside();
         let caller =
             self.0.view.as_ref().map_or_else(|| caller.clone(), |view| caller.through(view.as_str()));
         Arc::new(Talk { endpoint: self.0.clone(), voice, caller, begun: OnceLock::new() })

@@ -11,6 +11,7 @@ use crate::wire::{Code, Era, RpcError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -37,8 +38,15 @@ impl Offer {
     pub(super) fn new(spec: &AggregateSpec, pieces: Vec<Piece>, caller: &Caller) -> Self {
         let servers: Vec<_> =
             pieces.iter().map(|piece| (piece.member.mount.name(), piece.lists.as_deref())).collect();
+        let trusted: HashSet<&ServerName> = pieces
+            .iter()
+            .map(|piece| &piece.member.mount)
+            .filter(|mount| mount.trusts_hints())
+            .map(|mount| mount.name())
+            .collect();
         let may_use = |kind: Kind, server: &ServerName, own: &str, json: &str| {
-            let is_read_only = || find(json, &["annotations", "readOnlyHint"]) == Some("true");
+            let is_read_only =
+                || trusted.contains(server) && find(json, &["annotations", "readOnlyHint"]) == Some("true");
             kind != Kind::Tools || caller.grant().tool(caller.place(), server.as_str(), own, is_read_only)
         };
         let shelves = Kind::ALL.map(|kind| Shelf::new(spec, kind, &servers, &may_use));

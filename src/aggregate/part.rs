@@ -40,6 +40,8 @@ pub(super) struct Known {
     announced: Changes,
     /// An answer was given without it.
     missed: bool,
+    /// Changes of what is shown of its tools that were known when it was last asked.
+    sights: u64,
 }
 
 /// What asking has changed, for those who listen.
@@ -76,15 +78,19 @@ impl Part {
         self: &Arc<Self>,
         tracker: &TaskTracker,
         running: bool,
+        sights: u64,
         fetch: impl FnOnce() -> F,
     ) -> Option<Underway<()>>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (due, waits) = {
-            let known = self.lock();
+            let mut known = self.lock();
+            // What is hidden or shown since must not be listed as before, whether the server runs or not.
+            let is_other = std::mem::replace(&mut known.sights, sights) != sights;
             let age = known.asked.map(|at| at.elapsed());
             match (&known.lists, age) {
+                (Some(_), _) if is_other => (true, true),
                 // What is known of a server that is started by its first use is believed until it runs.
                 (Some(_), _) if !running => (false, false),
                 (Some(_), None) => (true, false),
@@ -197,19 +203,19 @@ mod tests {
         let fetch = move || async move {
             answer.settle(Ok(lists("a")));
         };
-        part.refresh(&tracker, true, fetch).unwrap().outcome().await;
+        part.refresh(&tracker, true, 0, fetch).unwrap().outcome().await;
         assert_eq!(part.known().lists.as_deref(), Some(&*lists("a")));
-        assert!(part.refresh(&tracker, true, || async { panic!("it is fresh") }).is_none());
+        assert!(part.refresh(&tracker, true, 0, || async { panic!("it is fresh") }).is_none());
     }
 
     #[tokio::test]
     async fn what_is_remembered_is_believed_until_the_server_runs() {
         let (part, tracker) = (Arc::new(Part::default()), TaskTracker::new());
         part.remember(lists("a"));
-        assert!(part.refresh(&tracker, false, || async { panic!("it is left alone") }).is_none());
+        assert!(part.refresh(&tracker, false, 0, || async { panic!("it is left alone") }).is_none());
         let answer = part.clone();
         assert!(
-            part.refresh(&tracker, true, || async move {
+            part.refresh(&tracker, true, 0, || async move {
                 answer.settle(Ok(lists("b")));
             })
             .is_none()
@@ -224,13 +230,26 @@ mod tests {
         let (part, tracker) = (Arc::new(Part::default()), TaskTracker::new());
         part.settle(Ok(lists("a")));
         part.lock().asked = Instant::now().checked_sub(HOLDS);
-        assert!(part.refresh(&tracker, false, || async { panic!("it is left alone") }).is_none());
+        assert!(part.refresh(&tracker, false, 0, || async { panic!("it is left alone") }).is_none());
         let answer = part.clone();
         let fetch = || async move {
             answer.settle(Ok(lists("b")));
         };
-        part.refresh(&tracker, true, fetch).expect("it is waited for").outcome().await;
+        part.refresh(&tracker, true, 0, fetch).expect("it is waited for").outcome().await;
         assert_eq!(part.known().lists.as_deref(), Some(&*lists("b")));
+    }
+
+    #[tokio::test]
+    async fn what_is_shown_of_it_in_another_way_is_asked_for_at_once() {
+        let (part, tracker) = (Arc::new(Part::default()), TaskTracker::new());
+        part.settle(Ok(lists("a")));
+        let answer = part.clone();
+        let fetch = || async move {
+            answer.settle(Ok(lists("b")));
+        };
+        part.refresh(&tracker, false, 1, fetch).expect("it is waited for").outcome().await;
+        assert_eq!(part.known().lists.as_deref(), Some(&*lists("b")));
+        assert!(part.refresh(&tracker, true, 1, || async { panic!("it is fresh") }).is_none());
     }
 
     #[tokio::test]

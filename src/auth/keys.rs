@@ -1,8 +1,9 @@
 //! The owners of keys, by the digests of these.
 
+use super::allowances::Allowances;
 use super::rights::{Identity, Rights};
 use crate::access::Caller;
-use crate::config::{self, TokenSpec};
+use crate::config::{self, PrincipalLimits, TokenSpec};
 use crate::protocol::Principal;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -27,12 +28,25 @@ struct Digest([u8; 32]);
 
 impl Keys {
     /// The owners of these keys. Who is in `before` with the same key, and may the same, is the same caller.
-    pub(super) fn new(tokens: &[TokenSpec], rights: &Rights, before: Option<&Self>) -> Self {
+    pub(super) fn new(
+        tokens: &[TokenSpec],
+        rights: &Rights,
+        allowances: &Allowances,
+        before: Option<&Self>,
+    ) -> Self {
+        // Who has several keys is one principal, and the strictest of what they give him holds.
+        let mut limits: HashMap<&str, PrincipalLimits> = HashMap::new();
+        for spec in tokens {
+            let of_key = rights.limits(&identity(spec));
+            limits.entry(&spec.name).and_modify(|all| *all = all.strictest(&of_key)).or_insert(of_key);
+        }
         let owned = tokens.iter().map(|spec| {
             let digest = Digest(spec.digest);
             let owned = Owned::new(spec, rights);
             let known = before.and_then(|before| before.0.get(&digest)).filter(|known| known.is_same(&owned));
-            (digest, known.cloned().unwrap_or(owned))
+            let mut owned = known.cloned().unwrap_or(owned);
+            owned.caller = allowances.give(&owned.caller, &limits[spec.name.as_str()]);
+            (digest, owned)
         });
         Self(owned.collect())
     }
@@ -59,8 +73,7 @@ impl Owned {
     }
 
     fn new(spec: &TokenSpec, rights: &Rights) -> Self {
-        let groups = spec.groups.iter().map(String::as_str).collect();
-        let identity = Identity { token: Some(&spec.name), groups, ..Identity::default() };
+        let identity = identity(spec);
         let grant = match &spec.allow {
             Some(allow) => rights.narrowed(&identity, allow),
             None => rights.of(&identity),
@@ -70,6 +83,12 @@ impl Owned {
         let caller = Caller::new(principal, spec.name.as_str(), grant).until(revoked.clone());
         Self { spec: spec.clone(), caller, revoked }
     }
+}
+
+/// What the owner of a key is known by.
+fn identity(spec: &TokenSpec) -> Identity<'_> {
+    let groups = spec.groups.iter().map(String::as_str).collect();
+    Identity { token: Some(&spec.name), groups, ..Identity::default() }
 }
 
 impl PartialEq for Digest {

@@ -1,19 +1,32 @@
 //! Who asks: from the head of a request to a [`Caller`], before anything is read or started for it.
 //!
-//! A caller is known by a key, or by the certificate of his connection. What he may do is in the rules of the
-//! configuration; those that concern him make his [`Grant`](crate::access::Grant).
+//! A caller is known by a key, by an access token of an authorization server, or by the certificate of his connection. What he may do is in
+//! the rules of the configuration; those that concern him make his [`Grant`](crate::access::Grant), and his
+//! [`Allowance`](crate::access::Allowance).
 
+mod allowances;
+mod challenge;
+mod failures;
 mod keys;
+pub mod oauth;
 mod rights;
 
 use crate::access::Caller;
 use crate::config::AuthSpec;
 use crate::protocol::Principal;
+use allowances::Allowances;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use keys::Keys;
+use oauth::{Invalid, ResourceServer};
 use rights::{Identity, Rights};
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use challenge::Challenge;
+
+pub use failures::Failures;
 
 /// Another place for a key, which many clients and gateways can set.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -23,6 +36,8 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub struct Authenticator {
     keys: Keys,
     rights: Rights,
+    allowances: Allowances,
+    oauth: Option<Arc<ResourceServer>>,
     certificates: bool,
     /// Cancelled when this one holds no more.
     revoked: CancellationToken,
@@ -42,15 +57,65 @@ pub enum Unknown {
     /// What was shown is not, or no longer, good for anything.
     #[error("the key is not known, or holds no more")]
     Invalid,
+    /// It is no key that is known, and no access token that is good for this.
+    #[error("{0}")]
+    Token(Invalid),
+}
+
+/// Where that is done which nobody waits for, and until when.
+#[derive(Clone, Debug, Default)]
+pub struct Background {
+    /// What is under way.
+    pub tracker: TaskTracker,
+    /// It ends with this.
+    pub stop: CancellationToken,
 }
 
 impl Authenticator {
     /// Knows whom `spec` names. Callers who are known from `before` stay known where they still are.
     pub fn new(spec: &AuthSpec, before: Option<&Self>) -> Self {
-        let rights = Rights::new(&spec.rules);
+        let rights = Rights::new(&spec.rules, &spec.limits);
+        let allowances = before.map(|before| before.allowances.clone()).unwrap_or_default();
         let revoked = CancellationToken::new();
-        let keys = Keys::new(&spec.tokens, &rights, before.map(|before| &before.keys));
-        Self { keys, rights, certificates: spec.certificates, revoked }
+        let known = before.map(|before| &before.keys);
+        let keys = Keys::new(&spec.tokens, &rights, &allowances, known);
+        Self { keys, rights, allowances, oauth: None, certificates: spec.certificates, revoked }
+    }
+
+    /// Knows the subjects of access tokens, too, as `spec` says. What is known `before` of an authorization server is still
+    /// known.
+    #[must_use]
+    pub fn with_oauth(mut self, spec: &AuthSpec, before: Option<&Self>, background: &Background) -> Self {
+        self.oauth = spec.oauth.as_ref().and_then(|spec| {
+            let same = before.and_then(|before| before.oauth.as_ref()).filter(|before| before.spec() == spec);
+            same.cloned().or_else(|| ResourceServer::start(spec, background))
+        });
+        self
+    }
+
+    /// Whose access tokens are believed.
+    pub fn oauth(&self) -> Option<&ResourceServer> {
+        self.oauth.as_deref()
+    }
+
+    /// Who sends a request with an access token that is for something which goes by one of the names `audiences`. To be asked
+    /// when [`caller`](Self::caller) does not know what was shown.
+    pub async fn bearer(&self, headers: &HeaderMap, audiences: &[&str]) -> Result<Caller, Unknown> {
+        let (Some(oauth), Ok(Some(token))) = (&self.oauth, bearer(headers)) else {
+            return Err(Unknown::Invalid);
+        };
+        let token = oauth.verify(token, audiences).await.map_err(Unknown::Token)?;
+        let identity = Identity {
+            subject: Some(&token.subject),
+            groups: token.groups.iter().map(String::as_str).collect(),
+            scopes: token.scopes.iter().map(String::as_str).collect(),
+            ..Identity::default()
+        };
+        // There is no space in the name of an issuer, so that nobody else is called so.
+        let principal = Principal::named(&format!("oauth/{} {}", token.issuer, token.subject));
+        let caller = Caller::new(principal, plain(&token.subject), self.rights.of(&identity));
+        let caller = caller.with_token(token.scopes.clone(), token.expires).until(self.revoked.clone());
+        Ok(self.allowances.give(&caller, &self.rights.limits(&identity)))
     }
 
     /// Who sends a request with these headers, on a connection with a certificate of this name.
@@ -60,13 +125,14 @@ impl Authenticator {
         }
         if let Some(name) = certificate.filter(|_| self.certificates) {
             let principal = Principal::named(&format!("cert/{name}"));
-            let grant = self.rights.of(&Identity { certificate: Some(name), ..Identity::default() });
-            return Ok(Caller::new(principal, name, grant).until(self.revoked.clone()));
+            let identity = Identity { certificate: Some(name), ..Identity::default() };
+            let caller = Caller::new(principal, name, self.rights.of(&identity)).until(self.revoked.clone());
+            return Ok(self.allowances.give(&caller, &self.rights.limits(&identity)));
         }
         match self.rights.of_anonymous() {
             Some(grant) => {
-                let principal = Principal::named("anonymous");
-                Ok(Caller::new(principal, "anonymous", grant).until(self.revoked.clone()))
+                let caller = Caller::anonymous(grant).until(self.revoked.clone());
+                Ok(self.allowances.give(&caller, &self.rights.limits_of_anonymous()))
             }
             None => Err(Unknown::Nothing),
         }
@@ -81,6 +147,13 @@ impl Authenticator {
 
 /// The key that a request shows, if it shows one.
 fn shown(headers: &HeaderMap) -> Result<Option<&str>, Unknown> {
+    match (bearer(headers)?, one(headers, &X_API_KEY)?) {
+        (Some(_), Some(_)) => Err(Unknown::Unclear("two keys")),
+        (bearer, key) => Ok(bearer.or(key.map(str::trim))),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Unknown> {
     let bearer = one(headers, &AUTHORIZATION)?.map(|value| {
         let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
         // RFC 9110, 11.1: the scheme has no case.
@@ -90,11 +163,16 @@ fn shown(headers: &HeaderMap) -> Result<Option<&str>, Unknown> {
             Err(Unknown::Unclear("another scheme"))
         }
     });
-    match (bearer.transpose()?, one(headers, &X_API_KEY)?) {
-        (Some(_), Some(_)) => Err(Unknown::Unclear("two keys")),
-        (bearer, key) => Ok(bearer.or(key.map(str::trim))),
-    }
+    bearer.transpose()
 }
+
+/// A name as a log may show it.
+fn plain(name: &str) -> String {
+    name.chars().filter(|character| !character.is_control()).take(LONGEST_NAME).collect()
+}
+
+/// How much of a name a log shows.
+const LONGEST_NAME: usize = 100;
 
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Unknown> {
     let mut values = headers.get_all(name).iter();

@@ -1,7 +1,7 @@
 //! From the rules of the configuration to what somebody may.
 
-use crate::access::{Grant, Permission};
-use crate::config::{RuleSpec, Who, patterns};
+use crate::access::{Grant, Permission, Wider};
+use crate::config::{PrincipalLimits, RuleSpec, Who, patterns};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub(super) struct Rights {
     rules: Vec<RuleSpec>,
+    /// How much each may have, where no rule says otherwise.
+    limits: PrincipalLimits,
     /// By the rules that it is made of.
     grants: Mutex<HashMap<Vec<usize>, Arc<Grant>>>,
 }
@@ -29,8 +31,24 @@ pub(super) struct Identity<'a> {
 }
 
 impl Rights {
-    pub(super) fn new(rules: &[RuleSpec]) -> Self {
-        Self { rules: rules.to_vec(), grants: Mutex::default() }
+    pub(super) fn new(rules: &[RuleSpec], limits: &PrincipalLimits) -> Self {
+        Self { rules: rules.to_vec(), limits: *limits, grants: Mutex::default() }
+    }
+
+    /// How much somebody may have who is known.
+    pub(super) fn limits(&self, identity: &Identity<'_>) -> PrincipalLimits {
+        self.limits_by(|who| identity.is(who))
+    }
+
+    /// How much all those may have together who have shown nothing.
+    pub(super) fn limits_of_anonymous(&self) -> PrincipalLimits {
+        self.limits_by(|who| *who == Who::Anonymous)
+    }
+
+    /// Of the rules that concern somebody the strictest; where they say nothing, what is said for everybody.
+    fn limits_by(&self, is: impl Fn(&Who) -> bool) -> PrincipalLimits {
+        let rules = self.rules.iter().filter(|rule| rule.who.iter().any(&is)).map(|rule| rule.limits);
+        rules.reduce(|all, more| all.strictest(&more)).unwrap_or_default().or(&self.limits)
     }
 
     /// What somebody may who is known. Where there are no rules, that is everything.
@@ -79,17 +97,37 @@ impl Rights {
             return grant.clone();
         }
         let rules = || numbers.iter().map(|at| &self.rules[*at]);
-        let permissions = rules().map(|rule| Permission {
-            servers: patterns(&rule.servers),
-            views: patterns(&rule.views),
-            tools: rule.allow.as_deref().map(patterns),
-            read_only: rule.read_only,
-        });
+        let permissions = rules().map(permission);
         let denied: Vec<String> = rules().flat_map(|rule| rule.deny.clone()).collect();
         let administers = rules().any(|rule| rule.admin);
-        let grant = Arc::new(Grant::new(permissions.collect(), patterns(&denied), administers));
+        let grant = Grant::new(permissions.collect(), patterns(&denied), administers);
+        let grant = Arc::new(grant.widened_by(self.beside(&numbers)));
         grants.insert(numbers, grant.clone());
         grant
+    }
+}
+
+impl Rights {
+    /// What the other rules permit to those whose access tokens have some scope.
+    fn beside(&self, numbers: &[usize]) -> Vec<Wider> {
+        let others = self.rules.iter().enumerate().filter(|(at, _)| !numbers.contains(at));
+        let wider = |rule: &RuleSpec| {
+            let scope = rule.who.iter().find_map(|who| match who {
+                Who::Scope(scope) => Some(scope.clone()),
+                _ => None,
+            });
+            Some(Wider { scope: scope?, permission: permission(rule), deny: patterns(&rule.deny) })
+        };
+        others.filter_map(|(_, rule)| wider(rule)).collect()
+    }
+}
+
+fn permission(rule: &RuleSpec) -> Permission {
+    Permission {
+        servers: patterns(&rule.servers),
+        views: patterns(&rule.views),
+        tools: rule.allow.as_deref().map(patterns),
+        read_only: rule.read_only,
     }
 }
 
@@ -124,7 +162,7 @@ mod tests {
         ];
         let identity = Identity { token: Some("a"), ..Identity::default() };
         let allow = ["time".to_owned(), "git__p*".to_owned(), "views/dev".to_owned()];
-        let grant = Rights::new(&rules).narrowed(&identity, &allow);
+        let grant = Rights::new(&rules, &PrincipalLimits::default()).narrowed(&identity, &allow);
         let may = |server: &str, tool: &str| grant.tool(Place::Open, server, tool, || true);
         assert!(may("time", "now") && may("git", "pull"));
         assert!(!may("git", "push"), "a rule denies it");
@@ -135,8 +173,34 @@ mod tests {
     #[test]
     fn who_is_concerned_by_no_rule_may_nothing() {
         let rules = [RuleSpec { who: vec![Who::Group("dev".into())], ..RuleSpec::default() }];
-        assert!(Rights::new(&rules).of(&Identity::default()).is_empty());
-        assert!(Rights::new(&[]).of(&Identity::default()).server(Place::Open, "any"));
-        assert!(Rights::new(&[]).of_anonymous().is_none());
+        assert!(Rights::new(&rules, &PrincipalLimits::default()).of(&Identity::default()).is_empty());
+        assert!(
+            Rights::new(&[], &PrincipalLimits::default()).of(&Identity::default()).server(Place::Open, "any")
+        );
+        assert!(Rights::new(&[], &PrincipalLimits::default()).of_anonymous().is_none());
+    }
+
+    #[test]
+    fn the_strictest_rule_that_says_how_much_holds_before_what_holds_for_all() {
+        let sessions = |sessions| PrincipalLimits { sessions: Some(sessions), ..PrincipalLimits::default() };
+        let rule = |who: Who, limits| RuleSpec { who: vec![who], limits, ..RuleSpec::default() };
+        let streams = PrincipalLimits { streams: Some(9), ..PrincipalLimits::default() };
+        let rules = [
+            rule(Who::Group("dev".into()), sessions(50)),
+            rule(Who::Token("alice".into()), sessions(20)),
+            rule(Who::Everybody, streams),
+            rule(Who::Anonymous, sessions(1)),
+        ];
+        let rights = Rights::new(&rules, &PrincipalLimits { processes: Some(3), ..sessions(5) });
+        let of = |token, groups: &[&'static str]| {
+            let groups = groups.iter().copied().collect();
+            let limits = rights.limits(&Identity { token: Some(token), groups, ..Identity::default() });
+            assert_eq!((limits.streams, limits.processes), (Some(9), Some(3)));
+            limits.sessions
+        };
+        assert_eq!(of("alice", &["dev"]), Some(20));
+        assert_eq!(of("bob", &["dev"]), Some(50), "a rule may give more than there is for all");
+        assert_eq!(of("bob", &[]), Some(5));
+        assert_eq!(rights.limits_of_anonymous().sessions, Some(1));
     }
 }

@@ -272,6 +272,22 @@ pub enum Task {
         #[arg(long)]
         group: Vec<String>,
     },
+    /// Show the tools of a server of a running router that are held back, and approve what they say of themselves.
+    Approve {
+        /// The server's name.
+        name: String,
+        /// These tools alone.
+        tools: Vec<String>,
+        /// Approve without asking.
+        #[arg(short, long)]
+        yes: bool,
+        /// The authorities to believe, a PEM file [env: `MCP_SWITCHBOARD_CA`].
+        #[arg(long, value_name = "FILE")]
+        cacert: Option<PathBuf>,
+        /// Where the router is [default: this machine] [env: `MCP_SWITCHBOARD_URL`].
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
     /// Replace the processes of a server of a running router; its sessions go on.
     Restart {
         /// The server's name.

@@ -22,8 +22,13 @@ pub fn report(config: &Config) -> Report {
     if let Some(auth) = &config.auth {
         let (keys, rules) = (auth.tokens.len(), auth.rules.len());
         let certificates = if auth.certificates { ", client certificates" } else { "" };
+        let tokens = auth.oauth.as_ref().map(|oauth| format!(", access tokens of {}", oauth.issuer));
+        let tokens = tokens.unwrap_or_default();
         // Writing to a string cannot fail.
-        let _ = writeln!(report.text, "callers are known by: keys ({keys}){certificates}; rules: {rules}");
+        let _ = writeln!(
+            report.text,
+            "callers are known by: keys ({keys}){tokens}{certificates}; rules: {rules}"
+        );
     }
     let is_free = config.default_server.is_none() && !config.servers.is_empty();
     let whole = config.gateway.root.as_ref().filter(|_| is_free);

@@ -83,6 +83,9 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         Some(Task::Import(words)) => import::run(words),
         Some(Task::Status { url, cacert, json }) => operate::status(url.as_deref(), cacert.as_deref(), *json),
         Some(Task::Key { name, group }) => key::run(name, group),
+        Some(Task::Approve { name, tools, yes, url, cacert }) => {
+            operate::approve(name, tools, *yes, url.as_deref(), cacert.as_deref())
+        }
         Some(Task::Restart { name, url, cacert }) => {
             operate::restart(name, url.as_deref(), cacert.as_deref())
         }

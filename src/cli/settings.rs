@@ -14,7 +14,9 @@ use super::arguments::{Arguments, Level, Transport};
 use super::compat::is_url;
 use super::remote;
 use crate::config::file::{FileConfig, renamed};
-use crate::config::{AuthSpec, CommandSpec, Config, RemoteSpec, ServerName, ServerSpec, Target};
+use crate::config::{
+    AuthSpec, CommandSpec, Config, RemoteSpec, ResourceServerSpec, ServerName, ServerSpec, Target,
+};
 
 /// What the meaning of a command line depends on beside its words.
 #[derive(Clone, Copy)]
@@ -94,7 +96,7 @@ pub fn config(
         idle_timeout: idle_timeout(arguments, outside)?,
         allow_origins: first(&arguments.allow_origin, file.allow_origins),
         expose_headers: arguments.expose_header.clone(),
-        allow_hosts: first(&arguments.allow_host, file.allow_hosts),
+        allow_hosts: allow_hosts(arguments, file.allow_hosts, file.auth.as_ref()),
         base_path: arguments.base_path.clone().or(file.base_path).unwrap_or_default(),
         trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
         aliases: arguments.habits.aliases.clone(),
@@ -102,6 +104,7 @@ pub fn config(
         auth,
         cache_dir: cache_dir(arguments, outside),
         sandbox_helper: sandbox_helper(),
+        pins_file: file.pins_file,
         limits: file.limits,
         warnings,
     })
@@ -313,6 +316,13 @@ fn idle_timeout(arguments: &Arguments, outside: &Outside<'_>) -> Result<Option<D
     Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
 }
 
+/// The names that the router answers to; the one that access tokens are for is among them.
+fn allow_hosts(arguments: &Arguments, file: Vec<String>, auth: Option<&AuthSpec>) -> Vec<String> {
+    let mut hosts = first(&arguments.allow_host, file);
+    hosts.extend(auth.and_then(|auth| auth.oauth.as_ref()).and_then(ResourceServerSpec::host));
+    hosts
+}
+
 /// Who may call: whom the file knows, and those whose keys are in `--tokens-file` and in the environment.
 fn auth(
     arguments: &Arguments,
@@ -345,7 +355,7 @@ fn auth(
         )));
     }
     if auth.as_ref().is_some_and(|auth| !auth.lets_in_somebody()) {
-        let ways = "give `tokens`, `tokensFile` or `certificates`, --tokens-file, or a key in";
+        let ways = "give `tokens`, `tokensFile`, `oauth` or `certificates`, --tokens-file, or a key in";
         return Err(Unusable::File(format!(
             "`auth` knows nobody, so that nobody could call anything: {ways} {TOKEN}"
         )));

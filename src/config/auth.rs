@@ -10,16 +10,22 @@ use wildmatch::WildMatch;
 use super::error::Problem;
 use super::file::Surroundings;
 use super::node::{Expansion, Members, Node};
+use super::quota::{self, PrincipalLimits};
+use super::resource_server::{self, ResourceServerSpec};
 
 /// Who may call, and what. With it, whoever is not known is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthSpec {
     /// Keys, each with its owner.
     pub tokens: Vec<TokenSpec>,
+    /// Access tokens of an authorization server are believed.
+    pub oauth: Option<ResourceServerSpec>,
     /// Client certificates are names, too; see [`Who::Certificate`].
     pub certificates: bool,
     /// What whom is permitted. Without any, whoever is known may use everything.
     pub rules: Vec<RuleSpec>,
+    /// How much each principal may have, where no rule says otherwise.
+    pub limits: PrincipalLimits,
     /// Files that were read for it, to be watched.
     pub files: Vec<PathBuf>,
 }
@@ -54,6 +60,8 @@ pub struct RuleSpec {
     pub read_only: bool,
     /// The router may be administered.
     pub admin: bool,
+    /// How much each of them may have.
+    pub limits: PrincipalLimits,
 }
 
 /// Whom a rule concerns.
@@ -128,7 +136,7 @@ impl AuthSpec {
     /// Whether anybody can be known at all, or may come unknown.
     pub fn lets_in_somebody(&self) -> bool {
         let anonymous = || self.rules.iter().any(|rule| rule.who.contains(&Who::Anonymous));
-        !self.tokens.is_empty() || self.certificates || anonymous()
+        !self.tokens.is_empty() || self.oauth.is_some() || self.certificates || anonymous()
     }
 
     /// What rules say of owners of keys of whom there are none: a rule that denies them something denies it to nobody. It is no
@@ -186,7 +194,7 @@ pub(super) fn read(
     surroundings: &Surroundings<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<AuthSpec, Problem> {
-    let mut members = node.members("an object with `tokens`, `tokensFile` or `certificates`")?;
+    let mut members = node.members("an object with `tokens`, `tokensFile`, `oauth` or `certificates`")?;
     let mut expansion = Expansion::new(surroundings.variables);
     let mut spec = AuthSpec::default();
     if let Some(node) = members.get("tokens") {
@@ -202,6 +210,9 @@ pub(super) fn read(
             wanted: "a file of lines like `alice sha256:9f86… dev`".to_owned(),
         })?;
     }
+    if let Some(node) = members.get("oauth") {
+        spec.oauth = Some(resource_server::read(&node, surroundings.variables, warnings)?);
+    }
     if let Some(node) = members.get("certificates") {
         spec.certificates = node.flag()?;
     }
@@ -209,6 +220,9 @@ pub(super) fn read(
         for item in node.items("a list of rules")? {
             spec.rules.push(rule(&item)?);
         }
+    }
+    if let Some(node) = members.protecting("limits")? {
+        spec.limits = quota::of_principal(&node)?;
     }
     members.refuse_unknown()?;
     members.refuse_nulls()?;
@@ -308,6 +322,9 @@ fn rule(node: &Node<'_>) -> Result<RuleSpec, Problem> {
     }
     rule.read_only = members.get("readOnly").map(|node| node.flag()).transpose()?.unwrap_or(false);
     rule.admin = members.get("admin").map(|node| node.flag()).transpose()?.unwrap_or(false);
+    if let Some(node) = members.protecting("limits")? {
+        rule.limits = quota::of_principal(&node)?;
+    }
     members.refuse_unknown()?;
     members.refuse_nulls()?;
     Ok(rule)

@@ -82,6 +82,7 @@ impl Diff {
             ("allowHosts", old.allow_hosts != new.allow_hosts),
             ("basePath", old.base_path != new.base_path),
             ("trustProxies", old.trust_proxies != new.trust_proxies),
+            ("pinsFile", old.pins_file != new.pins_file),
         ];
         diff.needs_restart = fixed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();
         diff
@@ -131,6 +132,8 @@ fn keys(old: &ServerSpec, new: &ServerSpec) -> Vec<&'static str> {
         ("restart.attempts", old.restart.attempts != new.restart.attempts),
         ("startup", old.startup != new.startup),
         ("envFromHeader", old.env_from_header != new.env_from_header),
+        ("limits", old.limits != new.limits),
+        ("tools", old.tools != new.tools),
     ];
     keys.extend(named(&others));
     if keys.is_empty() && old != new {
@@ -257,6 +260,7 @@ mod tests {
                 &["pool.warm", "pool.max"],
             ),
             (plain(), with(|server| server.restart.attempts = 1), &["restart.attempts"]),
+            (plain(), with(|server| server.tools.trust_hints = true), &["tools"]),
             (plain(), with(|server| server.target = Target::Disabled), &["enabled"]),
             (plain(), with(|server| server.target = Target::Broken("x".into())), &["entry"]),
             (plain(), remote("https://a.example/"), &["command", "url"]),

@@ -8,11 +8,11 @@ use super::json::JsonPath;
 use super::node::{Expansion, Members, Node};
 use super::{
     EraSetting, Isolation, OnCrash, PoolMode, PoolSpec, RestartSpec, ServerName, ServerSpec, Startup, Target,
-    personal, target,
+    personal, quota, target, tools,
 };
 
 /// Keys of an entry that protect something and that this version does not have.
-const PROTECTING: &[&str] = &["auth", "tls", "tools", "limits"];
+const PROTECTING: &[&str] = &["auth", "tls"];
 
 /// A request may hardly take longer than this many seconds: whoever writes more means milliseconds.
 const SUSPICIOUS_TIMEOUT: Duration = Duration::from_secs(10_000);
@@ -67,6 +67,12 @@ pub(super) fn read(
     }
     if let Some(node) = members.get("restart") {
         spec.restart = restart(&node, &mut expansion, warnings)?;
+    }
+    if let Some(node) = members.protecting("limits")? {
+        spec.limits = quota::of_mount(&node)?;
+    }
+    if let Some(node) = members.protecting("tools")? {
+        spec.tools = tools::read(&node)?;
     }
     if let (Some(reason), false) = (expansion.reason(), spec.target == Target::Disabled) {
         spec.target = Target::Broken(reason);

@@ -47,6 +47,8 @@ pub struct FileConfig {
     pub base_path: Option<String>,
     /// As [`Config::trust_proxies`](super::Config::trust_proxies).
     pub trust_proxies: Vec<IpNet>,
+    /// As [`Config::pins_file`](super::Config::pins_file).
+    pub pins_file: Option<PathBuf>,
     /// Every limit, where the file says nothing the default.
     pub limits: Limits,
     /// What was odd but not wrong, each with its place.
@@ -124,6 +126,7 @@ impl Written {
             Surroundings { directory: &directory, variables: &variables, is_file: &|path| path.is_file() };
         let mut config = parse(text, &surroundings)
             .map_err(|problem| ConfigError::Invalid { file: path.clone(), problem })?;
+        config.pins_file.get_or_insert_with(|| beside(path));
         config.warnings.splice(0..0, set.warning.map(str::to_owned));
         for warning in &mut config.warnings {
             *warning = format!("{}: {warning}", path.display());
@@ -163,6 +166,13 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     if let Some(node) = members.get("aggregate") {
         let names: Vec<ServerName> = config.servers.iter().map(|server| server.name.clone()).collect();
         config.gateway = aggregate::read(&node, &names, &mut config.warnings)?;
+    }
+    if let Some(node) = members.protecting("pinsFile")? {
+        let mut expansion = Expansion::new(surroundings.variables);
+        let wanted = "the path of a file";
+        config.pins_file = Some(checked(&node, &mut expansion, wanted, |path| {
+            (!path.is_empty()).then(|| surroundings.directory.join(path))
+        })?);
     }
     if let Some(node) = members.protecting("auth")? {
         config.auth = Some(auth::read(&node, surroundings, &mut config.warnings)?);
@@ -232,7 +242,7 @@ pub(crate) fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-fn checked<T>(
+pub(super) fn checked<T>(
     node: &Node<'_>,
     expansion: &mut Expansion<'_>,
     wanted: &str,
@@ -245,7 +255,7 @@ fn checked<T>(
     check(&text).ok_or_else(|| node.wanted(wanted))
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     node: &Node<'_>,
     expansion: &mut Expansion<'_>,
     wanted: &str,
@@ -330,6 +340,12 @@ pub(crate) fn renamed(place: &dyn std::fmt::Display, written: &str, name: &Serve
     format!(
         "{place}: the name {written:?} cannot stand in a URL; mounted as `{name}`, at /servers/{name}/mcp"
     )
+}
+
+/// Where pins are noted unless the file says otherwise: beside it.
+fn beside(path: &Path) -> PathBuf {
+    // A working directory that is changed later must not change it.
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).with_extension("pins.json")
 }
 
 fn directory_of(path: &Path) -> std::io::Result<PathBuf> {

@@ -18,6 +18,8 @@ pub(super) fn read(node: &Node<'_>) -> Result<Limits, Problem> {
         ("connections", &mut limits.connections, 1..=1_000_000),
         ("connectionsPerClient", &mut limits.connections_per_client, 1..=1_000_000),
         ("processes", &mut limits.processes, 1..=1_000_000),
+        ("sessions", &mut limits.sessions, 1..=1_000_000),
+        ("streams", &mut limits.streams, 1..=1_000_000),
     ];
     for (key, limit, range) in counts {
         if let Some(node) = members.get(key) {

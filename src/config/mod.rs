@@ -19,10 +19,13 @@ mod name;
 mod node;
 mod origin;
 mod personal;
+mod quota;
 mod remote;
+mod resource_server;
 mod sandbox;
 mod target;
 mod tls;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,9 +43,12 @@ pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
 pub use personal::EnvFromHeader;
+pub use quota::{MountLimits, PaceSpec, PrincipalLimits, QuotaSpec};
 pub use remote::{InvalidUrl, RemoteSpec, RemoteTransport, Verify, is_off_limits};
+pub use resource_server::{ResourceServerSpec, SigningAlgorithm};
 pub use sandbox::{Places, Sandbox};
 pub use tls::{ClientAuth, TlsSpec, UnixSpec, mode};
+pub use tools::{Pin, ToolsSpec};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
@@ -84,6 +90,8 @@ pub struct Config {
     /// The program that applies a [`Sandbox`] to itself and becomes the command: `mcp-switchboard`. Without it, commands with
     /// a sandbox are not run.
     pub sandbox_helper: Option<PathBuf>,
+    /// Where it is noted what the tools of servers say of themselves; `None`: nowhere.
+    pub pins_file: Option<PathBuf>,
     /// How much of everything.
     pub limits: Limits,
     /// What was odd but not wrong; told once at the start.
@@ -111,6 +119,10 @@ pub struct ServerSpec {
     pub startup: Startup,
     /// What each user brings for a process of his own; nothing is started without a user then.
     pub env_from_header: EnvFromHeader,
+    /// How much of it all its callers together may have.
+    pub limits: MountLimits,
+    /// Which of its tools are served.
+    pub tools: ToolsSpec,
 }
 
 /// What stands behind a mount.
@@ -240,6 +252,10 @@ pub struct Limits {
     pub connections_per_client: usize,
     /// Running processes, over all mounts.
     pub processes: usize,
+    /// Sessions of clients, over all mounts.
+    pub sessions: usize,
+    /// Streams that are open for as long as their clients like, over all mounts.
+    pub streams: usize,
     /// From connecting to the end of the first head.
     pub head_timeout: Duration,
     /// From the head to the end of the body.
@@ -277,6 +293,8 @@ impl ServerSpec {
             restart: RestartSpec::default(),
             startup: Startup::default(),
             env_from_header: EnvFromHeader::default(),
+            limits: MountLimits::default(),
+            tools: ToolsSpec::default(),
         }
     }
 
@@ -336,6 +354,7 @@ impl Default for Config {
             aliases: Aliases::default(),
             cache_dir: None,
             sandbox_helper: None,
+            pins_file: None,
             limits: Limits::default(),
             warnings: Vec::new(),
         }
@@ -371,6 +390,8 @@ impl Default for Limits {
             connections: 4096,
             connections_per_client: 1024,
             processes: 256,
+            sessions: 10_000,
+            streams: 10_000,
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(30),
             idle_connection: Duration::from_secs(75),

@@ -1,5 +1,6 @@
 //! The URL space: which path means what.
 
+use crate::auth::oauth::WELL_KNOWN;
 use crate::config::Aliases;
 
 /// What a path means. Names are as they stand in the path; whether they exist is asked elsewhere.
@@ -23,10 +24,14 @@ pub enum Endpoint<'a> {
     Readyz,
     /// The process lives, in a word of plain text.
     Alive,
+    /// Who issues access tokens for what stands at this path, which begins with a slash unless it is empty.
+    Resource(&'a str),
     /// For operators: the configuration is read again.
     Reload,
     /// For operators: the processes of one mount are replaced.
     Restart(&'a str),
+    /// For operators: the tools of one mount that are held back, and what lets them go.
+    Approve(&'a str),
 }
 
 /// Whose paths.
@@ -45,6 +50,10 @@ impl<'a> Endpoint<'a> {
     /// resolved: no path of ours has any.
     pub fn parse(path: &'a str) -> Option<Self> {
         let path = path.strip_suffix('/').unwrap_or(path);
+        // WELL_KNOWN begins with the slash that a path has lost here.
+        if let Some(resource) = path.strip_prefix(&WELL_KNOWN[1..]) {
+            return (resource.is_empty() || resource.starts_with('/')).then_some(Self::Resource(resource));
+        }
         let (place, last) = match path.strip_prefix("servers/") {
             Some(rest) => {
                 let (name, last) = rest.split_once('/')?;
@@ -62,7 +71,12 @@ impl<'a> Endpoint<'a> {
             },
         };
         if let Some(rest) = path.strip_prefix("admin/servers/") {
-            return rest.strip_suffix("/restart").filter(|name| !name.contains('/')).map(Self::Restart);
+            let (name, task) = rest.split_once('/')?;
+            return match task {
+                "restart" => Some(Self::Restart(name)),
+                "approve" => Some(Self::Approve(name)),
+                _ => None,
+            };
         }
         match (place, last) {
             (place, "mcp") => Some(Self::Mcp(place)),
@@ -95,9 +109,10 @@ impl<'a> Endpoint<'a> {
         match self {
             Self::Mcp(_) if stateless => "POST, OPTIONS",
             Self::Mcp(_) => "GET, HEAD, POST, DELETE, OPTIONS",
-            Self::Sse(_) => "GET, HEAD, POST, OPTIONS",
+            Self::Sse(_) | Self::Approve(_) => "GET, HEAD, POST, OPTIONS",
             Self::Messages(_) | Self::Reload | Self::Restart(_) => "POST, OPTIONS",
             Self::MountHealth(_)
+            | Self::Resource(_)
             | Self::Status
             | Self::Health
             | Self::Healthz
@@ -124,6 +139,7 @@ mod tests {
             ("views/a", None),
             ("admin/reload", Some(Endpoint::Reload)),
             ("admin/servers/a/restart", Some(Endpoint::Restart("a"))),
+            ("admin/servers/a/approve", Some(Endpoint::Approve("a"))),
             ("admin/servers/a/b/restart", None),
             ("admin/servers/a", None),
             ("admin", None),

@@ -3,7 +3,7 @@
 use super::cors::CorsPolicy;
 use super::guard::GuardPolicy;
 use crate::access::Caller;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Background, Failures};
 use crate::config::{Aliases, AuthSpec, Config, Gateway, Limits};
 use crate::mount::{Mount, Table};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -26,6 +26,9 @@ pub struct Front {
     pub auth: ArcSwapOption<Authenticator>,
     /// Whoever asks while nobody is asked who he is.
     anyone: ArcSwap<Anyone>,
+    /// Those who are not.
+    pub failures: Failures,
+    background: Background,
     /// Which hosts and pages may ask at all.
     pub guard: GuardPolicy,
     /// Which web pages may read the answers.
@@ -67,13 +70,14 @@ impl Anyone {
 
 impl Front {
     /// The front of a router with these mounts.
-    pub fn new(config: &Config, table: Table, bound_to_loopback: bool) -> Arc<Self> {
+    pub fn new(config: &Config, table: Table, bound_to_loopback: bool, background: Background) -> Arc<Self> {
+        let known = |spec| Authenticator::new(spec, None).with_oauth(spec, None, &background);
         Arc::new(Self {
             table: ArcSwap::from_pointee(table),
-            auth: ArcSwapOption::from_pointee(
-                config.auth.as_ref().map(|spec| Authenticator::new(spec, None)),
-            ),
             anyone: ArcSwap::from_pointee(Anyone::new()),
+            auth: ArcSwapOption::from_pointee(config.auth.as_ref().map(known)),
+            failures: Failures::default(),
+            background,
             guard: GuardPolicy::new(&config.allow_hosts, &config.allow_origins, bound_to_loopback),
             cors: CorsPolicy::new(&config.allow_origins, &config.expose_headers),
             limits: config.limits.clone(),
@@ -136,13 +140,19 @@ impl Front {
     /// From now on these are known, and may that. Streams of those who are not known any more end.
     pub fn recognise(&self, spec: Option<&AuthSpec>) {
         let before = self.auth.load_full();
-        let next = spec.map(|spec| Arc::new(Authenticator::new(spec, before.as_deref())));
+        let next = spec.map(|spec| {
+            let next = Authenticator::new(spec, before.as_deref());
+            Arc::new(next.with_oauth(spec, before.as_deref(), &self.background))
+        });
+        if before.is_some() && next.is_none() {
+            self.anyone.store(Arc::new(Anyone::new()));
+        }
         self.auth.store(next.clone());
         if let Some(before) = before {
             before.retire(next.as_deref());
         } else if next.is_some() {
             // Who came while the door was open is not known, whatever he has begun.
-            self.anyone.swap(Arc::new(Anyone::new())).revoked.cancel();
+            self.anyone.load().revoked.cancel();
         }
     }
 

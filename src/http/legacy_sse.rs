@@ -34,8 +34,9 @@ pub(super) async fn get(
         return Ok(reply::events_head());
     }
     let prefix = prefix(front, headers, peer);
+    let open = mount.stream(caller).map_err(|error| unserved(error, None))?;
     let (id, reader) = mount.open_sse(caller).await.map_err(|error| unserved(error, None))?;
-    let held = Box::new(Leave { mount: mount.clone(), id: id.clone() });
+    let held = Box::new((Leave { mount: mount.clone(), id: id.clone() }, open));
     let endpoint = endpoint_event(&front.aliases, &prefix, place, &id);
     Ok(reply::events(reader, false, Some(endpoint), Some(held), reply::while_known(caller)))
 }

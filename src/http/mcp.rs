@@ -68,8 +68,10 @@ pub(super) fn get(
         return Ok(reply::events_head());
     }
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
+    let open = mount.stream(caller).map_err(|error| unserved(error, None))?;
     let reader = client.listen(last).map_err(|_| not_found(None))?;
-    Ok(reply::events(reader, primes(client.revision()), None, None, reply::while_known(caller)))
+    let held = Some(Box::new(open) as reply::Held);
+    Ok(reply::events(reader, primes(client.revision()), None, held, reply::while_known(caller)))
 }
 
 /// DELETE: the end of a session.
@@ -134,6 +136,10 @@ async fn in_session(
         }
         Err(Refused::Ended) => Err(not_found(id_of(&kept))),
         Err(refused) => match Unserved::from(refused) {
+            // Who can do something about it learns that from the status alone.
+            Unserved::Denied(error) if error.wanted_scope().is_some() => {
+                Err(unserved(Unserved::Denied(error), id_of(&kept)))
+            }
             Unserved::Unavailable { error, .. } | Unserved::Denied(error) => {
                 refused_in_session(&kept, &error)
             }

@@ -5,6 +5,7 @@
 
 pub mod accept;
 mod admin;
+mod approval;
 pub mod authority;
 pub mod body;
 mod clients;
@@ -30,6 +31,7 @@ pub mod origin;
 mod pulse;
 pub mod refusal;
 mod reply;
+mod resource;
 pub mod serve;
 pub mod source;
 mod stage;
@@ -170,10 +172,12 @@ where
 {
     let answer = match front.endpoint(parts.path.as_str()) {
         Some(endpoint) => {
-            match entrance::caller(front, endpoint, &parts.method, &parts.headers, parts.peer.as_ref()) {
+            let (method, headers) = (&parts.method, &parts.headers);
+            match entrance::caller(front, endpoint, method, headers, parts.peer.as_ref()).await {
                 Ok(caller) => {
-                    let caller = entrance::bringing(front, caller, &parts.headers);
-                    answer(front, endpoint, parts, &caller, body).await
+                    let caller = entrance::bringing(front, caller, headers);
+                    let answer = answer(front, endpoint, parts, &caller, body).await;
+                    answer.map_err(|refusal| entrance::helpful(front, endpoint, &caller, refusal))
                 }
                 Err(refusal) => Err(refusal),
             }
@@ -199,9 +203,9 @@ where
     B: Buf,
 {
     // While a body was read, what its sender may can have become less, and another mount have taken the place.
-    let still = |mount: &Arc<Mount>, place: Place<'_>| {
+    let still = async |mount: &Arc<Mount>, place: Place<'_>| {
         let caller = if caller.has_ended() {
-            let caller = entrance::caller(front, endpoint, method, headers, peer.as_ref())?;
+            let caller = entrance::caller(front, endpoint, method, headers, peer.as_ref()).await?;
             entrance::bringing(front, caller, headers)
         } else {
             caller.clone()
@@ -229,7 +233,7 @@ where
         Endpoint::Mcp(place) if method == Method::POST => match mount(place) {
             Ok(mount) => {
                 let payload = payload.await?;
-                let (mount, caller) = still(&mount, place)?;
+                let (mount, caller) = still(&mount, place).await?;
                 mcp::post(&mount, headers, payload, &caller).await
             }
             Err(unknown @ Refusal::NotFound { .. }) => {
@@ -246,14 +250,15 @@ where
         }
         Endpoint::Sse(place) if method == Method::POST => {
             let (mount, payload) = (mount(place)?, payload.await?);
-            let (mount, caller) = still(&mount, place)?;
+            let (mount, caller) = still(&mount, place).await?;
             stateless::one_shot(&mount, payload, &caller).await
         }
         Endpoint::Messages(place) if method == Method::POST => {
             let (mount, payload) = (mount(place)?, payload.await?);
-            let (mount, caller) = still(&mount, place)?;
+            let (mount, caller) = still(&mount, place).await?;
             legacy_sse::post(&mount, query, payload, &caller).await
         }
+        Endpoint::Resource(path) if get => resource::document(front, path),
         Endpoint::MountHealth(name) if get => admin::mount_health(front, name, caller),
         Endpoint::Status if get => Ok(admin::status(front, caller)),
         Endpoint::Health if get => Ok(admin::health(front)),
@@ -265,6 +270,10 @@ where
         }
         Endpoint::Restart(name) if method == Method::POST => {
             operator::restart(front, name, caller, headers, peer.as_ref())
+        }
+        Endpoint::Approve(name) if get => approval::held_back(front, name, caller, headers, peer.as_ref()),
+        Endpoint::Approve(name) if method == Method::POST => {
+            approval::approve(front, name, query, caller, headers, peer.as_ref()).await
         }
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.

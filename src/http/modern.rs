@@ -52,11 +52,12 @@ pub(super) async fn post(
     check_parameters(mount, headers, &message, &claim, caller).await?;
     let id = || message.id().map(Into::into);
     let lasts = message.method() == "subscriptions/listen";
+    let open = lasts.then(|| mount.stream(caller)).transpose().map_err(|error| unserved(error, id()))?;
     let visit = mount.receive(&message, &claim, caller).await.map_err(|error| unserved(error, id()))?;
     match visit.post(Payload::One(message.clone()), accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
-            let held: Held = Box::new(visit);
+            let held: Held = Box::new((visit, open));
             // A subscription may be refused, which is not said on a stream; else it is one, and soon.
             let patience = lasts.then_some(UNTIL_IT_LASTS);
             let until = if lasts { reply::while_known(caller) } else { None };

@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use super::reply;
 use crate::access::{Caller, Grant, Permission};
 use crate::config::{self, Diff};
+use crate::mount::Mount;
 use crate::protocol::Principal;
 use crate::wire::{Code, RpcError};
 use http::header::{AUTHORIZATION, HOST};
@@ -98,7 +99,7 @@ impl Operators {
 }
 
 /// Refuses a request that comes from no operator. Where callers are known, it is not enough to be on this machine.
-fn check(
+pub(super) fn check(
     front: &Front,
     caller: &Caller,
     headers: &HeaderMap,
@@ -152,9 +153,7 @@ pub(super) fn restart(
     peer: Option<&ConnectionInfo>,
 ) -> Result<Response, Refusal> {
     check(front, caller, headers, peer)?;
-    let table = front.table.load();
-    let default = table.default_mount().filter(|mount| mount.name().as_str() == name);
-    let mount = default.or_else(|| table.find_any(name)).ok_or_else(|| Refusal::NoServer(name.to_owned()))?;
+    let mount = named(front, name)?;
     let restarting = mount
         .restart(Instant::now() + RESTART_GRACE)
         .map_err(|reason| Refusal::Conflict(format!("the server {name} cannot be restarted: {reason}")))?;
@@ -167,7 +166,15 @@ pub(super) fn restart(
     })))
 }
 
-fn json_of(value: &serde_json::Value) -> Response {
+/// The mount that an operator names.
+pub(super) fn named(front: &Front, name: &str) -> Result<Arc<Mount>, Refusal> {
+    let table = front.table.load();
+    let default = table.default_mount().filter(|mount| mount.name().as_str() == name);
+    let mount = default.or_else(|| table.find_any(name));
+    mount.cloned().ok_or_else(|| Refusal::NoServer(name.to_owned()))
+}
+
+pub(super) fn json_of(value: &serde_json::Value) -> Response {
     reply::json(value.to_string().into())
 }
 
@@ -178,13 +185,14 @@ fn busy(why: &'static str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Background;
     use crate::config::Config;
     use crate::mount::Table;
     use http::HeaderValue;
     use std::sync::Arc;
 
     fn front_of(config: &Config) -> Arc<Front> {
-        Front::new(config, Table::default(), true)
+        Front::new(config, Table::default(), true, Background::default())
     }
 
     fn allowed(front: &Front, peer: Option<&str>, headers: &[(&'static str, &str)]) -> bool {

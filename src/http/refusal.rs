@@ -116,6 +116,16 @@ pub enum Refusal {
         /// How one becomes known, as `WWW-Authenticate` says it.
         challenge: HeaderValue,
     },
+    /// 403: the caller is known, and an access token with more scopes would do.
+    #[error("{error}")]
+    Insufficient {
+        /// The id of the request.
+        id: RawId,
+        /// What is wrong.
+        error: RpcError,
+        /// What would do, as `WWW-Authenticate` says it.
+        challenge: HeaderValue,
+    },
     /// 403: the caller is known, and may not use this.
     #[error("{0} is not permitted to you: ask whoever runs this router for the right to use it")]
     Forbidden(String),
@@ -220,6 +230,11 @@ impl Refusal {
                 answer(StatusCode::UNAUTHORIZED, None, &RpcError::new(Code::NotAllowed, message())),
                 |headers| headers.insert(WWW_AUTHENTICATE, challenge.clone()),
             ),
+            Self::Insufficient { id, error, challenge } => {
+                with(answer(StatusCode::FORBIDDEN, id.as_deref(), error), |headers| {
+                    headers.insert(WWW_AUTHENTICATE, challenge.clone())
+                })
+            }
             Self::Denied { id, error } => match error.wait() {
                 Some(wait) => with(answer(StatusCode::TOO_MANY_REQUESTS, id.as_deref(), error), |headers| {
                     headers.insert(RETRY_AFTER, seconds(wait).into())
@@ -392,6 +407,15 @@ mod tests {
             (
                 Refusal::Unauthorized { reason: "no".into(), challenge: HeaderValue::from_static("Bearer") },
                 401,
+                -31007,
+            ),
+            (
+                Refusal::Insufficient {
+                    id: id(),
+                    error: RpcError::new(Code::NotAllowed, "no"),
+                    challenge: HeaderValue::from_static("Bearer"),
+                },
+                403,
                 -31007,
             ),
             (Refusal::Forbidden("the server a".into()), 403, -31007),

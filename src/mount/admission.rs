@@ -61,6 +61,7 @@ impl Mount {
                 retry_after: RETRY_FULL,
             },
             PoolError::Lack(lack) => self.lacking(lack),
+            PoolError::Yours(error) => Unserved::Denied(error.clone()),
             PoolError::Closed => Unserved::shutting_down(),
             PoolError::Spawn(spawn) => {
                 let reason = self.describe(spawn);

@@ -12,12 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 /// The mount as its sessions know it: they do not keep it alive.
+#[derive(Debug)]
 pub(super) struct Door(Mutex<Weak<Mount>>);
 
 /// The way to the mount of a session whose processes are for a caller.
 pub(super) struct Way {
     pub(super) door: Arc<Door>,
     pub(super) caller: Caller,
+    /// They are for nobody else.
+    pub(super) alone: bool,
 }
 
 /// The home of a session that nobody lives in: what it meets says nothing about the mount.
@@ -37,6 +40,7 @@ impl Home for Closed {
     fn opened(&self, _opened: &Opened) {}
     fn crashed(&self, _exit: &Exit) {}
     fn not_opened(&self) {}
+    fn tools_changed(&self) {}
     fn left(&self, _id: &SessionId) {}
 }
 
@@ -51,7 +55,7 @@ impl Door {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next.clone();
     }
 
-    fn mount(&self) -> Option<Arc<Mount>> {
+    pub(super) fn mount(&self) -> Option<Arc<Mount>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 }
@@ -64,22 +68,36 @@ impl Way {
 
 impl Home for Way {
     fn replace(&self) -> BoxFuture<'static, Result<Peer, RpcError>> {
-        let (mount, caller) = (self.mount(), self.caller.clone());
+        let (mount, caller, alone) = (self.mount(), self.caller.clone(), self.alone);
         async move {
             let gone = || RpcError::new(Code::ShuttingDown, "the server is being unmounted");
             let mount = mount.ok_or_else(gone)?;
             let pool = mount.pool.clone().ok_or_else(gone)?;
-            pool.replace(&caller).await.map_err(|error| match mount.not_had(&error) {
-                Unserved::Unavailable { error, .. } | Unserved::OtherEra(error) => error,
-                Unserved::NoSession | Unserved::TooMuch(_) | Unserved::NoCall | Unserved::Denied(_) => gone(),
-            })
+            // The next process may say something else.
+            mount.doubt_tools();
+            let place = alone.then(|| mount.next_process_of(&pool, &caller)).flatten();
+            let peer = pool.replace(&caller).await.map_err(|error| match mount.not_had(&error) {
+                Unserved::Unavailable { error, .. } | Unserved::OtherEra(error) | Unserved::Denied(error) => {
+                    error
+                }
+                Unserved::NoSession | Unserved::TooMuch(_) | Unserved::NoCall => gone(),
+            })?;
+            mount.keep_until_gone(&peer, place);
+            Ok(peer)
         }
         .boxed()
     }
 
     fn turned_down(&self, certain: bool) -> BoxFuture<'static, Option<Peer>> {
-        let (mount, caller) = (self.mount(), self.caller.clone());
-        async move { mount?.other_era(certain, &caller).await }.boxed()
+        let (mount, caller, alone) = (self.mount(), self.caller.clone(), self.alone);
+        async move {
+            let mount = mount?;
+            let peer = mount.other_era(certain, &caller).await?;
+            let pool = mount.pool.as_ref().filter(|_| alone);
+            mount.keep_until_gone(&peer, pool.and_then(|pool| mount.next_process_of(pool, &caller)));
+            Some(peer)
+        }
+        .boxed()
     }
 
     fn parked(&self, state: &str, session: Arc<Session>) {
@@ -118,6 +136,12 @@ impl Home for Way {
     fn not_opened(&self) {
         if let Some(mount) = self.mount() {
             mount.doubt.notify_one();
+        }
+    }
+
+    fn tools_changed(&self) {
+        if let Some(mount) = self.mount() {
+            mount.doubt_tools();
         }
     }
 

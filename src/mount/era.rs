@@ -272,6 +272,7 @@ impl Mount {
                 | PoolError::HouseFull
                 | PoolError::Closed
                 | PoolError::Lack(_)
+                | PoolError::Yours(_)
                 | PoolError::Spawn(_)),
             ) => {
                 tracing::warn!(server = %self.name(), "no process in the other era: {error}");

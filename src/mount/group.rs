@@ -101,6 +101,14 @@ impl Kind {
         }
     }
 
+    /// Whether its processes are for the clients of one principal.
+    fn is_of_one(&self) -> bool {
+        match self {
+            Self::Legacy { clients, .. } => matches!(clients, Some((_, Some(_)))),
+            Self::Modern(one, owner) => one.is_some() || owner.is_some(),
+        }
+    }
+
     fn era(&self) -> Era {
         match self {
             Self::Legacy { .. } => Era::Legacy,
@@ -258,12 +266,16 @@ impl Mount {
         purpose: Purpose,
     ) -> Result<Arc<Session>, Unserved> {
         let pool = self.admit(caller)?;
+        let alone = once || kind.is_of_one();
+        let place = if alone { self.process_of(pool, caller) } else { Ok(None) };
+        let place = place.map_err(|error| self.not_had(&error))?;
         let taken = match purpose {
             Purpose::Need => self.take(pool, caller).await,
             Purpose::Growth => pool.take(caller).await,
         };
         let (peer, pass) = taken.map_err(|error| self.not_had(&error))?;
-        let session = Session::shared(peer, kind.opening(), once, self.parts(caller));
+        self.keep_until_gone(&peer, place);
+        let session = Session::shared(peer, kind.opening(), once, self.parts(caller, alone));
         self.adopt(&session, pass);
         let Err(error) = session.opened().await else { return Ok(session) };
         let unserved = self.not_opened(kind.era(), error);
@@ -272,6 +284,18 @@ impl Mount {
             pool.room().await;
         }
         Err(unserved)
+    }
+
+    /// A process for a client alone.
+    pub(super) async fn take_alone(
+        &self,
+        pool: &Arc<Pool>,
+        caller: &Caller,
+    ) -> Result<(Peer, Option<Pass>), PoolError> {
+        let place = self.process_of(pool, caller)?;
+        let (peer, pass) = self.take(pool, caller).await?;
+        self.keep_until_gone(&peer, place);
+        Ok((peer, pass))
     }
 
     /// A process for a client: a mount that is full gives up the one that nobody has used for longest.

@@ -2,6 +2,9 @@
 
 use super::era::Verdicts;
 use super::gate::Gate;
+use super::lodging::Rooms;
+use super::pins::Pins;
+use crate::access::Places;
 use crate::config::{Config, Target};
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,12 +19,15 @@ pub struct House {
     pub(super) processes: Arc<Semaphore>,
     /// What applies the sandboxes of commands.
     pub(super) sandbox_helper: Option<Arc<Path>>,
+    pub(super) rooms: Rooms,
     /// Children inherit the whole environment.
     pub(super) pass_environment: bool,
     /// Bytes of a line, at most.
     pub(super) line_limit: usize,
     /// What is known of every command and URL.
     pub(super) verdicts: Verdicts,
+    /// What is noted of the tools of servers that are pinned.
+    pub(super) pins: Arc<Pins>,
     /// Owns the tasks of all processes.
     pub(super) tracker: TaskTracker,
 }
@@ -33,12 +39,22 @@ impl House {
         Self {
             gate: Gate::new(2 * cores),
             processes: Arc::new(Semaphore::new(config.limits.processes.min(Semaphore::MAX_PERMITS))),
+            rooms: Rooms {
+                sessions: Places::new(Some(config.limits.sessions)),
+                streams: Places::new(Some(config.limits.streams)),
+            },
             sandbox_helper: config.sandbox_helper.as_deref().map(Arc::from),
             pass_environment: config.pass_environment,
             line_limit: config.limits.line,
             verdicts: Verdicts::default(),
+            pins: Pins::of(config, tracker.clone()),
             tracker,
         }
+    }
+
+    /// What is noted of the tools of servers that are pinned.
+    pub fn pins(&self) -> &Arc<Pins> {
+        &self.pins
     }
 
     /// Forgets what it knows of commands and URLs that are not served any more.

@@ -119,7 +119,11 @@ async fn handshake(mount: &Arc<Mount>, pool: &Arc<Pool>) -> Result<(), Fault> {
 async fn open(mount: &Arc<Mount>, pool: &Arc<Pool>, era: Era) -> Result<Result<(), RpcError>, Fault> {
     let (peer, pass) =
         pool.throw_away(pool.turn(Urgency::Spare), &Caller::anyone()).await.map_err(|error| match error {
-            PoolError::Full | PoolError::HouseFull | PoolError::Lack(_) | PoolError::Closed => Fault::NoRoom,
+            PoolError::Full
+            | PoolError::HouseFull
+            | PoolError::Lack(_)
+            | PoolError::Yours(_)
+            | PoolError::Closed => Fault::NoRoom,
             PoolError::Spawn(error) => Fault::Failed(mount.describe(&error)),
         })?;
     let opening = match era {
@@ -128,7 +132,7 @@ async fn open(mount: &Arc<Mount>, pool: &Arc<Pool>, era: Era) -> Result<Result<(
         }
         Era::Modern => Opening::Modern,
     };
-    let session = Session::shared(peer, opening, false, mount.parts(&Caller::anyone()));
+    let session = Session::shared(peer, opening, false, mount.parts(&Caller::anyone(), false));
     mount.adopt(&session, pass);
     let opened = session.opened().await;
     session.close();

@@ -4,7 +4,7 @@
 //! written everything works without. A file is named by a digest of what makes the server this one, so that no secret
 //! stands in its name, and one that is configured anew is another server.
 
-use crate::config::Target;
+use crate::config::{ServerSpec, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -110,9 +110,17 @@ impl ListCache {
 }
 
 impl ListKey {
-    /// The lists of `target` for clients with these capabilities.
-    pub fn new(target: &Target, capabilities: &Map<String, Value>) -> Self {
+    /// The lists of a server for clients with these capabilities.
+    pub fn of(spec: &ServerSpec, capabilities: &Map<String, Value>) -> Self {
         let mut digest = Digester(Sha256::new());
+        if !spec.tools.is_open() {
+            // What is kept is what is shown.
+            spec.tools.hash(&mut digest);
+        }
+        Self::new(&spec.target, capabilities, digest)
+    }
+
+    fn new(target: &Target, capabilities: &Map<String, Value>, mut digest: Digester) -> Self {
         // All that the configuration says of it counts, values of `env` and `headers` too: other users see other lists.
         let mut target = target.clone();
         if let Target::Remote(remote) = &mut target

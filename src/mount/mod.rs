@@ -1,6 +1,7 @@
 //! A server under a name: its processes, its sessions, its health.
 
 mod admission;
+mod approval;
 mod catalog;
 mod crowd;
 mod door;
@@ -13,19 +14,24 @@ mod house;
 mod inquiry;
 mod keeper;
 mod list_cache;
+mod lodging;
 mod personal;
+mod pins;
 mod place;
 mod pool;
+mod quota;
 mod seat;
+mod sight;
 mod source;
 mod status;
 mod successor;
 mod table;
+mod tools;
 mod unserved;
 mod visit;
 mod warden;
 
-use crate::access::Caller;
+use crate::access::{Caller, Places};
 use crate::config::{Config, OnCrash, ServerName, ServerSpec, Target};
 use crate::peer::Mask;
 use crate::peer::in_process::Service;
@@ -38,19 +44,25 @@ use era::Eras;
 use gate::Pass;
 use group::Groups;
 use health::Health;
+use lodging::Rooms;
 use pool::Pool;
+use quota::Quota;
+use sight::ToolRules;
 use source::Source;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use approval::Approved;
 pub use house::House;
 pub use inquiry::question;
 pub use list_cache::{ListCache, ListKey, Lists};
+pub use lodging::Lodging;
+pub use pins::{Definition, HeldBack, NotApproved, Pins};
 pub use seat::Seat;
 pub use status::{MountStatus, State};
 pub use successor::Restarting;
@@ -68,12 +80,22 @@ pub struct Mount {
     /// None: it is disabled, or its entry cannot work.
     pool: Option<Arc<Pool>>,
     facts: Mutex<Facts>,
-    /// Clients with a session, by its id, each with the caller to whom it belongs.
-    seats: Mutex<HashMap<SessionId, (Caller, Seat)>>,
+    /// Clients with a session, by its id.
+    seats: Mutex<HashMap<SessionId, Seated>>,
+    /// Sessions, as they are counted here, and with streams in all.
+    rooms: Arc<Places>,
+    house_rooms: Rooms,
+    /// What is counted of all that is asked; nothing: nothing is.
+    quota: Option<Arc<Quota>>,
     sessions: Mutex<Vec<Weak<Session>>>,
     groups: Groups,
     eras: Eras,
     catalogs: Catalogs,
+    /// Which tools are served.
+    rules: ToolRules,
+    pins: Arc<Pins>,
+    /// Counts the changes of what is shown of them.
+    sights: AtomicU64,
     /// Calls that wait for their client, by what the client knows them by. Their sessions are kept here, for a session that
     /// serves one request belongs to nobody else once that has been answered with a question.
     parked: Mutex<HashMap<Box<str>, Arc<Session>>>,
@@ -96,6 +118,14 @@ pub struct Mount {
     /// The mount that has taken its place.
     next: OnceLock<Weak<Self>>,
     me: Weak<Self>,
+}
+
+/// A client with a session: to whom that belongs, and the places that it has.
+#[derive(Clone)]
+struct Seated {
+    owner: Caller,
+    seat: Seat,
+    _lodging: Arc<Lodging>,
 }
 
 /// What was learned about the server.
@@ -139,6 +169,12 @@ impl Mount {
             Target::Remote(remote) => Mask::remote(remote),
             Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => Mask::default(),
         };
+        let house_rooms = house.rooms.clone();
+        let rooms = before.map_or_else(|| Places::new(None), |before| before.rooms.clone());
+        rooms.set(spec.limits.sessions);
+        let same = before.filter(|before| before.spec.limits == spec.limits);
+        let quota = same.map_or_else(|| Quota::new(&spec.limits), |before| before.quota.clone());
+        let (rules, pins) = (ToolRules::new(&spec.tools), house.pins.clone());
         let stop = CancellationToken::new();
         let source = Source::new(&spec.target, &spec.name, &config.limits, &house, &stop, service)
             .unwrap_or_else(|error| {
@@ -168,10 +204,16 @@ impl Mount {
             pool,
             facts: Mutex::default(),
             seats: Mutex::default(),
+            rooms,
+            house_rooms,
+            quota,
             sessions: Mutex::default(),
             groups: Groups::default(),
             eras: Eras::default(),
             catalogs: Catalogs::default(),
+            rules,
+            pins,
+            sights: AtomicU64::new(0),
             parked: Mutex::default(),
             freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
             tally: before.map(|before| before.tally.clone()).unwrap_or_default(),
@@ -272,7 +314,8 @@ impl Mount {
     /// Removes the seats whose session ended before they were taken.
     fn clear_seats(&self) {
         // Sessions are asked without the lock on the seats: they take it under their own.
-        let taken: Vec<_> = self.seats().iter().map(|(id, (_, seat))| (id.clone(), seat.clone())).collect();
+        let taken: Vec<_> =
+            self.seats().iter().map(|(id, seated)| (id.clone(), seated.seat.clone())).collect();
         for (id, seat) in taken {
             if matches!(seat, Seat::Taken(client) if client.session().is_over()) {
                 self.seats().remove(&id);
@@ -305,8 +348,8 @@ impl Mount {
             session.shut_down();
         }
         let seats = std::mem::take(&mut *self.seats());
-        for (_, seat) in seats.into_values() {
-            if let Seat::Standing(_, stream) | Seat::Joining(stream) = seat {
+        for seated in seats.into_values() {
+            if let Seat::Standing(_, stream) | Seat::Joining(stream) = seated.seat {
                 stream.end();
             }
         }
@@ -341,12 +384,12 @@ impl Mount {
         }
     }
 
-    /// What a session is made with whose processes are for a caller.
-    fn parts(&self, caller: &Caller) -> Parts {
+    /// What a session is made with whose processes are for a caller, or for him `alone`.
+    fn parts(&self, caller: &Caller, alone: bool) -> Parts {
         Parts {
             settings: self.settings.clone(),
             credentials: self.credentials(caller),
-            home: Arc::new(Way { door: self.door.clone(), caller: caller.clone() }),
+            home: Arc::new(Way { door: self.door.clone(), caller: caller.clone(), alone }),
             tally: self.tally.clone(),
             tracker: self.tracker.clone(),
             freed: self.freed.clone(),
@@ -355,7 +398,7 @@ impl Mount {
 
     /// What the session of a process is made with that is only asked what it speaks.
     fn parts_of_probe(&self, caller: &Caller) -> Parts {
-        Parts { home: Arc::new(door::Closed), ..self.parts(caller) }
+        Parts { home: Arc::new(door::Closed), ..self.parts(caller, false) }
     }
 
     fn parked(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Session>>> {

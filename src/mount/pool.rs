@@ -9,6 +9,7 @@ use crate::access::{Caller, Lack};
 use crate::config::{EnvFromHeader, ServerName, Target};
 use crate::peer::{Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
+use crate::wire::RpcError;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,6 +69,9 @@ pub(super) enum PoolError {
     /// All mounts together run as many as they may.
     #[error("all processes that `limits.processes` allows are in use")]
     HouseFull,
+    /// The one for whom it would run has as many as he may.
+    #[error("{0}")]
+    Yours(RpcError),
     /// It could not be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
@@ -344,7 +348,13 @@ impl Pool {
             let Ok(place) = self.free_place() else { return };
             match self.start(place, self.turn(Urgency::Spare), &Caller::anyone()).await {
                 Ok((peer, _pass)) => self.keep(peer),
-                Err(PoolError::Full | PoolError::HouseFull | PoolError::Lack(_) | PoolError::Closed) => {
+                Err(
+                    PoolError::Full
+                    | PoolError::HouseFull
+                    | PoolError::Lack(_)
+                    | PoolError::Yours(_)
+                    | PoolError::Closed,
+                ) => {
                     return;
                 }
                 Err(error @ PoolError::Spawn(_)) => {

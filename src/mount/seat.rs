@@ -1,7 +1,7 @@
 //! The clients of a mount by their session ids: how they come, are found, and leave.
 
 use super::unserved::RETRY_FULL;
-use super::{Mount, Unserved};
+use super::{Lodging, Mount, Seated, Unserved};
 use crate::access::Caller;
 use crate::config::PoolMode;
 use crate::session::{Client, EventStream, Session, SessionId, StreamReader, Transport};
@@ -45,10 +45,10 @@ impl Mount {
     /// post its own.
     pub async fn open(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
         self.demand(caller)?;
-        let (id, caller) = (new_id()?, &caller.settled());
+        let (id, lodging, caller) = (new_id()?, self.lodge(caller)?, &caller.settled());
         match self.spec.pool.mode {
-            PoolMode::Session => self.open_dedicated(id, Transport::Streamable, caller).await,
-            PoolMode::Shared => self.join(id, Transport::Streamable, initialize, caller).await,
+            PoolMode::Session => self.open_dedicated(id, Transport::Streamable, lodging, caller).await,
+            PoolMode::Shared => self.join(id, Transport::Streamable, initialize, lodging, caller).await,
         }
     }
 
@@ -64,15 +64,15 @@ impl Mount {
         caller: &Caller,
     ) -> Result<(SessionId, StreamReader), Unserved> {
         self.demand(caller)?;
-        let (id, caller) = (new_id()?, &caller.settled());
+        let (id, lodging, caller) = (new_id()?, self.lodge(caller)?, &caller.settled());
         let reader = stream.read();
         match self.spec.pool.mode {
             PoolMode::Session => {
-                drop(self.open_dedicated(id.clone(), Transport::Sse(stream), caller).await?);
+                drop(self.open_dedicated(id.clone(), Transport::Sse(stream), lodging, caller).await?);
             }
             PoolMode::Shared => {
                 self.admit(caller)?;
-                self.seat(id.clone(), Seat::Standing(id.clone(), stream), caller);
+                self.seat(id.clone(), Seat::Standing(id.clone(), stream), lodging, caller);
             }
         }
         Ok((id, reader))
@@ -87,11 +87,11 @@ impl Mount {
     ) -> Result<(Arc<Client>, StreamReader), Unserved> {
         self.demand(caller)?;
         // He who sits down here is the owner of another session: his rights are those of that one.
-        let (id, reader) = (new_id()?, stream.read());
+        let (id, lodging, reader) = (new_id()?, self.lodge(caller)?, stream.read());
         let transport = Transport::Sse(stream);
         let client = match self.spec.pool.mode {
-            PoolMode::Session => self.open_dedicated(id, transport, caller).await?,
-            PoolMode::Shared => self.join(id, transport, initialize, caller).await?,
+            PoolMode::Session => self.open_dedicated(id, transport, lodging, caller).await?,
+            PoolMode::Shared => self.join(id, transport, initialize, lodging, caller).await?,
         };
         Ok((client, reader))
     }
@@ -134,13 +134,13 @@ impl Mount {
         if id.len() != SessionId::LENGTH {
             return None;
         }
-        let seat = self.seats().get(id).cloned();
+        let seat = self.seats().get(id).map(|seated| (seated.owner.clone(), seated.seat.clone()));
         seat.or_else(|| self.next()?.seat_of(id))
     }
 
     /// Ends a client's session.
     pub fn leave(&self, id: &str) {
-        let seat = self.seats().remove(id).map(|(_, seat)| seat);
+        let seat = self.seats().remove(id).map(|seated| seated.seat);
         match seat {
             Some(Seat::Taken(client)) => client.leave(),
             Some(Seat::Standing(_, stream) | Seat::Joining(stream)) => stream.end(),
@@ -149,14 +149,14 @@ impl Mount {
     }
 
     /// A client has taken its place: from now on it is found by its id.
-    pub(super) fn seat(&self, id: SessionId, seat: Seat, caller: &Caller) {
+    pub(super) fn seat(&self, id: SessionId, seat: Seat, lodging: Arc<Lodging>, caller: &Caller) {
         if let Some(next) = self.next() {
-            return next.seat(id, seat, caller);
+            return next.seat(id, seat, lodging, caller);
         }
-        self.seats().insert(id, (caller.clone(), seat));
+        self.seats().insert(id, Seated { owner: caller.clone(), seat, _lodging: lodging });
     }
 
-    pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, (Caller, Seat)>> {
+    pub(super) fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, Seated>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -164,22 +164,24 @@ impl Mount {
         &self,
         id: SessionId,
         transport: Transport,
+        lodging: Arc<Lodging>,
         caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
         if self.era_for(Era::Legacy, caller).await? == Era::Modern {
-            match self.open_across(id.clone(), transport.clone(), caller).await {
+            match self.open_across(id.clone(), transport.clone(), lodging.clone(), caller).await {
                 // It was believed to speak the other era only, and does not: its own may do.
                 Err(Unserved::OtherEra(_)) if self.spoken().legacy != Some(false) => {}
                 opened => return opened,
             }
         }
         let pool = self.admit(caller)?;
-        let (peer, pass) = self.take(pool, caller).await.map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = self.take_alone(pool, caller).await.map_err(|error| self.not_had(&error))?;
         // Over HTTP+SSE nothing is said to the process before the client posts.
         let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
-        let client = Session::dedicated(peer, id.clone(), transport, self.warden(caller), self.parts(caller));
+        let client =
+            Session::dedicated(peer, id.clone(), transport, self.warden(caller), self.parts(caller, true));
         self.adopt(client.session(), pass);
-        self.seat(id, Seat::Taken(client.clone()), caller);
+        self.seat(id, Seat::Taken(client.clone()), lodging, caller);
         Ok(client)
     }
 }
@@ -190,17 +192,18 @@ impl Mount {
         &self,
         id: SessionId,
         transport: Transport,
+        lodging: Arc<Lodging>,
         caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
         let pool = self.admit(caller)?;
-        let (peer, pass) = self.take(pool, caller).await.map_err(|error| self.not_had(&error))?;
-        let (warden, parts) = (self.warden(caller), self.parts(caller));
+        let (peer, pass) = self.take_alone(pool, caller).await.map_err(|error| self.not_had(&error))?;
+        let (warden, parts) = (self.warden(caller), self.parts(caller, true));
         let client = Session::dedicated_across(peer, id.clone(), transport, warden, parts);
         self.adopt(client.session(), pass);
         if let Err(error) = client.session().opened().await {
             return Err(self.not_opened(Era::Modern, error));
         }
-        self.seat(id, Seat::Taken(client.clone()), caller);
+        self.seat(id, Seat::Taken(client.clone()), lodging, caller);
         Ok(client)
     }
 }
@@ -209,7 +212,7 @@ impl<'a> Joining<'a> {
     /// Takes the place of a standing client; nothing if it does not stand there any more, or has begun to join already.
     fn begin(mount: &'a Mount, id: &SessionId, stream: &Arc<EventStream>) -> Option<Self> {
         let mut seats = mount.seats();
-        let (_, seat) = seats.get_mut(id.as_str())?;
+        let Seated { seat, .. } = seats.get_mut(id.as_str())?;
         let stands = matches!(seat, Seat::Standing(_, standing) if Arc::ptr_eq(standing, stream));
         if !stands {
             return None;
@@ -226,7 +229,7 @@ impl<'a> Joining<'a> {
     fn change(&self, to: impl FnOnce() -> Seat) -> bool {
         let mut seats = self.mount.seats();
         match seats.get_mut(self.id.as_str()) {
-            Some((_, seat @ Seat::Joining(_))) => {
+            Some(Seated { seat: seat @ Seat::Joining(_), .. }) => {
                 *seat = to();
                 true
             }

@@ -49,6 +49,8 @@ pub struct MountStatus {
     pub requests: u64,
     /// Error responses since the start.
     pub errors: u64,
+    /// Requests since the start that were not passed on: who asked may not, or not so often, or not so much at once.
+    pub refused: u64,
     /// Processes replaced in sessions that went on.
     pub restarts: u64,
     /// Its processes are restricted.
@@ -59,6 +61,8 @@ pub struct MountStatus {
     pub urls: Vec<String>,
     /// When a handshake last succeeded (RFC 3339).
     pub verified_at: Option<String>,
+    /// Tools that say something of themselves that nobody has approved.
+    pub held_back: Vec<String>,
 }
 
 impl State {
@@ -134,7 +138,8 @@ impl Mount {
         }
         let without_spares = self.pool.as_ref().is_some_and(|pool| pool.is_without_spares());
         let reason = self.facts().health.reason().map(str::to_owned);
-        reason.or_else(|| {
+        let unpinned = self.unpinned().map(|reason| format!("none of its tools is served: {reason}"));
+        reason.or(unpinned).or_else(|| {
             without_spares.then(|| "runs without spares: they exit before they are used".to_owned())
         })
     }
@@ -162,7 +167,8 @@ impl Mount {
 
     /// Clients with a session, and those of them that speak HTTP+SSE.
     pub fn clients(&self) -> (usize, usize) {
-        let standing = self.seats().values().filter(|(_, seat)| matches!(seat, Seat::Standing(..))).count();
+        let standing =
+            self.seats().values().filter(|seated| matches!(seated.seat, Seat::Standing(..))).count();
         let sse: usize = self.living().iter().map(|session| session.sse_clients()).sum();
         (self.seats().len(), sse + standing)
     }
@@ -188,11 +194,13 @@ impl Mount {
             in_flight,
             requests: self.tally.requests.count(),
             errors: self.tally.errors.count(),
+            refused: self.tally.refused.count(),
             restarts: self.tally.restarts.count(),
             sandbox: self.is_sandboxed(),
             last_exit: facts.last_exit.clone(),
             urls,
             verified_at: facts.verified_at.map(|at| humantime::format_rfc3339_micros(at).to_string()),
+            held_back: self.held_back().into_iter().map(|held| held.tool).collect(),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Mount {
         // Those that came in between.
         let late = std::mem::take(&mut *self.seats());
         for (id, seat) in late {
-            let has_left = matches!(&seat.1, Seat::Taken(client) if client.has_left());
+            let has_left = matches!(&seat.seat, Seat::Taken(client) if client.has_left());
             if !has_left {
                 next.seats().entry(id).or_insert(seat);
             }

@@ -3,11 +3,11 @@
 use super::group::{Free, Kind, LONGEST_CAPABILITIES, Purpose};
 use super::seat::new_id;
 use super::unserved::RETRY_FULL;
-use super::{Mount, Seat, Unserved};
+use super::{Lodging, Mount, Seat, Unserved};
 use crate::access::Caller;
 use crate::config::Isolation;
 use crate::protocol::{Guest, Member, handshake, may_ask, offered, request_state};
-use crate::session::{Client, Interaction, Session, SessionId, Transport, Visit};
+use crate::session::{Client, Interaction, Session, SessionId, Transport, Visit, Warden};
 use crate::wire::{Claim, Code, Era, Message, Revision, RpcError};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -39,10 +39,11 @@ impl Mount {
         id: SessionId,
         transport: Transport,
         initialize: &Message,
+        lodging: Arc<Lodging>,
         caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
         let client = self.seatless(id.clone(), transport, initialize, caller).await?;
-        self.seat(id, Seat::Taken(client.clone()), caller);
+        self.seat(id, Seat::Taken(client.clone()), lodging, caller);
         Ok(client)
     }
 
@@ -99,6 +100,26 @@ impl Mount {
         claim: &Claim,
         caller: &Caller,
     ) -> Result<Visit, Unserved> {
+        self.receive_under(self.warden(caller), request, claim, caller).await
+    }
+
+    /// The same for a question of the router's own, which sees everything.
+    pub(super) async fn receive_unwatched(
+        &self,
+        request: &Message,
+        claim: &Claim,
+        caller: &Caller,
+    ) -> Result<Visit, Unserved> {
+        self.receive_under(None, request, claim, caller).await
+    }
+
+    async fn receive_under(
+        &self,
+        warden: Option<Arc<dyn Warden>>,
+        request: &Message,
+        claim: &Claim,
+        caller: &Caller,
+    ) -> Result<Visit, Unserved> {
         self.demand(caller)?;
         if claim.capabilities_raw.len() > LONGEST_CAPABILITIES {
             return Err(Unserved::TooMuch("the client capabilities in `_meta` are larger than 16 KiB"));
@@ -112,7 +133,7 @@ impl Mount {
                 self.modern_session(request, caller).await.map(|session| (session, None))
             } else if let Some(state) = request_state(request.body()).filter(|_| may_ask(request.method())) {
                 let session = self.parked().get(state.as_str()).cloned().ok_or(Unserved::NoCall)?;
-                let visit = session.visit(new_id()?, guest, None, self.warden(caller));
+                let visit = session.visit(new_id()?, guest, None, warden);
                 return visit.map_err(|_| Unserved::NoCall);
             } else {
                 self.legacy_session(request, claim, &kind, caller).await
@@ -123,7 +144,7 @@ impl Mount {
             }
             let (session, interaction) = found?;
             // One that has ended in between is of no use; there is another.
-            if let Ok(visit) = session.visit(new_id()?, guest.clone(), interaction, self.warden(caller)) {
+            if let Ok(visit) = session.visit(new_id()?, guest.clone(), interaction, warden.clone()) {
                 return Ok(visit);
             }
         }

@@ -1,110 +1,138 @@
-//! What a client may ask of the server: the rights of its caller, before anything is passed on.
+//! What a client may ask of the server: the rules of its entry, the rights of its caller and how much of it there is, before anything
+//! is passed on; and what of the answers it is shown.
 
 use super::Mount;
+use super::door::Door;
+use super::sight::{called, filtered};
 use crate::access::Caller;
 use crate::session::{Held, Warden};
-use crate::wire::meta::{find, find_string, only_string};
-use crate::wire::object::{array, items};
-use crate::wire::{Code, Kind, Message, Object, RpcError};
+use crate::wire::meta::{find, span, splice};
+use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use memchr::memmem;
-use std::sync::{Arc, Weak};
+use std::borrow::Cow;
+use std::sync::Arc;
 
-/// Watches over one client of a mount.
-#[derive(Debug)]
+/// Watches over one client of a mount, and of those that take its place.
 struct Watch {
-    mount: Weak<Mount>,
+    door: Arc<Door>,
     caller: Caller,
 }
 
 impl Mount {
-    /// Who watches over a caller's requests to this server; nobody where every request may pass.
+    /// Who watches over a caller's requests to this server; nobody where that is done elsewhere.
     pub(super) fn warden(&self, caller: &Caller) -> Option<Arc<dyn Warden>> {
-        // What serves others asks the mounts behind it, each of which watches by itself.
-        // Of a caller who is known, the rights may change.
-        let free = self.is_aggregate() || (caller.is_anyone() && !self.is_personal());
-        (!free).then(|| Arc::new(Watch { mount: self.me.clone(), caller: caller.clone() }) as Arc<dyn Warden>)
+        // What serves others asks the mounts behind it, each of which watches by itself, and has no limits but those of its
+        // callers. A session outlives the rules, rights and limits under which it was opened: where there are none, there may
+        // be some tomorrow.
+        let is_needed = !self.is_aggregate() || caller.allowance_here().is_some();
+        let watch = || Watch { door: self.door.clone(), caller: caller.clone() };
+        is_needed.then(|| Arc::new(watch()) as Arc<dyn Warden>)
     }
 }
 
 impl Watch {
-    fn judge(&self, request: &Message) -> Result<Held, RpcError> {
-        let Some(mount) = self.mount.upgrade() else { return Ok(None) };
+    async fn judge(&self, request: &Message, may_wait: bool) -> Result<Held, RpcError> {
+        let mount = self.door.mount().ok_or_else(gone)?;
         if request.method() == "tools/call" && self.minds(&mount) {
-            // What cannot be read for sure, the server may read in another way.
-            let Some(name) = only_string(request.body(), "name") else { return Err(unclear()) };
-            if !self.may_use(&mount, &name, || false) {
-                return Err(hidden(&name));
-            }
+            let name = called(request.body()).ok_or_else(unnamed)?;
+            let judged = mount.may_call(&name, &self.caller).await;
+            judged.map_err(|error| self.with_scope(&mount, &name, error))?;
         }
-        Ok(None)
+        // While it waits, the mount may go.
+        let counted = mount.count(&self.caller, request, may_wait);
+        drop(mount);
+        counted.await
     }
 
-    /// Whether there is a tool that the caller may not use.
+    /// What is said of a tool that the caller may not use; with the scope, where one would help.
+    fn with_scope(&self, mount: &Mount, tool: &str, error: RpcError) -> RpcError {
+        let (grant, place, server) = (self.caller.grant(), self.caller.place(), mount.name().as_str());
+        // Where his rights would do, it is something else that hides it.
+        let scope = self.caller.scopes().filter(|_| !grant.tool(place, server, tool, || true));
+        match scope.and_then(|_| grant.scope_for_tool(place, server, tool)) {
+            Some(scope) => error.wanting(scope),
+            None => error,
+        }
+    }
+
+    /// Whether there may be a tool that the caller may not use.
     fn minds(&self, mount: &Mount) -> bool {
-        !self.caller.grant().every_tool(self.caller.place(), mount.name().as_str())
-    }
-
-    fn may_use(&self, mount: &Mount, tool: &str, is_read_only: impl Fn() -> bool) -> bool {
-        self.caller.grant().tool(self.caller.place(), mount.name().as_str(), tool, is_read_only)
+        !mount.is_aggregate() && !mount.sight(&self.caller).is_clear()
     }
 }
 
 impl Warden for Watch {
-    fn admit<'a>(&'a self, request: &'a Message) -> BoxFuture<'a, Result<Held, RpcError>> {
-        Box::pin(std::future::ready(self.judge(request)))
+    fn is_idle(&self) -> bool {
+        self.door.mount().is_some_and(|mount| !self.minds(&mount) && !mount.counts(&self.caller))
+    }
+
+    fn admit<'a>(&'a self, request: &'a Message, may_wait: bool) -> BoxFuture<'a, Result<Held, RpcError>> {
+        Box::pin(self.judge(request, may_wait))
     }
 
     fn looks_at(&self, request: &Message) -> bool {
-        LISTS.contains(&request.method())
+        // What somebody is shown because of who he is, nobody may keep for others.
+        let is_kept = CACHEABLE.contains(&request.method()) && !self.caller.is_anyone();
+        is_kept
+            || request.method() == "tools/list" && self.door.mount().is_none_or(|mount| self.minds(&mount))
     }
 
     fn shown(&self, answer: Bytes) -> Bytes {
-        let Some(mount) = self.mount.upgrade() else { return answer };
-        let minds = self.minds(&mount);
-        if !minds && memmem::find(&answer, b"ublic").is_none() {
-            return answer;
-        }
-        let Ok(message) = Message::own(answer.clone()) else { return answer };
+        let Ok(message) = Message::own(answer.clone()) else { return gone().to_line(None) };
         if message.kind() != Kind::Result {
             return answer;
         }
-        let Some(mut result) = Object::read(message.body()) else { return answer };
-        let is_shown = |tool: &&str| {
-            let name = find_string(tool, &["name"]).unwrap_or_default();
-            self.may_use(&mount, &name, || find(tool, &["annotations", "readOnlyHint"]) == Some("true"))
-        };
-        let shown = result.get("tools").filter(|_| minds).map(|tools| {
-            let tools = items(tools).unwrap_or_default();
-            array(tools.into_iter().filter(is_shown))
-        });
-        // What one is shown holds for nobody else, whatever the server says of it.
-        let is_public = result.string("cacheScope").is_some_and(|scope| scope != "private");
-        if shown.is_none() && !is_public {
-            return answer;
+        let Some(mount) = self.door.mount() else { return gone().to_line(message.id()) };
+        let mut result = Cow::Borrowed(message.body());
+        if self.minds(&mount)
+            && let Some(shown) = filtered(&result, |name, tool| mount.shows(&self.caller, name, tool))
+        {
+            result = shown.into();
         }
-        if let Some(shown) = shown {
-            result.set("tools", shown);
+        if !self.caller.is_anyone()
+            && let Some(private) = kept_from_others(&result)
+        {
+            result = private.into();
         }
-        if is_public {
-            result.set("cacheScope", "\"private\"");
+        match result {
+            Cow::Owned(result) => {
+                message.spliced(message.id().unwrap_or("null"), Some((message.body(), result.as_str())))
+            }
+            Cow::Borrowed(_) => answer,
         }
-        let id = message.id().unwrap_or("null");
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{}}}"#, result.to_json()).into()
     }
 }
 
-/// What is asked for by these is not the same for everybody.
-const LISTS: [&str; 5] =
-    ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "server/discover"];
-
-/// What is said where it is not clear which tool is meant.
-fn unclear() -> RpcError {
-    RpcError::new(Code::InvalidParams, "\"name\" must be a string, and stand once in the params of a call")
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("caller", &self.caller).finish_non_exhaustive()
+    }
 }
 
-/// What is said of a tool that the caller may not use, whether it exists or not.
-fn hidden(tool: &str) -> RpcError {
-    RpcError::new(Code::NotAllowed, format!("the tool {tool:?} is not served here, or not to you"))
+/// What is asked that may be kept by whoever stands between, if it says so.
+///
+/// 2026-07-28, server/utilities/caching: a result whose `cacheScope` is `public` may be shared between users.
+const CACHEABLE: [&str; 6] = [
+    "server/discover",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+];
+
+/// The same result, which only whoever has asked may keep; nothing if it says so already.
+fn kept_from_others(result: &str) -> Option<String> {
+    let scope = find(result, &["cacheScope"]).filter(|scope| *scope == "\"public\"")?;
+    Some(splice(result, &[(span(result, scope), "\"private\"")]))
+}
+
+fn unnamed() -> RpcError {
+    RpcError::new(Code::InvalidParams, "a call must have one \"name\", which is that of its tool")
+}
+
+/// The mount is no more, and with it the rules that held.
+fn gone() -> RpcError {
+    RpcError::new(Code::ShuttingDown, "the server is being unmounted")
 }

@@ -56,6 +56,18 @@ pub enum LoginError {
         /// What remembers the last one.
         file: String,
     },
+    /// There are no keys where they should be.
+    #[error("{url} answered something that is no set of keys")]
+    NoKeys {
+        /// Who was asked.
+        url: String,
+    },
+    /// There are no keys in time.
+    #[error("the authorization server {issuer} takes too long to answer")]
+    Slow {
+        /// Who was asked.
+        issuer: String,
+    },
     /// Something that a login needs is not offered.
     #[error("the authorization server has no {which} endpoint")]
     NoEndpoint {

@@ -15,8 +15,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
-use super::endpoint::{Endpoint, is_localhost};
+use super::endpoint::{Endpoint, is_localhost, is_loopback};
 use crate::config::is_off_limits;
 
 /// An HTTP client that follows no redirects, looks up no address that is not to be asked, and reads no more than a
@@ -57,6 +58,16 @@ impl Fetcher {
     /// TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
         Self::with(Client::builder())
+    }
+
+    /// A client with the usual settings for a server at this URL.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn towards(url: &str) -> Result<Self, reqwest::Error> {
+        let is_here = Url::parse(url).is_ok_and(|url| is_loopback(&url));
+        // A proxy cannot know what this machine means by itself.
+        Self::with(if is_here { Client::builder().no_proxy() } else { Client::builder() })
     }
 
     /// A client with other settings: proxies, certificates.

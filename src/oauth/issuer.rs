@@ -1,6 +1,7 @@
 //! The authorization server, and what it says about itself: RFC 8414 and `OpenID` Connect Discovery.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::endpoint::{Endpoint, Reach};
@@ -48,16 +49,9 @@ impl Issuer {
     /// Asks an authorization server that a resource has named.
     pub(super) async fn discover(name: &str, reach: Reach, fetcher: &Fetcher) -> Result<Self, LoginError> {
         let base = Endpoint::parse(name, reach)?;
-        let mut other = None;
-        for address in addresses(base.url()) {
-            let endpoint = Endpoint::parse(&address, reach)?;
-            let Some(document) = fetcher.get(&endpoint).await?.document::<Document>() else { continue };
-            if is_same(&document.issuer, name) {
-                return Self::read(document, reach);
-            }
-            other = Some(LoginError::OtherIssuer { issuer: name.to_owned() });
-        }
-        Err(other.unwrap_or_else(|| LoginError::NoMetadata { issuer: base.to_string() }))
+        let read = |document: Document| Some((document.issuer.clone(), document));
+        let document = metadata(name, &base, reach, fetcher, read).await?;
+        Self::read(document, reach)
     }
 
     fn read(document: Document, reach: Reach) -> Result<Self, LoginError> {
@@ -79,6 +73,29 @@ impl Issuer {
             name: document.issuer,
         })
     }
+}
+
+/// Looks for the metadata of the authorization server that calls itself `name`. `read` says what it needs of a document, with
+/// the issuer that the document names; a document without what is needed is passed over.
+pub(super) async fn metadata<D: DeserializeOwned, T>(
+    name: &str,
+    base: &Endpoint,
+    reach: Reach,
+    fetcher: &Fetcher,
+    read: impl Fn(D) -> Option<(String, T)>,
+) -> Result<T, LoginError> {
+    let mut other = None;
+    for address in addresses(base.url()) {
+        let endpoint = Endpoint::parse(&address, reach)?;
+        let Some((issuer, found)) = fetcher.get(&endpoint).await?.document::<D>().and_then(&read) else {
+            continue;
+        };
+        if is_same(&issuer, name) {
+            return Ok(found);
+        }
+        other = Some(LoginError::OtherIssuer { issuer: name.to_owned() });
+    }
+    Err(other.unwrap_or_else(|| LoginError::NoMetadata { issuer: base.to_string() }))
 }
 
 /// Where the metadata may be, in the order that the specification prescribes.

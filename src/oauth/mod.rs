@@ -7,6 +7,8 @@
 //! browser that comes back to `callback`, or with words to enter on another device. Tokens are kept in a `store`, one login
 //! at a time, also of several processes.
 //!
+//! The keys of an authorization server (`key_source`) are asked for by whoever checks its tokens; that is no login.
+//!
 //! Servers name the addresses that are asked here. What they may name is decided by `endpoint`, and `fetcher` asks.
 
 mod answer;
@@ -18,6 +20,7 @@ mod error;
 mod fetcher;
 mod grant;
 mod issuer;
+mod key_source;
 mod registration;
 mod renewal;
 mod resource;
@@ -44,6 +47,7 @@ pub use browser::Browser;
 pub use endpoint::EndpointError;
 pub use error::LoginError;
 pub use fetcher::{FetchError, Fetcher};
+pub use key_source::KeySource;
 pub use secret::Secret;
 pub use spec::LoginSpec;
 pub use store::{StoreError, default_store};

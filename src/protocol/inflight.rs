@@ -286,6 +286,18 @@ impl Inflight {
         Some((flight, before))
     }
 
+    /// The ids of the subscriptions that were acknowledged and ask for changes of the tools.
+    pub(super) fn listening_to_tools(&self) -> Vec<Box<str>> {
+        let wants = |flight: &Flight| match &flight.effect {
+            Effect::Listen(listening) => {
+                let wanted = find(listening.request.body(), &["notifications", "toolsListChanged"]);
+                listening.acknowledged && wanted == Some("true")
+            }
+            _ => false,
+        };
+        self.flights.iter().filter(|(_, flight)| wants(flight)).map(|(id, _)| id.clone()).collect()
+    }
+
     /// The flight that the server knows by `id`.
     pub(super) fn get(&self, id: &str) -> Option<&Flight> {
         self.flights.get(id)

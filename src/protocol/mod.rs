@@ -278,6 +278,20 @@ impl Bridge {
         }
     }
 
+    /// Tells every client that is told of such changes that the tools have changed, as if the server had said so.
+    pub fn announce_tools(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if let Self::Modern(lane) = self {
+            return lane.announce_tools(now, out);
+        }
+        // Who was not told that there are such announcements does not expect any.
+        if self.opened().is_some_and(|opened| opened.announces("tools")) {
+            let line = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+            if let Ok(message) = Message::own(line.as_bytes()) {
+                self.handle(Input::Server(message), now, out);
+            }
+        }
+    }
+
     /// A new process stands ready, the first or one in place of another: says what it must hear first.
     pub fn greet(&mut self, out: &mut Vec<Output>) {
         match self {

@@ -3,6 +3,7 @@
 use super::legacy_to_modern::LegacyToModern;
 use super::modern::Modern;
 use super::stage::{Down, Up};
+use super::subscription::list_changed;
 use super::{ClientKey, ExchangeKey, Guest, Input, Load, Opened, Output, Rules};
 use crate::wire::{Code, Message, Revision, RpcError};
 use std::collections::BTreeMap;
@@ -44,6 +45,16 @@ impl ModernLane {
         self.rules.timeout = timeout;
         self.modern.set_timeout(timeout);
         self.guests.values_mut().for_each(|guest| guest.set_timeout(timeout));
+    }
+
+    /// Tells those who listen that the tools have changed, as the server would.
+    pub fn announce_tools(&mut self, now: Instant, out: &mut Vec<Output>) {
+        for id in self.modern.listening_to_tools() {
+            let line = list_changed("tools", &serde_json::Value::from(&*id).to_string());
+            if let Ok(message) = Message::own(line) {
+                self.handle(Input::Server(message), now, out);
+            }
+        }
     }
 
     /// Takes what happened, appends what must be done about it.

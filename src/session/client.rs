@@ -1,7 +1,7 @@
 //! A client's handle on its session.
 
 use super::stream::{Form, StreamReader};
-use super::warden::Admitted;
+use super::warden::{Admitted, Waiting};
 use super::{Interaction, Link, Session, SessionId, Warden};
 use crate::peer::Peer;
 use crate::protocol::{ClientKey, ExchangeKey, Input, Output};
@@ -25,6 +25,7 @@ pub struct Client {
     /// What it needs to make its one call; the session has it from then on.
     interaction: Mutex<Option<Interaction>>,
     warden: Option<Arc<dyn Warden>>,
+    waiting: Waiting,
 }
 
 /// A client that is there for one POST, and leaves when this is dropped, wherever that happens: nobody can come back for a
@@ -99,7 +100,7 @@ impl Client {
         interaction: Option<Interaction>,
         warden: Option<Arc<dyn Warden>>,
     ) -> Self {
-        Self { session, key, id, interaction: Mutex::new(interaction), warden }
+        Self { session, key, id, interaction: Mutex::new(interaction), warden, waiting: Waiting::default() }
     }
 
     /// The id that the client shows with each request.
@@ -142,7 +143,9 @@ impl Client {
             Payload::One(message) => (vec![message], true),
             Payload::Batch(messages) => (messages, false),
         };
-        let mut admitted = self.admitted(&messages).await;
+        let mut admitted = self.admitted(&messages, alone).await;
+        let refused = admitted.iter().filter(|admitted| admitted.verdict.is_err()).count();
+        (0..refused).for_each(|_| self.session.tally.refused.add_one());
         if let Some(Admitted { verdict: Err(error), .. }) = admitted.first().filter(|_| alone) {
             return Err(Refused::Denied(error.clone()));
         }
@@ -201,12 +204,18 @@ impl Client {
         self.session.leave(self.key);
     }
 
-    /// What the warden says to each request, in their order; nothing where nobody watches.
-    async fn admitted(&self, messages: &[Message]) -> Vec<Admitted> {
+    /// What the warden says to each request, in their order; nothing where nobody watches. `alone`: there is but one.
+    async fn admitted(&self, messages: &[Message], alone: bool) -> Vec<Admitted> {
         let Some(warden) = &self.warden else { return Vec::new() };
+        for message in messages {
+            self.waiting.hear(message);
+        }
+        if warden.is_idle() {
+            return Vec::new();
+        }
         let mut admitted = Vec::with_capacity(messages.len());
         for message in messages.iter().filter(|message| message.kind() == Kind::Request) {
-            admitted.push(Admitted::by(&**warden, message).await);
+            admitted.push(self.waiting.admitted(&**warden, message, alone).await);
         }
         admitted
     }

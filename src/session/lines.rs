@@ -4,7 +4,7 @@ use super::{Conversation, Session};
 use crate::peer::{Exit, Listener};
 use crate::protocol::Input;
 use crate::wire::line::{Line, Skipped};
-use crate::wire::{Code, Malformed, Message, Payload, RpcError, meta};
+use crate::wire::{Code, Kind, Malformed, Message, Payload, RpcError, meta};
 use bytes::Bytes;
 use std::sync::Weak;
 use std::time::Instant;
@@ -61,6 +61,9 @@ impl Listener for Ear {
 
 impl Session {
     fn hear(&self, from: u64, message: Message, now: Instant) {
+        if message.kind() == Kind::Notification && message.method() == "notifications/tools/list_changed" {
+            self.home.tools_changed();
+        }
         self.with_living(from, |state| self.handle(state, Input::Server(message), now));
     }
 

@@ -108,6 +108,8 @@ pub trait Home: Send + Sync + 'static {
     fn crashed(&self, exit: &Exit);
     /// The first process died, or was silent for too long, before the handshake was over.
     fn not_opened(&self);
+    /// The server has announced that its tools have changed.
+    fn tools_changed(&self);
     /// A client has left, or its session has ended.
     fn left(&self, id: &SessionId);
 }
@@ -272,6 +274,16 @@ impl Session {
                 }
             }
             changed.await;
+        }
+    }
+
+    /// Tells its clients that the tools have changed, as far as they hear of that.
+    pub fn announce_tools(&self) {
+        let (mut state, now) = (self.lock(), Instant::now());
+        if matches!(state.link, Link::Up(_)) {
+            let mut outputs = std::mem::take(&mut state.outputs);
+            state.bridge.announce_tools(now, &mut outputs);
+            self.perform(&mut state, outputs, now);
         }
     }
 

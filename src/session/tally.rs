@@ -9,6 +9,8 @@ pub struct Tally {
     pub requests: Counter,
     /// Responses that were errors, the server's and the router's own.
     pub errors: Counter,
+    /// Requests that were not passed on, because their client may not make them, or not now.
+    pub refused: Counter,
     /// Processes that were replaced in a session that went on.
     pub restarts: Counter,
     /// Notifications and answers that reached nobody.

@@ -1,21 +1,28 @@
 //! Who watches over a client: what it may ask of the server, and what of the answers it is shown.
 
-use crate::wire::{Message, RpcError};
+use crate::wire::meta::find;
+use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
 
 use crate::protocol::ExchangeKey;
 
 /// Watches over one client of a session, whichever transport and era it has. It is asked before a request is passed on,
 /// and again with its answer.
 pub trait Warden: Send + Sync + std::fmt::Debug + 'static {
-    /// Whether a request may be passed on, which may have to wait; what is given is held until it has been answered.
+    /// Whether it has nothing to say of any request now, so that it need not be asked.
+    fn is_idle(&self) -> bool;
+
+    /// Whether a request may be passed on; what is given is held until it has been answered. `may_wait`: it may wait until
+    /// it may be passed on. In a batch none may: those before it would wait with it.
     ///
     /// # Errors
     /// What the client is told instead.
-    fn admit<'a>(&'a self, request: &'a Message) -> BoxFuture<'a, Result<Held, RpcError>>;
+    fn admit<'a>(&'a self, request: &'a Message, may_wait: bool) -> BoxFuture<'a, Result<Held, RpcError>>;
 
     /// Whether the answer to a request is to be shown in another way than it came.
     fn looks_at(&self, request: &Message) -> bool;
@@ -33,6 +40,10 @@ pub(super) struct Admitted {
     pub(super) looked_at: bool,
 }
 
+/// The requests of a client that wait to be passed on, by their ids: nobody else knows them yet who could cancel them.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Mutex<HashMap<Box<str>, CancellationToken>>);
+
 /// The requests of a client that are watched until they have been answered.
 #[derive(Default)]
 pub(super) struct Watched {
@@ -47,8 +58,57 @@ impl Admitted {
     }
 
     /// What `warden` says to a request.
-    pub(super) async fn by(warden: &dyn Warden, request: &Message) -> Self {
-        Self { verdict: warden.admit(request).await, looked_at: warden.looks_at(request) }
+    pub(super) async fn by(warden: &dyn Warden, request: &Message, may_wait: bool) -> Self {
+        Self { verdict: warden.admit(request, may_wait).await, looked_at: warden.looks_at(request) }
+    }
+}
+
+impl Waiting {
+    /// What `warden` says to a request, unless the client cancels it before.
+    pub(super) async fn admitted(&self, warden: &dyn Warden, request: &Message, may_wait: bool) -> Admitted {
+        let mut admitted = std::pin::pin!(Admitted::by(warden, request, may_wait));
+        // Most need not wait.
+        if let Some(admitted) = admitted.as_mut().now_or_never() {
+            return admitted;
+        }
+        let id: Box<str> = request.id().unwrap_or_default().into();
+        let _left = Left { waiting: self, id: id.clone() };
+        let cancelled = CancellationToken::new();
+        self.lock().insert(id, cancelled.clone());
+        tokio::select! {
+            admitted = admitted => admitted,
+            () = cancelled.cancelled() => {
+                let error = RpcError::new(Code::RequestCancelled, "the request was cancelled before it was passed on");
+                Admitted { verdict: Err(error), looked_at: false }
+            }
+        }
+    }
+
+    /// Cancels the request that a notification means, if it waits here.
+    pub(super) fn hear(&self, message: &Message) {
+        if message.kind() != Kind::Notification || message.method() != "notifications/cancelled" {
+            return;
+        }
+        let waiting = find(message.body(), &["requestId"]).and_then(|id| self.lock().get(id).cloned());
+        if let Some(waiting) = waiting {
+            waiting.cancel();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request waits no more.
+struct Left<'a> {
+    waiting: &'a Waiting,
+    id: Box<str>,
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.waiting.lock().remove(&self.id);
     }
 }
 

@@ -140,6 +140,8 @@ pub struct RpcError {
     pub data: Map<String, Value>,
 }
 
+const REQUIRED_SCOPE: &str = "requiredScope";
+
 impl RpcError {
     /// An error without data.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
@@ -181,6 +183,17 @@ impl RpcError {
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.data.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// The same error with `data.requiredScope`: with it, an access token would do.
+    #[must_use]
+    pub fn wanting(self, scope: &str) -> Self {
+        self.with(REQUIRED_SCOPE, scope)
+    }
+
+    /// What `data.requiredScope` says, if it says something.
+    pub fn wanted_scope(&self) -> Option<&str> {
+        self.data.get(REQUIRED_SCOPE)?.as_str()
     }
 
     /// The same error with `data.retryAfterMs`.

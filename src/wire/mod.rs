@@ -1,5 +1,6 @@
 //! The pure part of the wire: messages, lines, events, revisions, error codes. No clock, no I/O.
 
+pub mod canonical;
 pub mod claim;
 pub mod error;
 pub mod headers;

@@ -34,8 +34,9 @@ impl Router {
         fs::write(&config, file.to_string()).expect("the folder is writable");
         let log = fs::File::create(folder.path().join(LOG)).expect("the folder is writable");
         let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-switchboard"))
-            .args(["--port", "0", "--named-server-config"])
+            .arg("--named-server-config")
             .arg(&config)
+            .args(if options.contains(&"--port") { &[][..] } else { &["--port", "0"] })
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -199,7 +199,8 @@ impl Stage {
     }
 }
 
-fn installed() -> Result<Tools, Missing> {
+/// What the stories need, installed.
+pub(crate) fn installed() -> Result<Tools, Missing> {
     static INSTALLED: OnceLock<Result<Tools, Missing>> = OnceLock::new();
     let install = || {
         Ok(Tools {

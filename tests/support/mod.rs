@@ -6,6 +6,7 @@
 
 pub(crate) mod client;
 pub(crate) mod events;
+pub(crate) mod issuer;
 pub(crate) mod mcp;
 pub(crate) mod modern;
 pub(crate) mod process;

@@ -19,7 +19,8 @@ with an empty result. The first argument, if there is one, is JSON that is follo
 A puppet speaks the legacy era. With `modern: true` in that first argument it speaks 2026-07-28 alone, with
 `modern: "shy"` the same, but it refuses `initialize` as an unknown method; its subscriptions last until they are cancelled.
 With `modern: "dual"` it speaks both, and is particular about an `initialize` that does not say whose it is. The methods in
-`refuse` it does not know, the capabilities in `without` a puppet of the legacy era does not declare.
+`refuse` it does not know, the capabilities in `without` a puppet of the legacy era does not declare. With `tools: path` its tools
+are what stands in that file whenever it is asked.
 """
 
 import json
@@ -33,6 +34,9 @@ REGION = {"type": "string", "x-mcp-header": "Region"}
 TOOLS = [{"name": "query", "inputSchema": {"type": "object", "properties": {"region": REGION}}}]
 
 ORDERS = {"say", "mutter", "fill", "nest", "flood", "answer", "close_stdout", "deaf", "exit"}
+
+
+FIRST = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
 
 
 def write(text):
@@ -76,6 +80,14 @@ def refuse(message, code, text, **data):
     line({"id": message["id"], "error": error})
 
 
+def tools():
+    path = FIRST.get("tools")
+    if not path:
+        return TOOLS
+    with open(path) as file:
+        return json.load(file)
+
+
 def answer_modern(message, received, how):
     method, id = message["method"], message["id"]
     if method == "initialize":
@@ -95,7 +107,7 @@ def answer_modern(message, received, how):
         capabilities = {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}}
         result |= {"supportedVersions": ["2026-07-28"], "capabilities": capabilities, "ttlMs": 0, "cacheScope": "private"}
     elif method == "tools/list":
-        result |= {"tools": TOOLS, "ttlMs": 0, "cacheScope": "private"}
+        result |= {"tools": tools(), "ttlMs": 0, "cacheScope": "private"}
     elif method == "received":
         result |= {"lines": received}
     line({"id": id, "result": result})
@@ -103,7 +115,7 @@ def answer_modern(message, received, how):
 
 def answer(message, received):
     if message["method"] == "tools/list":
-        return {"tools": TOOLS}
+        return {"tools": tools()}
     if message["method"] == "initialize":
         version = message["params"]["protocolVersion"]
         return {"protocolVersion": version, "capabilities": CAPABILITIES, "serverInfo": {"name": "puppet", "version": "1"}}
@@ -111,7 +123,7 @@ def answer(message, received):
 
 
 def main():
-    first = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    first = FIRST
     for capability in first.get("without", []):
         CAPABILITIES.pop(capability)
     obey(first, {})

@@ -5,6 +5,7 @@ mod calls;
 mod client;
 mod eras;
 mod growth;
+mod guarded;
 mod large;
 mod memory;
 mod progress;
@@ -30,6 +31,8 @@ pub(crate) enum Measure {
     Streams,
     /// Calls per second across the eras, beside those within one
     Eras,
+    /// What keys, rules and limits add to a call
+    Guarded,
     /// What client mode adds to a call
     Client,
     /// Time to the first result of a new session, when the server is slow to start
@@ -59,6 +62,7 @@ impl Measure {
             Self::Calls => calls::json(lab).await,
             Self::Streams => calls::streams(lab).await,
             Self::Eras => eras::take(lab).await,
+            Self::Guarded => guarded::take(lab).await,
             Self::Client => client::take(lab).await,
             Self::Start => start::take(lab).await,
             Self::Sessions => sessions::take(lab).await,

@@ -1,7 +1,9 @@
-//! The tasks that talk to a running router: `status` and `restart`.
+//! The tasks that talk to a running router: `status`, `restart` and `approve`.
 
+mod change;
 mod report;
 
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -67,6 +69,74 @@ pub(super) fn restart(name: &str, url: Option<&str>, authority: Option<&Path>) -
     })
 }
 
+/// Shows the tools of a server that are held back, or these of them, and approves what they say if a person does.
+pub(super) fn approve(
+    name: &str,
+    tools: &[String],
+    yes: bool,
+    url: Option<&str>,
+    authority: Option<&Path>,
+) -> ExitCode {
+    finish(async {
+        let name: ServerName =
+            name.parse().map_err(|error| Unanswered::Refused(format!("{name}: {error}")))?;
+        let router = Router::find(url, authority)?;
+        let path = format!("/admin/servers/{name}/approve");
+        let found = router.ask(Method::GET, &path).await?;
+        let held: Vec<&Value> = found["held_back"].as_array().into_iter().flatten().collect();
+        let is_held = |tool: &&String| held.iter().any(|held| held["tool"] == tool.as_str());
+        if let Some(tool) = tools.iter().find(|tool| !is_held(tool)) {
+            let reason = format!("{name}: the tool {} is not held back", on_one_line(tool));
+            return Err(Unanswered::Refused(reason));
+        }
+        let is_meant =
+            |held: &&&Value| tools.is_empty() || tools.iter().any(|tool| held["tool"] == tool.as_str());
+        let meant: Vec<&Value> = held.iter().filter(is_meant).copied().collect();
+        if meant.is_empty() {
+            return Ok((format!("{name}: no tool is held back\n"), true));
+        }
+        for held in &meant {
+            print(change::shown(held).as_bytes());
+        }
+        if !yes && !is_wanted(name.as_str(), meant.len())? {
+            return Ok((format!("{name}: nothing was approved\n"), false));
+        }
+        let (mut text, mut well) = (String::new(), true);
+        for held in meant {
+            let tool = held["tool"].as_str().unwrap_or_default();
+            let digest = held["says"]["sha256"].as_str().unwrap_or_default();
+            // What was shown is approved, and nothing that it may say by now.
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("tool", tool)
+                .append_pair("sha256", digest)
+                .finish();
+            let (line, is_well) = match router.ask(Method::POST, &format!("{path}?{query}")).await {
+                Ok(answer) => change::approved(name.as_str(), tool, &answer),
+                Err(Unanswered::Refused(reason)) => (format!("not approved: {reason}\n"), false),
+                Err(other) => return Err(other),
+            };
+            text.push_str(&line);
+            well &= is_well;
+        }
+        Ok((text, well))
+    })
+}
+
+/// Asks the person at the terminal.
+fn is_wanted(name: &str, count: usize) -> Result<bool, Unanswered> {
+    if !io::stdin().is_terminal() {
+        let reason = "nobody is there to be asked: look at what is shown, and say `--yes` to approve it";
+        return Err(Unanswered::Refused(reason.to_owned()));
+    }
+    let what = if count == 1 { "this tool".to_owned() } else { format!("these {count} tools") };
+    let mut stderr = io::stderr();
+    // A closed stderr leaves nobody to ask, and what is not answered is not approved.
+    let _ = write!(stderr, "approve what {what} of {name} says? [y/N] ").and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    Ok(read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
 /// Prints what a task has found out; whether all is well is the exit status.
 fn finish(task: impl Future<Output = Result<(String, bool), Unanswered>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -118,9 +188,9 @@ impl Router {
 
     async fn ask(&self, method: Method, path: &str) -> Result<Value, Unanswered> {
         let mut request = self.http.request(method.clone(), format!("{}{path}", running::root(&self.base)));
-        // Who only looks needs no right.
+        // Who only looks at the status needs no right.
         let token = std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty());
-        if let Some(token) = token.filter(|_| method != Method::GET) {
+        if let Some(token) = token.filter(|_| method != Method::GET || path.starts_with("/admin/")) {
             request = request.bearer_auth(token.trim());
         }
         let answer = request.send().await.map_err(|error| {

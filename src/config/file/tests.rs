@@ -123,8 +123,8 @@ fn every_key_of_the_top_level_counts() {
         r#"{"mcpServers": {"a": {"command": "x"}}, "$schema": "x",
             "host": "0.0.0.0", "port": 8080, "allowOrigins": ["*", "${PORTAL}"], "allowHosts": ["MCP.example.com"],
             "basePath": "tools/", "trustProxies": ["10.0.0.0/8", "::1"],
-            "limits": {"body": 1, "line": 2, "depth": 3, "head": 8192, "headers": 5, "connections": 6, "connectionsPerClient": 22, "processes": 7,
-                       "headTimeout": 0.5, "bodyTimeout": 9, "idleConnection": 10}}"#,
+             "limits": {"body": 1, "line": 2, "depth": 3, "head": 8192, "headers": 5, "connections": 6, "connectionsPerClient": 22, "processes": 7,
+                       "sessions": 11, "streams": 12, "headTimeout": 0.5, "bodyTimeout": 9, "idleConnection": 10}}"#,
     )
     .unwrap();
     assert_eq!(config.warnings, [] as [&str; 0]);
@@ -145,6 +145,8 @@ fn every_key_of_the_top_level_counts() {
             connections: 6,
             connections_per_client: 22,
             processes: 7,
+            sessions: 11,
+            streams: 12,
             head_timeout: Duration::from_millis(500),
             body_timeout: Duration::from_secs(9),
             idle_connection: Duration::from_secs(10),
@@ -335,11 +337,19 @@ fn what_protects_refuses_the_file() {
         let message = format!("`{key}` is not supported by this version");
         let top = format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, "{key}": null}}"#);
         assert_eq!(refusal(&top), format!("{key}: {message}"));
-        if key.starts_with("env") || key == "sandbox" {
+        if key.starts_with("env") || key == "sandbox" || key == "tools" {
             continue;
         }
         let inside = entry(&format!(r#""command": "x", "disabled": true, "{key}": {{}}"#));
         assert_eq!(refusal(&inside), format!("mcpServers.a.{key}: {message}"));
+    }
+    for (tools, expected) in [
+        (r#""tools": {"denny": []}"#, "mcpServers.a.tools.denny: unknown key, which is not ignored here"),
+        (r#""tools": null"#, "mcpServers.a.tools: found null, wanted a value"),
+        (r#""TOOLS": {}"#, "mcpServers.a.TOOLS: found the key `TOOLS`, wanted it to be spelt `tools`"),
+    ] {
+        let refusal = refusal(&entry(&format!(r#""command": "x", "disabled": true, {tools}"#)));
+        assert!(refusal.starts_with(expected), "{refusal}");
     }
     for (auth, expected) in [
         (r#""AUTH": {}"#, "AUTH: found the key `AUTH`, wanted it to be spelt `auth`"),

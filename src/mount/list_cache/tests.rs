@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{CommandSpec, RemoteSpec};
+use crate::config::{CommandSpec, Pin, RemoteSpec};
 use serde_json::json;
 
 fn lists(tool: &str) -> Lists {
@@ -13,8 +13,13 @@ fn lists(tool: &str) -> Lists {
     }
 }
 
+/// The key of a server with every tool.
+fn of(target: &Target, capabilities: &Map<String, Value>) -> ListKey {
+    ListKey::of(&ServerSpec::new("s".parse().unwrap(), target.clone()), capabilities)
+}
+
 fn key(program: &str) -> ListKey {
-    ListKey::new(&Target::Stdio(CommandSpec::new(program)), &Map::new())
+    of(&Target::Stdio(CommandSpec::new(program)), &Map::new())
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -124,27 +129,30 @@ fn whatever_makes_another_server_makes_another_key_and_nothing_secret_shows() {
     let remote = |url: &str| RemoteSpec::new(url).unwrap();
     let mut with_token = remote("https://host.example/mcp");
     with_token.set_header("Authorization", "Bearer s3cret".to_owned());
+    let mut pinned = ServerSpec::new("s".parse().unwrap(), with(|_| {}));
+    pinned.tools.pin = Pin::First;
     let keys = [
-        ListKey::new(&with(|_| {}), &none),
-        ListKey::new(&with(|_| {}), &sampling),
-        ListKey::new(&with(|command| command.program = "other".into()), &none),
-        ListKey::new(&with(|command| command.args = vec!["ab".into()]), &none),
-        ListKey::new(&with(|command| command.args = vec!["a".into(), "b".into()]), &none),
-        ListKey::new(&with(|command| command.cwd = Some("/srv".into())), &none),
-        ListKey::new(&with(|command| drop(command.env.insert("KEY".into(), "s3cret".into()))), &none),
-        ListKey::new(&with(|command| drop(command.env.insert("KEY".into(), "other".into()))), &none),
-        ListKey::new(&Target::Remote(remote("https://host.example/mcp")), &none),
-        ListKey::new(&Target::Remote(remote("https://host.example/other")), &none),
-        ListKey::new(&Target::Remote(with_token), &none),
+        ListKey::of(&pinned, &none),
+        of(&with(|_| {}), &none),
+        of(&with(|_| {}), &sampling),
+        of(&with(|command| command.program = "other".into()), &none),
+        of(&with(|command| command.args = vec!["ab".into()]), &none),
+        of(&with(|command| command.args = vec!["a".into(), "b".into()]), &none),
+        of(&with(|command| command.cwd = Some("/srv".into())), &none),
+        of(&with(|command| drop(command.env.insert("KEY".into(), "s3cret".into()))), &none),
+        of(&with(|command| drop(command.env.insert("KEY".into(), "other".into()))), &none),
+        of(&Target::Remote(remote("https://host.example/mcp")), &none),
+        of(&Target::Remote(remote("https://host.example/other")), &none),
+        of(&Target::Remote(with_token), &none),
     ];
     for (at, key) in keys.iter().enumerate() {
         assert!(keys[..at].iter().all(|other| other != key), "{at}");
         assert!(key.0.len() == 64 && key.0.chars().all(|letter| letter.is_ascii_hexdigit()), "{key:?}");
     }
-    assert_eq!(ListKey::new(&with(|_| {}), &none), keys[0]);
+    assert_eq!(of(&with(|_| {}), &none), keys[1]);
     let one = capabilities(json!({ "a": 1, "b": {} }));
     let same = capabilities(serde_json::from_str(r#"{ "b": { }, "a": 1 }"#).unwrap());
-    assert_eq!(ListKey::new(&with(|_| {}), &one), ListKey::new(&with(|_| {}), &same));
+    assert_eq!(of(&with(|_| {}), &one), of(&with(|_| {}), &same));
 }
 
 #[cfg(unix)]

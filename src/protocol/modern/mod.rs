@@ -33,6 +33,11 @@ pub struct Modern {
 }
 
 impl Modern {
+    /// The ids of the subscriptions that were acknowledged and ask for changes of the tools.
+    pub(super) fn listening_to_tools(&self) -> Vec<Box<str>> {
+        self.inflight.listening_to_tools()
+    }
+
     /// A bridge for one process. `seed` must be random.
     pub fn new(seed: u64, rules: Rules) -> Self {
         Self {
