@@ -137,12 +137,15 @@ impl Front {
     pub fn recognise(&self, spec: Option<&AuthSpec>) {
         let before = self.auth.load_full();
         let next = spec.map(|spec| Arc::new(Authenticator::new(spec, before.as_deref())));
+        if before.is_some() && next.is_none() {
+            self.anyone.store(Arc::new(Anyone::new()));
+        }
         self.auth.store(next.clone());
         if let Some(before) = before {
             before.retire(next.as_deref());
         } else if next.is_some() {
             // Who came while the door was open is not known, whatever he has begun.
-            self.anyone.swap(Arc::new(Anyone::new())).revoked.cancel();
+            self.anyone.load().revoked.cancel();
         }
     }
 
