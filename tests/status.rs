@@ -12,7 +12,7 @@ use support::eventually;
 use support::process::{is_running, kill};
 use support::router::{Router, demo, pids, script, with};
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "era",
     "error",
     "errors",

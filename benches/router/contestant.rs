@@ -36,6 +36,7 @@ pub(crate) struct Contestant {
 
 /// What a router is asked to mount, all of it the echo server.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub(crate) struct Mounts {
     /// Mounts; the first is called `echo`.
     pub(crate) count: usize,
