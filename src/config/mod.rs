@@ -15,6 +15,7 @@ pub mod file;
 mod json;
 mod limits;
 mod login;
+mod mask;
 mod name;
 mod node;
 mod origin;
@@ -403,10 +404,7 @@ impl Default for Limits {
 /// program, if a `${}` produced a part of it: that part is hidden.
 impl fmt::Display for CommandSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut program = self.program.clone();
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-            program = program.replace(secret.as_str(), "***");
-        }
+        let program = mask::masked(&self.program, &self.secrets);
         match self.args.len() {
             0 => f.write_str(&program),
             1 => write!(f, "{program} (1 argument)"),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use url::{Host, Url};
 
 use super::LoginOptions;
+use super::mask::masked;
 
 /// A server that is reached by a URL.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -28,6 +29,8 @@ pub struct RemoteSpec {
     pub allow_link_local: bool,
     /// Strings that must never be shown: what a `${}` produced.
     pub secrets: Vec<String>,
+    /// Nothing of the URL is shown, for one of these is in it in another spelling.
+    pub(super) hidden: bool,
 }
 
 /// Which transport a remote server has.
@@ -100,7 +103,30 @@ impl RemoteSpec {
             allow_plain: false,
             allow_link_local: false,
             secrets: Vec::new(),
+            hidden: false,
         })
+    }
+
+    /// Whether something that a `${}` has put into `text`, from which this was read, would be shown in another spelling:
+    /// a URL has its host in lower case, its path in escapes, and no password.
+    pub(super) fn respells(&self, text: &str, produced: &[String]) -> bool {
+        let (text, query) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+        let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let authority = &authority[..authority.find(['/', '\\']).unwrap_or(authority.len())];
+        let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+        let shown = self.shown();
+        produced.iter().filter(|part| !part.is_empty()).any(|part| {
+            let times = produced.iter().filter(|other| *other == part).count();
+            let found: usize = [&shown, user, query].iter().map(|text| text.matches(&**part).count()).sum();
+            found < times
+        })
+    }
+
+    /// The URL without its query.
+    fn shown(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.to_string()
     }
 
     /// Whether what is sent may go there.
@@ -180,14 +206,11 @@ pub fn is_off_limits(address: IpAddr) -> bool {
 /// A URL is shown without its query, which may hold a key.
 impl fmt::Display for RemoteSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut url = self.url.clone();
-        let query = if url.query().is_some() { "?…" } else { "" };
-        url.set_query(None);
-        let mut shown = url.to_string();
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-            shown = shown.replace(secret.as_str(), "***");
+        if self.hidden {
+            return write!(f, "{}://***", self.url.scheme());
         }
-        write!(f, "{shown}{query}")
+        let query = if self.url.query().is_some() { "?…" } else { "" };
+        write!(f, "{}{query}", masked(&self.shown(), &self.secrets))
     }
 }
 

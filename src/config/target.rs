@@ -8,7 +8,7 @@ use super::error::Problem;
 use super::file::Surroundings;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
-use super::{CommandSpec, RemoteSpec, RemoteTransport, Sandbox, Target, login, sandbox};
+use super::{CommandSpec, InvalidUrl, RemoteSpec, RemoteTransport, Sandbox, Target, login, sandbox};
 
 /// How the entry says that its server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,9 @@ pub(super) fn read(
     let env = members.get("env").map(|node| map(&node, &mut expansion)).transpose()?.unwrap_or_default();
     let cwd = members.get("cwd").map(|node| expansion.text(&node)).transpose()?;
     let sandbox = sandbox::read(members, surroundings.directory, &mut expansion)?;
+    let before = expansion.produced.len();
     let url = members.get("url").map(|node| expansion.text(&node)).transpose()?;
+    let in_url = expansion.produced[before..].to_vec();
     let headers = members.get("headers").map(|node| map(&node, &mut expansion)).transpose()?;
     let login = members.get("oauth").map(|node| login::read(&node, &mut expansion, warnings)).transpose()?;
     let allow_http = members.get("allowHttp").map(|node| node.flag()).transpose()?.unwrap_or(false);
@@ -78,9 +80,15 @@ pub(super) fn read(
                     transport,
                     login,
                     allow_plain: allow_http,
+                    hidden: remote.respells(&url, &in_url),
                     secrets: expansion.produced,
                     ..remote
                 }),
+                // The reason may repeat the beginning.
+                Err(_) if !in_url.is_empty() => {
+                    let reason = "what its variables hold makes no http:// or https:// URL of it";
+                    Target::Broken(format!("{}: {reason}", path.key("url")))
+                }
                 Err(reason) => Target::Broken(format!("{}: {reason}", path.key("url"))),
             }
         }
@@ -113,8 +121,8 @@ fn stdio(command: CommandSpec) -> Target {
     Target::Stdio(command)
 }
 
-fn remote(url: &str, headers: BTreeMap<String, String>) -> Result<RemoteSpec, String> {
-    let mut remote = RemoteSpec::new(url).map_err(|invalid| invalid.to_string())?;
+fn remote(url: &str, headers: BTreeMap<String, String>) -> Result<RemoteSpec, InvalidUrl> {
+    let mut remote = RemoteSpec::new(url)?;
     for (name, value) in headers {
         remote.set_header(&name, value);
     }

@@ -83,6 +83,8 @@ impl<'a> Host<'a> {
     pub fn is_unownable(&self) -> bool {
         match self {
             Self::V4(_) | Self::V6(_) => true,
+            // A browser takes it for an address, and which one is another parser's affair.
+            Self::Name(name) if ends_in_number(name) => false,
             Self::Name(name) => {
                 !name.contains('.') || PRIVATE_SUFFIXES.iter().any(|suffix| under(name, suffix))
             }
@@ -105,6 +107,15 @@ impl Eq for Host<'_> {}
 
 /// RFC 6761 (`localhost`), RFC 6762 (`local`), reserved by ICANN (`internal`), Kubernetes (the last).
 const PRIVATE_SUFFIXES: [&str; 4] = [".localhost", ".local", ".internal", ".svc.cluster.local"];
+
+/// Whether the last label is a number, which makes an IPv4 address of the whole: `127.1`, `0x7f.0.0.1`, `2130706433`.
+fn ends_in_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    hexadecimal.map_or(!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()), |digits| {
+        digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
 
 fn under(name: &str, suffix: &str) -> bool {
     // Names are ASCII, so every index is a boundary.

@@ -162,6 +162,8 @@ mod tests {
             "127.0.0.1.evil.com",
             "evil.com:80",
             "127.1",
+            "2130706433",
+            "0x7f000001:80",
             "local.evil",
             "xlocal.com",
         ] {

@@ -38,9 +38,16 @@ pub struct Claim {
 
 /// Whether params claim a revision, however malformed; such a request is a modern one.
 pub fn is_claimed(params: &str) -> bool {
-    // The end of the key is searched for: some serializers escape the slash before it.
-    memmem::find(params.as_bytes(), b"protocolVersion\"").is_some()
+    // Most legacy requests say nothing of it, and then nothing is parsed. The end of the key is searched for: some
+    // serializers escape the slash before it.
+    (memmem::find(params.as_bytes(), b"protocolVersion\"").is_some() || has_escaped_ascii(params))
         && find(params, &["_meta", PROTOCOL_VERSION]).is_some()
+}
+
+/// Whether a letter, a digit or a sign of ASCII is written as an escape, which nobody has to do: `\u0041`.
+fn has_escaped_ascii(params: &str) -> bool {
+    let params = params.as_bytes();
+    memmem::find_iter(params, b"\\u00").any(|at| matches!(params.get(at + 4), Some(b'2'..=b'7')))
 }
 
 /// The revision that params claim, as it is written; what is no string is shown as JSON.
@@ -126,6 +133,8 @@ mod tests {
     #[test]
     fn a_claim_is_seen_however_it_is_written() {
         assert!(is_claimed(r#"{"_meta":{"io.modelcontextprotocol\/protocolVersion":7}}"#));
+        assert!(is_claimed(r#"{"_meta":{"io.modelcontextprotocol/protocolVersio\u006e":7}}"#));
+        assert!(is_claimed(r#"{"\ud800":0,"_meta":{"io.modelcontextprotocol/protocolVersion":7}}"#));
         assert!(!is_claimed(r#"{"protocolVersion":"2025-11-25"}"#));
         assert!(!is_claimed(r#"{"arguments":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#));
         assert_eq!(

@@ -106,14 +106,11 @@ impl Skipped {
     /// The id is a field of the outermost object: at the beginning it stands before any other object, at the end
     /// behind all of them.
     pub fn answered_id(&self) -> Option<Option<Box<str>>> {
-        let head =
-            &self.head[..memchr2(b'{', b'[', self.head.get(1..)?).map_or(self.head.len(), |at| at + 1)];
-        let tail =
-            &self.tail[memchr::memrchr2(b'}', b']', self.tail.split_last()?.1).map_or(0, |at| at + 1)..];
-        if memchr::memmem::find(head, b"\"method\"")
-            .or_else(|| memchr::memmem::find(tail, b"\"method\""))
-            .is_some()
-        {
+        let (head, tail) = (self.head.trim_ascii_start(), self.tail.trim_ascii_end());
+        let head = &head[..memchr2(b'{', b'[', head.get(1..)?).map_or(head.len(), |at| at + 1)];
+        let tail = &tail[memchr::memrchr2(b'}', b']', tail.split_last()?.1).map_or(0, |at| at + 1)..];
+        let has_method = |piece| value_of(b"\"method\"", piece).is_some();
+        if has_method(head) || has_method(tail) {
             return None;
         }
         Some(id_in(head).or_else(|| id_in(tail)))
@@ -132,8 +129,7 @@ impl Skipped {
 
 /// The value of the field `"id"` in a piece of an object that holds no other container.
 fn id_in(piece: &[u8]) -> Option<Box<str>> {
-    let name = memchr::memmem::rfind(piece, b"\"id\"")?;
-    let value = piece[name + 4..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    let value = value_of(b"\"id\"", piece)?;
     let end = match value.first()? {
         b'"' => 2 + memchr(b'"', &value[1..])?,
         _ => memchr2(b',', b'}', value)?,
@@ -141,6 +137,12 @@ fn id_in(piece: &[u8]) -> Option<Box<str>> {
     let text = std::str::from_utf8(value[..end].trim_ascii()).ok()?;
     serde_json::from_str::<serde_json::Value>(text).ok().filter(|id| id.is_number() || id.is_string())?;
     Some(text.into())
+}
+
+/// What stands behind a key, given in its quotes, in such a piece. A string that only has the same letters is no key.
+fn value_of<'a>(key: &[u8], piece: &'a [u8]) -> Option<&'a [u8]> {
+    let behind = |at: usize| piece[at + key.len()..].trim_ascii_start().strip_prefix(b":");
+    memchr::memmem::rfind_iter(piece, key).find_map(behind).map(<[u8]>::trim_ascii_start)
 }
 
 fn whole(line: &[u8]) -> Option<&[u8]> {
@@ -196,6 +198,10 @@ mod tests {
             format!(r#"{{"result":{{"content":[{{"id":8,"text":"{long}"}}]}},"jsonrpc":"2.0","id":"a b"}}"#);
         let neither = format!(r#"{{"result":"{long}"}}"#);
         let question = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"text":"{long}"}}}}"#);
+        let named = format!(r#"{{"result":"method","id":9,"jsonrpc":"2.0","x":"{long}"}}"#);
+        assert_eq!(id(format!("  {first} \r")), Some(Some("7".into())));
+        assert_eq!(id(format!("{last} \r")), Some(Some("\"a b\"".into())));
+        assert_eq!(id(named), Some(Some("9".into())));
         assert_eq!(id(first), Some(Some("7".into())));
         assert_eq!(id(last), Some(Some("\"a b\"".into())));
         assert_eq!(id(neither), Some(None));

@@ -151,6 +151,13 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_no_text_hides_no_other() {
+        let params = r#"{"\ud800":{"\udfff":1},"_meta":{"\ud800":0,"progressToken":7,"\ud83d\ude00":8}}"#;
+        assert_eq!(progress_token(params), Some("7"));
+        assert_eq!(find(params, &["_meta", "😀"]), Some("8"));
+    }
+
+    #[test]
     fn the_last_of_two_counts() {
         assert_eq!(find(r#"{"a":1,"a":2}"#, &["a"]), Some("2"));
     }

@@ -237,6 +237,32 @@ fn variables_are_expanded_once_and_remembered_as_secrets() {
 }
 
 #[test]
+fn a_url_does_not_show_what_a_variable_has_put_into_it_in_any_spelling() {
+    for (written, holds, shown) in [
+        ("${U}", "https://host.example/mcp", "***"),
+        ("${U}", "https://me:s3cret@host.example/s3cret", "https://***"),
+        ("${U}", "https://Host.Example/s3cret", "https://***"),
+        ("https://host.example/${U}/mcp", "a s3cret", "https://***"),
+        ("https://host.example/${U}/mcp", "s3cret", "https://host.example/***/mcp"),
+        ("https://me:${U}@host.example/mcp", "s3cret", "https://host.example/mcp"),
+        ("https://host.example/mcp?key=${U}", "s3cret", "https://host.example/mcp?…"),
+    ] {
+        let text = entry(&format!(r#""url": "{written}""#));
+        let variables = |name: &str| (name == "U").then(|| holds.to_owned());
+        let surroundings =
+            Surroundings { directory: Path::new("/etc/mcp"), variables: &variables, is_file: &|_| false };
+        let target = parse(&text, &surroundings).unwrap().servers.remove(0).target;
+        let Target::Remote(remote) = target else { panic!("{target:?}") };
+        assert_eq!(remote.to_string(), shown, "{written} {holds}");
+    }
+    let reason = broken(r#""url": "${TOKEN}:x""#);
+    assert!(
+        reason.starts_with("mcpServers.a.url: what its variables hold") && !reason.contains("s3cret"),
+        "{reason}"
+    );
+}
+
+#[test]
 fn a_word_among_several_may_come_from_a_variable() {
     let spec = |members: &str| read(&entry(members)).unwrap().servers.remove(0);
     let server = spec(
