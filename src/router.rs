@@ -257,11 +257,12 @@ impl Router {
             old.filter(|old| !heirs.iter().any(|(before, _)| Arc::ptr_eq(old, before))).cloned().collect();
         let finishing = table.retired().iter().filter(|mount| !mount.is_closed()).cloned();
         let next = next.retiring(finishing.chain(old.iter().cloned()).collect());
-        self.catalog.serve(next.named().cloned());
-        self.front.table.store(Arc::new(next));
+        // First, so that nobody finds what is new before the rules for it hold.
         if current.auth != config.auth {
             self.front.recognise(config.auth.as_ref());
         }
+        self.catalog.serve(next.named().cloned());
+        self.front.table.store(Arc::new(next));
         let until = Instant::now() + RELOAD_GRACE;
         for (before, next) in heirs {
             self.tracker.spawn(before.hand_over(&next, until));

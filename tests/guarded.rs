@@ -7,6 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use support::mcp::{Client, hello, request};
 use support::modern::Modern;
+use support::puppet::{puppet, puppet_told};
 use support::router::{Router, demo, pids, with};
 use support::{eventually, within};
 
@@ -299,6 +300,12 @@ async fn rights_that_a_reload_takes_away_are_gone_in_sessions_that_are_open() {
         (sum(&own, "add").await, sum(&whole, "demo__add").await),
         (Some("3".into()), Some("3".into()))
     );
+    // From here on the session has a list of its own.
+    let mut heard = whole.listen().await;
+    whole.call(1, "demo__toggle", json!({})).await.outcome().await;
+    heard.until_said("notifications/tools/list_changed").await;
+    let listed = whole.request(json!(2), "tools/list", json!({})).await.outcome().await;
+    assert!(names(&listed).contains(&"demo__add") && names(&listed).contains(&"demo__bonus"), "{listed}");
     std::fs::write(router.path("servers.json"), file(json!({ "deny": ["demo__add"] })).to_string()).unwrap();
     eventually("she may not add any more", async || sum(&own, "add").await.is_none().then_some(())).await;
     assert_eq!(sum(&whole, "demo__add").await, None);
@@ -310,4 +317,113 @@ async fn rights_that_a_reload_takes_away_are_gone_in_sessions_that_are_open() {
     let mut his = his;
     bob.call(1, "toggle", json!({})).await.outcome().await;
     his.until_said("notifications/tools/list_changed").await;
+}
+
+#[tokio::test]
+async fn a_call_that_a_server_might_read_in_another_way_does_not_reach_it() {
+    let tokens = json!([{ "name": "alice", "token": ALICE }]);
+    let rules = json!([{ "who": ["alice"], "servers": ["*"], "tools": { "deny": ["puppet__secret"] } }]);
+    let file = json!({ "mcpServers": { "puppet": puppet() }, "auth": { "tokens": tokens, "rules": rules } });
+    let router = Router::start(file, &[]).await;
+    let alice = opened(router.mcp("puppet"), ALICE).await;
+    let alone = at(router.sse("puppet"), ALICE);
+    let call = |params: &str, more: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}{more}}}"#)
+    };
+    let denied = [
+        // Python takes half a surrogate pair for a key like any other.
+        (r#"{"\ud800":1,"name":"secret"}"#, -31007),
+        (r#"{"n\u0061me":"secret"}"#, -31007),
+        // Some parsers take the first of two, and Go's mind no case.
+        (r#"{"name":"secret","name":"query"}"#, -32602),
+        (r#"{"name":"query","NAME":"secret"}"#, -32602),
+        (r#"{"Name":"secret"}"#, -32602),
+        (r#"["secret"]"#, -32602),
+    ];
+    for (params, code) in denied {
+        for client in [&alice, &alone] {
+            let outcome = client.post(call(params, "")).await.outcome().await;
+            assert_eq!(outcome["error"]["code"], code, "{params}: {outcome}");
+        }
+    }
+    for more in [r#","Params":{"name":"secret"}"#, r#","param\u017f":{"name":"secret"}"#, r#","METHOD":"x""#]
+    {
+        assert_eq!(alice.post(call(r#"{"name":"query"}"#, more)).await.refusal().await, (400, -32600));
+    }
+    let harmless = alice.post(call(r#"{"\ud800":1,"name":"query"}"#, "")).await.outcome().await;
+    assert!(harmless["result"].is_object(), "{harmless}");
+    let received = alice.received().await;
+    assert_eq!(received.iter().filter(|line| line.contains("tools/call")).count(), 1, "{received:?}");
+}
+
+#[tokio::test]
+async fn what_one_is_shown_is_called_private_whatever_the_server_calls_it() {
+    let tokens = json!([{ "name": "alice", "token": ALICE }, { "name": "bob", "token": BOB }]);
+    let rules = json!([
+        { "who": ["alice"], "servers": ["*"] },
+        { "who": ["bob"], "servers": ["*"], "tools": { "deny": ["puppet__secret"] } },
+    ]);
+    let modern = puppet_told(&json!({ "modern": true }));
+    let file = json!({ "mcpServers": { "puppet": modern }, "auth": { "tokens": tokens, "rules": rules } });
+    let router = Router::start(file, &[]).await;
+    let tools = json!([{ "name": "query", "inputSchema": {} }, { "name": "secret", "inputSchema": {} }]);
+    let public = json!({ "resultType": "complete", "tools": tools, "ttlMs": 9, "cacheScope": "public" });
+    for (key, shown) in [(ALICE, vec!["query", "secret"]), (BOB, vec!["query"])] {
+        let client = Modern::at(router.mcp("puppet")).with("authorization", &bearer(key));
+        let listed = client.request(1, "tools/list", json!({ "answer": public })).await.outcome().await;
+        assert_eq!(names(&listed), shown);
+        assert_eq!(
+            (&listed["result"]["cacheScope"], &listed["result"]["ttlMs"]),
+            (&json!("private"), &json!(9))
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_came_while_nobody_was_asked_is_shown_out_when_keys_are_asked_for() {
+    let open = json!({ "mcpServers": { "demo": demo() } });
+    let router = Router::start(open.clone(), &["--reload-interval", "0.05"]).await;
+    let stranger = Client::open(router.mcp("demo")).await;
+    let stream = stranger.listen().await;
+    let older = Client::at(router.sse("demo")).get().await.events();
+    let mut file = open;
+    file["auth"] = json!({ "tokens": [{ "name": "alice", "token": ALICE }] });
+    std::fs::write(router.path("servers.json"), file.to_string()).unwrap();
+    within("his stream ends", stream.rest()).await;
+    within("so does that of HTTP+SSE", older.rest()).await;
+    assert_eq!(stranger.call(1, "echo", json!({ "text": "x" })).await.status, 401);
+    let known = stranger.with("authorization", &bearer(ALICE));
+    assert_eq!(known.call(1, "echo", json!({ "text": "x" })).await.status, 404, "the session is nobody's");
+}
+
+#[tokio::test]
+async fn a_body_that_comes_after_its_key_was_withdrawn_is_not_obeyed() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys");
+    std::fs::write(&keys, format!("alice {ALICE}\nbob {BOB}\n")).unwrap();
+    let file = json!({ "mcpServers": { "demo": demo() }, "auth": { "tokensFile": keys } });
+    let router = Router::start(file, &["--reload-interval", "0.05"]).await;
+    let bob = opened(router.mcp("demo"), BOB).await;
+    let stream = bob.listen().await;
+    let body =
+        request(json!(1), "tools/call", json!({ "name": "echo", "arguments": { "text": "too late" } }));
+    let head = format!(
+        "POST /servers/demo/mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {BOB}\r\nmcp-session-id: {}\r\n\
+         content-type: application/json\r\naccept: application/json, text/event-stream\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n",
+        bob.session(),
+        body.len()
+    );
+    let address = router.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let mut late = tokio::net::TcpStream::connect(address).await.unwrap();
+    late.write_all(format!("{head}{}", &body[..1]).as_bytes()).await.unwrap();
+    // Whoever is answered after it was sent: the router has its head by then.
+    bob.assert_serves().await;
+    std::fs::write(&keys, format!("alice {ALICE}\n")).unwrap();
+    within("the key is withdrawn", stream.rest()).await;
+    late.write_all(&body.as_bytes()[1..]).await.unwrap();
+    let mut answer = String::new();
+    within("it is answered", late.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }

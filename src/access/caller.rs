@@ -261,6 +261,13 @@ impl Caller {
         rights.expires.is_some() || rights.revoked.is_some()
     }
 
+    /// Whether what he has shown holds no more.
+    pub fn has_ended(&self) -> bool {
+        let rights = self.rights.load();
+        rights.expires.is_some_and(|at| at <= SystemTime::now())
+            || rights.revoked.as_ref().is_some_and(CancellationToken::is_cancelled)
+    }
+
     /// Waits until what he has shown holds no more.
     pub async fn ended(&self) {
         let Rights { expires, revoked, .. } = &*self.rights.load_full();
@@ -365,8 +372,10 @@ mod tests {
         let revoked = CancellationToken::new();
         let caller = alice().with_token(scopes, now + Duration::from_hours(1)).until(revoked.clone());
         assert!(tokio::time::timeout(Duration::from_mins(1), caller.ended()).await.is_err());
+        assert!(!caller.has_ended());
         revoked.cancel();
         caller.ended().await;
+        assert!(caller.has_ended());
         assert!(!alice().is_temporary() && caller.is_temporary());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::catalog::{Catalog, Member, Wait};
 use super::lists::Kind;
-use super::made::{Look, Made};
+use super::made::{Look, Made, rights};
 use super::offer::Offer;
 use super::viewer::Viewer;
 use crate::access::{Caller, Digest};
@@ -23,8 +23,8 @@ const RECENT: Duration = Duration::from_millis(50);
 struct Alike {
     /// Servers show themselves differently to different clients.
     capabilities: Box<str>,
-    /// The number of what they may.
-    rights: u64,
+    /// The number of what they may, and whether nobody asks who they are: what is for everybody is for all of those.
+    rights: (u64, bool),
     /// What they bring for servers that show each of them his own.
     marks: Option<Digest>,
 }
@@ -65,7 +65,7 @@ impl Endpoint {
         let members = self.catalog.members();
         let is_personal = |member: &Arc<Member>| member.mount.is_personal();
         let marks = viewer.caller.shown().filter(|_| members.iter().any(is_personal));
-        Alike { capabilities: viewer.capabilities.clone(), rights: viewer.caller.grant().id(), marks }
+        Alike { capabilities: viewer.capabilities.clone(), rights: rights(&viewer.caller), marks }
     }
 
     /// What it offered to a client a moment ago, if the servers are still the same.
@@ -74,7 +74,9 @@ impl Endpoint {
             made.looked_at.elapsed() < RECENT && Arc::ptr_eq(&made.among, &self.catalog.members())
         };
         if let Some(own) = viewer.own.as_ref().filter(|own| !own.is_empty()) {
-            return own.made().as_ref().filter(is_recent).map(|made| made.offer.clone());
+            let (made, rights) = (own.made(), rights(&viewer.caller));
+            let made = made.as_ref().filter(|made| made.rights == rights);
+            return made.filter(is_recent).map(|made| made.offer.clone());
         }
         let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
         offers.get(&self.alike(viewer)).filter(is_recent).map(|made| made.offer.clone())
@@ -89,7 +91,10 @@ impl Endpoint {
             // Held until the offer is made: what is shown from then on makes it a thing of the past.
             let mut last = own.made();
             own.replace(&mut look.pieces);
-            if let Some(offer) = last.as_mut().and_then(|made| made.again(&look)) {
+            // In a session that goes on, what its owner may can have become another.
+            let rights = rights(&viewer.caller);
+            let made = last.as_mut().filter(|made| made.rights == rights);
+            if let Some(offer) = made.and_then(|made| made.again(&look)) {
                 return offer;
             }
             let made = Made::new(&self.spec, look, &viewer.caller, None);

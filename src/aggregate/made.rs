@@ -13,9 +13,16 @@ pub(super) struct Made {
     /// The servers of the catalog when it was last looked at.
     pub(super) among: Arc<Vec<Arc<Member>>>,
     pub(super) looked_at: Instant,
+    /// For whom it was made; see [`rights`].
+    pub(super) rights: (u64, bool),
     versions: Vec<u64>,
     lists: Vec<Option<Arc<Lists>>>,
     pub(super) offer: Arc<Offer>,
+}
+
+/// What of a caller decides what he is offered: the number of what he may, and whether nobody asks who he is.
+pub(super) fn rights(caller: &Caller) -> (u64, bool) {
+    (caller.grant().id(), caller.is_anyone())
 }
 
 /// What was seen of all servers together.
@@ -39,7 +46,7 @@ impl Made {
         let lists = pieces.iter().map(|piece| piece.lists.clone()).collect();
         let same = made.into_iter().find(|made| made.is_of_lists(&pieces)).map(|made| made.offer.clone());
         let offer = same.unwrap_or_else(|| Arc::new(Offer::new(spec, pieces, caller)));
-        Self { among, looked_at, versions, lists, offer }
+        Self { among, looked_at, rights: rights(caller), versions, lists, offer }
     }
 
     /// Whether nothing is missing, neither in it nor in the pieces, and both have the same lists of the same servers.

@@ -51,7 +51,7 @@ impl Offer {
         };
         let shelves = Kind::ALL.map(|kind| Shelf::new(spec, kind, &servers, &may_use));
         let complete = pieces.iter().all(|piece| piece.missing.is_none());
-        // What a server shows one user holds for nobody else, whatever it says of it.
+        // What a server shows one user holds for nobody else, whatever it says of it, nor what is left of it for one who is known.
         let personal = pieces.iter().any(|piece| piece.member.mount.is_personal());
         let holds = Kind::ALL.map(|kind| {
             let lists = || pieces.iter().filter_map(|piece| piece.lists.as_ref()).map(|lists| lists.of(kind));

@@ -8,7 +8,7 @@ use super::viewer::Viewer;
 use super::{names, uri, view};
 use crate::access::Caller;
 use crate::config::{Prefix, Rules};
-use crate::wire::meta::{find, find_string};
+use crate::wire::meta::{find, find_string, only_string};
 use crate::wire::{Code, Message, RpcError};
 use serde_json::Value;
 use std::sync::Arc;
@@ -231,10 +231,13 @@ impl<'a> Named<'a> {
         };
         let wanted = || {
             let last = path.last().copied().unwrap_or_default();
-            RpcError::new(Code::InvalidParams, format!("{last:?} must be a string"))
+            RpcError::new(Code::InvalidParams, format!("{last:?} must be a string, and stand once"))
         };
-        let raw = find(params, path).ok_or_else(wanted)?;
-        let name = serde_json::from_str(raw).map_err(|_| wanted())?;
+        let [within @ .., key] = path else { return Err(wanted()) };
+        let within = find(params, within).ok_or_else(wanted)?;
+        // Only this one is looked at, and given to the server as its own: it must not find another.
+        let name = only_string(within, key).ok_or_else(wanted)?;
+        let raw = find(within, &[key]).ok_or_else(wanted)?;
         Ok(Self { kind, raw, name })
     }
 

@@ -82,6 +82,8 @@ pub fn config(
             .map(|option| format!("`{option}` is ignored: there is nothing here that it concerns")),
     );
 
+    let auth = auth(arguments, file.auth.take(), outside)?;
+    warnings.extend(auth.iter().flat_map(AuthSpec::strangers));
     let place = listening::place(arguments, &file, outside)?;
     Ok(Config {
         listen: place.address,
@@ -99,7 +101,7 @@ pub fn config(
         trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
         aliases: arguments.habits.aliases.clone(),
         gateway: file.gateway,
-        auth: auth(arguments, file.auth, outside)?,
+        auth,
         cache_dir: cache_dir(arguments, outside),
         sandbox_helper: sandbox_helper(),
         pins_file: file.pins_file,

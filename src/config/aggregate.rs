@@ -154,7 +154,7 @@ fn spec(
     if let Some(node) = members.get("pageSize") {
         spec.page_size = node.count(1..=100_000)?;
     }
-    if let Some(node) = members.get("servers") {
+    if let Some(node) = members.protecting("servers")? {
         let mut servers = BTreeSet::new();
         for item in node.items("a list of servers' names")? {
             let name = ServerName::derive(item.text()?);
@@ -165,13 +165,13 @@ fn spec(
         }
         spec.servers = Some(servers);
     }
-    if let Some(node) = members.get("tools") {
+    if let Some(node) = members.protecting("tools")? {
         spec.tools = rules(&node, true)?;
     }
-    if let Some(node) = members.get("prompts") {
+    if let Some(node) = members.protecting("prompts")? {
         spec.prompts = rules(&node, true)?;
     }
-    if let Some(node) = members.get("resources") {
+    if let Some(node) = members.protecting("resources")? {
         spec.resources = rules(&node, false)?;
     }
     Ok(spec)
@@ -207,6 +207,7 @@ fn rules(node: &Node<'_>, named: bool) -> Result<Rules, Problem> {
         }
     }
     members.refuse_unknown()?;
+    members.refuse_nulls()?;
     Ok(rules)
 }
 
@@ -298,6 +299,17 @@ mod tests {
             (
                 r#"{"resources": {"rename": {}}}"#,
                 "aggregate.resources.rename: unknown key, which is not ignored here; known are allow, deny",
+            ),
+            // What narrows is not left out by mistake.
+            (
+                r#"{"views": {"v": {"servers": null}}}"#,
+                "aggregate.views.v.servers: found null, wanted a value",
+            ),
+            (r#"{"tools": null}"#, "aggregate.tools: found null, wanted a value"),
+            (r#"{"tools": {"allow": null}}"#, "aggregate.tools.allow: found null, wanted a value"),
+            (
+                r#"{"Servers": ["a"]}"#,
+                "aggregate.Servers: found the key `Servers`, wanted it to be spelt `servers`",
             ),
         ] {
             let refusal = refusal(aggregate);

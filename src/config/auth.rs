@@ -105,11 +105,14 @@ impl AuthSpec {
             let (Some(name), Some(key)) = (words.next(), words.next()) else {
                 return Err(format!("line {number}: wanted NAME KEY [GROUP,...]"));
             };
-            let digest = match key.strip_prefix("sha256:") {
+            let digest = match key.strip_prefix(HASHED) {
                 Some(hex) => of_hexadecimal(hex)
                     .ok_or(format!("line {number}: after `sha256:` 64 hexadecimal digits are wanted"))?,
                 None => digest(key),
             };
+            if !is_name(name) {
+                return Err(format!("line {number}: wanted {NAMELESS}"));
+            }
             let groups = words.next().unwrap_or_default().split(',').filter(|group| !group.is_empty());
             let groups = groups.map(str::to_owned).collect();
             if words.next().is_some() {
@@ -134,6 +137,20 @@ impl AuthSpec {
     pub fn lets_in_somebody(&self) -> bool {
         let anonymous = || self.rules.iter().any(|rule| rule.who.contains(&Who::Anonymous));
         !self.tokens.is_empty() || self.oauth.is_some() || self.certificates || anonymous()
+    }
+
+    /// What rules say of owners of keys of whom there are none: a rule that denies them something denies it to nobody. It is no
+    /// reason to refuse the file, for then a key that was withdrawn would still be good.
+    pub fn strangers(&self) -> impl Iterator<Item = String> {
+        let is_known = |name: &str| self.tokens.iter().any(|token| token.name == name);
+        let named =
+            self.rules.iter().enumerate().flat_map(|(at, rule)| rule.who.iter().map(move |who| (at, who)));
+        named.filter_map(move |(at, who)| match who {
+            Who::Token(name) if !is_known(name) => {
+                Some(format!("auth.rules[{at}].who: no key is called `{name}`, so that the rule does not concern anybody of that name"))
+            }
+            _ => None,
+        })
     }
 
     /// The first two keys that are the same, by their owners' names.
@@ -239,10 +256,8 @@ fn token(
     };
     let name = members.get("name").ok_or_else(|| missing("name"))?;
     let name = match name.text()? {
-        text if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control() || c == ':') => {
-            return Err(name.wanted("a name without spaces and colons"));
-        }
-        text => text.to_owned(),
+        text if is_name(text) => text.to_owned(),
+        _ => return Err(name.wanted(NAMELESS)),
     };
     let digest = match (members.get("token"), members.get("sha256")) {
         (Some(node), None) => {
@@ -251,6 +266,15 @@ fn token(
                 // What it is must not be shown.
                 let (path, found) = (node.path, "an empty key, or one with spaces".to_owned());
                 return Err(Problem::Value { path, found, wanted: "a key".to_owned() });
+            }
+            if text.starts_with(HASHED) {
+                // It would be a key for whoever knows the digest, and none for whoever has the key.
+                let (path, found) = (node.path, format!("a key that begins with `{HASHED}`"));
+                return Err(Problem::Value {
+                    path,
+                    found,
+                    wanted: "the digest of a key in `sha256`".to_owned(),
+                });
             }
             if text.len() < SHORT {
                 warnings.push(format!("{}: a key of less than {SHORT} characters can be guessed", node.path));
@@ -335,6 +359,19 @@ pub fn patterns(patterns: &[String]) -> Vec<WildMatch> {
     patterns.iter().map(|pattern| WildMatch::new(pattern)).collect()
 }
 
+/// Whether the owner of a key may be called so: in `who` it must not mean others.
+fn is_name(text: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || c == ':';
+    !(matches!(text, "" | "*" | "anonymous") || text.chars().any(is_odd))
+}
+
+/// What is said of others.
+const NAMELESS: &str =
+    "a name without spaces and colons, neither `*` nor `anonymous`: those mean others in `who`";
+
+/// Begins a key of which the digest is given.
+const HASHED: &str = "sha256:";
+
 /// A key of fewer characters can be guessed.
 const SHORT: usize = 20;
 
@@ -405,6 +442,15 @@ mod tests {
                 "auth.tokens[0].token: found an empty key, or one",
             ),
             (r#"{"tokens": [{"name": "a", "token": "${NO}"}]}"#, "auth.tokens[0].token: "),
+            (
+                r#"{"tokens": [{"name": "a", "token": "sha256:0"}]}"#,
+                "auth.tokens[0].token: found a key that begins with `sha256:`",
+            ),
+            (
+                r#"{"tokens": [{"name": "anonymous", "token": "x"}]}"#,
+                "auth.tokens[0].name: found a string, wanted a name",
+            ),
+            (r#"{"tokens": [{"name": "*", "token": "x"}]}"#, "auth.tokens[0].name: found a string"),
             (r#"{"tokens": [{"name": "a", "sha256": "+1"}]}"#, "auth.tokens[0].sha256: found something else"),
             (
                 r#"{"tokens": [{"name": "a", "token": "x", "sha256": "y"}]}"#,
@@ -431,10 +477,28 @@ mod tests {
             ("alice", "line 1: wanted NAME KEY"),
             ("\nalice sha256:secret", "line 2: after `sha256:` 64"),
             ("alice secret dev more", "line 1: there is more"),
+            ("anonymous secret", "line 1: wanted a name without"),
+            ("* secret", "line 1: wanted a name without"),
+            ("group:dev secret", "line 1: wanted a name without"),
         ] {
             let reason = spec.add_lines(text).unwrap_err();
             assert!(reason.starts_with(expected) && !reason.contains("secret"), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_rule_for_an_owner_of_no_key_is_told_of() {
+        let (spec, _) = parsed(
+            r#"{"tokens": [{"name": "alice", "token": "${KEY}"}], "rules": [
+                {"who": ["alice", "*", "group:a"], "servers": ["*"]},
+                {"who": ["alcie"], "tools": {"deny": ["git__push"]}}]}"#,
+        )
+        .unwrap();
+        let told: Vec<_> = spec.strangers().collect();
+        assert!(
+            matches!(&told[..], [one] if one.starts_with("auth.rules[1].who: no key is called `alcie`")),
+            "{told:?}"
+        );
     }
 
     #[test]

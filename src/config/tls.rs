@@ -61,6 +61,8 @@ pub(super) fn read(node: &Node<'_>, variables: Variables<'_>, directory: &Path) 
     let (cert, key, client_ca) = (file("cert")?, file("key")?, file("clientCa")?);
     let client_auth = members.get("clientAuth");
     members.refuse_unknown()?;
+    // Whoever writes `clientCa` believes that it closes something.
+    members.refuse_nulls()?;
     let missing = |key: &'static str, wanted: &str| Problem::Value {
         path: node.path.key(key),
         found: "nothing".to_owned(),
@@ -129,6 +131,8 @@ mod tests {
                 r#"{ "cert": "a", "key": "b", "clientCa": "c", "clientAuth": "no" }"#,
                 "\"required\" or \"optional\"",
             ),
+            (r#"{ "cert": "a", "key": "b", "clientCa": null }"#, "clientCa: found null"),
+            (r#"{ "cert": "a", "key": "b", "clientCa": "c", "clientAuth": null }"#, "clientAuth: found null"),
             (r#"{ "cert": "", "key": "b" }"#, "wanted the path of a file"),
             (r#"{ "cert": "${NONE}", "key": "b" }"#, "NONE"),
             ("true", "wanted an object"),

@@ -21,12 +21,14 @@ pub(super) async fn caller(
     headers: &HeaderMap,
     peer: Option<&ConnectionInfo>,
 ) -> Result<Caller, Refusal> {
-    let auth = front.auth.load_full();
-    let Some(auth) = auth.as_deref() else { return Ok(Caller::anyone()) };
+    let auth = front.auth.load();
+    let Some(auth) = &*auth else { return Ok(front.anyone()) };
     if method == Method::OPTIONS || is_public(endpoint) {
         return Ok(Caller::anyone());
     }
-    let certificate = peer.and_then(|peer| peer.certificate.as_deref()).map(|certificate| &*certificate.name);
+    let certificate = peer.and_then(|peer| peer.certificate.as_deref());
+    // A connection may last longer than what it was opened with.
+    let certificate = certificate.filter(|certificate| certificate.holds()).map(|shown| &*shown.name);
     let unknown = match auth.caller(headers, certificate) {
         Ok(caller) => return Ok(caller),
         Err(unknown) => unknown,

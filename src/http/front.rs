@@ -2,6 +2,7 @@
 
 use super::cors::CorsPolicy;
 use super::guard::GuardPolicy;
+use crate::access::Caller;
 use crate::auth::{Authenticator, Background, Failures};
 use crate::config::{Aliases, AuthSpec, Config, Gateway, Limits};
 use crate::mount::{Mount, Table};
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{Endpoint, Place};
 use super::operator::Operators;
@@ -22,6 +24,8 @@ pub struct Front {
     pub table: ArcSwap<Table>,
     /// Who is known, and what each may; nothing: everybody may everything.
     pub auth: ArcSwapOption<Authenticator>,
+    /// Whoever asks while nobody is asked who he is.
+    anyone: ArcSwap<Anyone>,
     /// Those who are not.
     pub failures: Failures,
     background: Background,
@@ -50,12 +54,27 @@ pub struct Front {
     closing: AtomicBool,
 }
 
+/// Whoever asks while nobody is asked who he is, until that changes.
+#[derive(Debug)]
+struct Anyone {
+    caller: Caller,
+    revoked: CancellationToken,
+}
+
+impl Anyone {
+    fn new() -> Self {
+        let revoked = CancellationToken::new();
+        Self { caller: Caller::anyone().until(revoked.clone()), revoked }
+    }
+}
+
 impl Front {
     /// The front of a router with these mounts.
     pub fn new(config: &Config, table: Table, bound_to_loopback: bool, background: Background) -> Arc<Self> {
         let known = |spec| Authenticator::new(spec, None).with_oauth(spec, None, &background);
         Arc::new(Self {
             table: ArcSwap::from_pointee(table),
+            anyone: ArcSwap::from_pointee(Anyone::new()),
             auth: ArcSwapOption::from_pointee(config.auth.as_ref().map(known)),
             failures: Failures::default(),
             background,
@@ -125,10 +144,21 @@ impl Front {
             let next = Authenticator::new(spec, before.as_deref());
             Arc::new(next.with_oauth(spec, before.as_deref(), &self.background))
         });
+        if before.is_some() && next.is_none() {
+            self.anyone.store(Arc::new(Anyone::new()));
+        }
         self.auth.store(next.clone());
         if let Some(before) = before {
             before.retire(next.as_deref());
+        } else if next.is_some() {
+            // Who came while the door was open is not known, whatever he has begun.
+            self.anyone.load().revoked.cancel();
         }
+    }
+
+    /// Whoever asks while nobody is asked who he is.
+    pub(super) fn anyone(&self) -> Caller {
+        self.anyone.load().caller.clone()
     }
 
     /// Notes that a server was asked something.

@@ -43,6 +43,7 @@ pub mod unix;
 mod unserved;
 
 use crate::access::Caller;
+use crate::mount::Mount;
 use bytes::Buf;
 use connection::ConnectionInfo;
 use endpoint::{Endpoint, Place};
@@ -201,6 +202,18 @@ where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
+    // While a body was read, what its sender may can have become less, and another mount have taken the place.
+    let still = async |mount: &Arc<Mount>, place: Place<'_>| {
+        let caller = if caller.has_ended() {
+            let caller = entrance::caller(front, endpoint, method, headers, peer.as_ref()).await?;
+            entrance::bringing(front, caller, headers)
+        } else {
+            caller.clone()
+        };
+        let mount = mount.newest();
+        entrance::admit(place, &mount, &caller)?;
+        Ok::<_, Refusal>((mount, caller))
+    };
     let session = || {
         let header = headers.get("mcp-session-id").and_then(|value| value.to_str().ok());
         header.or_else(|| legacy_sse::session_of(query))
@@ -220,8 +233,8 @@ where
         Endpoint::Mcp(place) if method == Method::POST => match mount(place) {
             Ok(mount) => {
                 let payload = payload.await?;
-                // While the body was read, another may have taken its place.
-                mcp::post(&mount.newest(), headers, payload, caller).await
+                let (mount, caller) = still(&mount, place).await?;
+                mcp::post(&mount, headers, payload, &caller).await
             }
             Err(unknown @ Refusal::NotFound { .. }) => {
                 Err(payload.await.map_or(unknown, |payload| unserved::no_server(&payload)))
@@ -237,11 +250,13 @@ where
         }
         Endpoint::Sse(place) if method == Method::POST => {
             let (mount, payload) = (mount(place)?, payload.await?);
-            stateless::one_shot(&mount.newest(), payload, caller).await
+            let (mount, caller) = still(&mount, place).await?;
+            stateless::one_shot(&mount, payload, &caller).await
         }
         Endpoint::Messages(place) if method == Method::POST => {
             let (mount, payload) = (mount(place)?, payload.await?);
-            legacy_sse::post(&mount.newest(), query, payload, caller).await
+            let (mount, caller) = still(&mount, place).await?;
+            legacy_sse::post(&mount, query, payload, &caller).await
         }
         Endpoint::Resource(path) if get => resource::document(front, path),
         Endpoint::MountHealth(name) if get => admin::mount_health(front, name, caller),

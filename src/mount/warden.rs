@@ -56,6 +56,11 @@ impl Watch {
         }
     }
 
+    /// Whether what the caller is shown may differ from what others are: he is known, or brings what the server works with.
+    fn is_somebody(&self) -> bool {
+        !self.caller.is_anyone() || self.door.mount().is_none_or(|mount| mount.is_personal())
+    }
+
     /// Whether there may be a tool that the caller may not use.
     fn minds(&self, mount: &Mount) -> bool {
         !mount.is_aggregate() && !mount.sight(&self.caller).is_clear()
@@ -73,7 +78,7 @@ impl Warden for Watch {
 
     fn looks_at(&self, request: &Message) -> bool {
         // What somebody is shown because of who he is, nobody may keep for others.
-        let is_kept = CACHEABLE.contains(&request.method()) && !self.caller.is_anyone();
+        let is_kept = CACHEABLE.contains(&request.method()) && self.is_somebody();
         is_kept
             || request.method() == "tools/list" && self.door.mount().is_none_or(|mount| self.minds(&mount))
     }
@@ -90,7 +95,7 @@ impl Warden for Watch {
         {
             result = shown.into();
         }
-        if !self.caller.is_anyone()
+        if self.is_somebody()
             && let Some(private) = kept_from_others(&result)
         {
             result = private.into();

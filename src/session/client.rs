@@ -210,7 +210,9 @@ impl Client {
         for message in messages {
             self.waiting.hear(message);
         }
-        if warden.is_idle() {
+        let is_request = |message: &&Message| message.kind() == Kind::Request;
+        // Even where everything may pass, what is shown may be one's own.
+        if warden.is_idle() && !messages.iter().filter(is_request).any(|message| warden.looks_at(message)) {
             return Vec::new();
         }
         let mut admitted = Vec::with_capacity(messages.len());

@@ -1,7 +1,7 @@
 //! JSON-RPC messages: the envelope is read, params and results stay the bytes they were.
 
 use super::line::flatten;
-use super::meta::span;
+use super::meta::{is_alike, span};
 use super::scan::{Fault, MAX_DEPTH, Scanner};
 use bytes::Bytes;
 use std::fmt;
@@ -211,7 +211,7 @@ struct Fields {
     result: Range<usize>,
     error: Range<usize>,
     twice: bool,
-    /// A key differs from one of these in nothing but upper and lower case.
+    /// A key is one of these for a parser that minds no case.
     alike: bool,
 }
 
@@ -220,16 +220,19 @@ impl Fields {
         let mut fields = Self::default();
         scanner.object(|key, value| {
             let place = match &raw[key.start + 1..key.end - 1] {
-                name if name.contains(&b'\\') => match serde_json::from_slice::<String>(&raw[key]) {
+                name if name.contains(&b'\\') => match serde_json::from_slice::<String>(&raw[key.clone()]) {
                     Ok(name) => fields.place(name.as_bytes()),
                     Err(_) => None,
                 },
                 name => fields.place(name),
             };
-            if let Some(place) = place {
-                let twice = !Range::is_empty(place);
-                *place = value;
-                fields.twice |= twice;
+            match place {
+                Some(place) => {
+                    let twice = !Range::is_empty(place);
+                    *place = value;
+                    fields.twice |= twice;
+                }
+                None => fields.alike |= is_alike_to_any(&raw[key]),
             }
         })?;
         scanner.end()?;
@@ -244,12 +247,7 @@ impl Fields {
             b"params" => Some(&mut self.params),
             b"result" => Some(&mut self.result),
             b"error" => Some(&mut self.error),
-            name => {
-                self.alike |= ["method", "params", "id"]
-                    .iter()
-                    .any(|field| field.as_bytes().eq_ignore_ascii_case(name));
-                None
-            }
+            _ => None,
         }
     }
 
@@ -277,6 +275,13 @@ impl Fields {
     }
 }
 
+/// Whether the server may take a key, as it is written, for a field of the envelope that this is not: it would read another
+/// message than was looked at.
+fn is_alike_to_any(written: &[u8]) -> bool {
+    const FIELDS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+    std::str::from_utf8(written).is_ok_and(|written| FIELDS.iter().any(|field| is_alike(written, field)))
+}
+
 fn envelope(raw: Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result<Message, Malformed> {
     if scanner.peek().map_err(|fault| tell(fault, depth_limit))? != b'{' {
         // The whole text must still be valid JSON for the client to be told the right thing.
@@ -301,8 +306,7 @@ fn envelope(raw: Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result<
         return Err(fault("a field of the envelope stands twice"));
     }
     if fields.alike {
-        // Some servers do not tell them apart, and would do something else than what was looked at here.
-        return Err(fault("a field of the envelope is written in another case"));
+        return Err(fault("a field of the envelope is written with other letters: they are all small"));
     }
     if &raw[fields.jsonrpc.clone()] != b"\"2.0\"" {
         return Err(fault("\"jsonrpc\" must be \"2.0\""));
@@ -381,6 +385,8 @@ mod tests {
             (r#"{"jsonrpc":"1.0","id":7,"method":"x"}"#, Some("7"), "jsonrpc"),
             (r#"{"jsonrpc":"2.0","id":7}"#, Some("7"), "neither"),
             (r#"{"jsonrpc":"2.0","id":7,"id":8,"method":"x"}"#, Some("8"), "twice"),
+            (r#"{"jsonrpc":"2.0","id":7,"method":"x","Method":"y"}"#, Some("7"), "other letters"),
+            (r#"{"jsonrpc":"2.0","id":7,"result":{},"PARAMS":{}}"#, Some("7"), "other letters"),
             (r#"{"jsonrpc":"2.0","id":{},"method":"x"}"#, None, "id"),
             (r#"{"jsonrpc":"2.0","id":null,"method":"x"}"#, None, "null"),
             (r#"{"jsonrpc":"2.0","id":7,"method":7}"#, Some("7"), "method"),

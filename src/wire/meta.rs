@@ -1,9 +1,7 @@
 //! Looking into params and results without building them: the raw text that stands at a path.
 
+use super::scan::{MAX_DEPTH, Scanner};
 use memchr::{memchr, memmem};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
 use std::ops::Range;
 
 /// The raw JSON text at `path` inside `json`, a path being the keys of objects within objects.
@@ -16,6 +14,33 @@ pub fn find<'a>(json: &'a str, path: &[&str]) -> Option<&'a str> {
 /// The string at `path`, its escapes resolved.
 pub fn find_string(json: &str, path: &[&str]) -> Option<String> {
     serde_json::from_str(find(json, path)?).ok()
+}
+
+/// The string that the member `key` of an object is, if there is no other that some parser would take for it: where a key
+/// stands twice they differ, and those of Go do not mind its case. `key` is in small letters.
+pub fn only_string(json: &str, key: &str) -> Option<String> {
+    let mut scanner = Scanner::new(json.as_bytes(), MAX_DEPTH);
+    let (mut found, mut count) = (None, 0);
+    let read = scanner.object(|name, value| {
+        if is_alike(&json[name.clone()], key) {
+            count += 1;
+            found = is_key(&json[name], key).then(|| &json[value]);
+        }
+    });
+    read.ok()?;
+    serde_json::from_str(found.filter(|_| count == 1)?).ok()
+}
+
+/// Whether a key, as it is written with its quotes, is this one for a parser that minds no case; `key` is in small letters.
+pub fn is_alike(written: &str, key: &str) -> bool {
+    let read = serde_json::from_str::<String>(written);
+    // Two letters beyond ASCII are small ones of it to whoever folds cases.
+    let folded = |letter: char| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    read.is_ok_and(|read| read.chars().map(folded).eq(key.chars()))
 }
 
 /// The `_meta.progressToken` of a request's params, or nothing.
@@ -61,57 +86,25 @@ pub fn splice(text: &str, replacements: &[(Range<usize>, &str)]) -> String {
 }
 
 fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
-    let mut deserializer = serde_json::Deserializer::from_str(object);
-    deserializer.deserialize_map(Member { key }).ok().flatten()
-}
-
-struct Member<'k> {
-    key: &'k str,
-}
-
-impl<'de> Visitor<'de> for Member<'_> {
-    type Value = Option<&'de str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(is_it) = map.next_key_seed(IsKey(self.key))? {
-            if is_it {
-                found = Some(map.next_value::<&RawValue>()?.get());
-            } else {
-                map.next_value::<IgnoredAny>()?;
+    // Read as leniently as messages are: what is refused here would be looked for by the server all the same.
+    let mut scanner = Scanner::new(object.as_bytes(), MAX_DEPTH);
+    let mut found = None;
+    scanner
+        .object(|name, value| {
+            if is_key(&object[name], key) {
+                found = Some(&object[value]);
             }
-        }
-        Ok(found)
-    }
+        })
+        .ok()?;
+    found
 }
 
-/// Compares a key in place, so that none is copied.
-///
-/// As bytes: half a surrogate pair in one key, which is no text, must not hide the others, for servers may well see them.
-struct IsKey<'k>(&'k str);
-
-impl<'de> serde::de::DeserializeSeed<'de> for IsKey<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for IsKey<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<bool, E> {
-        Ok(key == self.0.as_bytes())
-    }
+/// Whether a key, as it is written, is this one. One that is half a surrogate pair is none that anybody asks for.
+fn is_key(written: &str, key: &str) -> bool {
+    let inside = &written[1..written.len() - 1];
+    inside == key
+        || (memchr(b'\\', inside.as_bytes()).is_some()
+            && serde_json::from_str::<String>(written).is_ok_and(|written| written == key))
 }
 
 #[cfg(test)]
@@ -127,6 +120,34 @@ mod tests {
         assert_eq!(find(params, &["_meta", "nothing"]), None);
         assert_eq!(find("[1]", &["_meta"]), None);
         assert_eq!(find("null", &["_meta"]), None);
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_hides_none_of_the_others() {
+        let params = r#"{"\ud800":1,"a":"\udfff","n\u0061me":"x","_meta":{"\ud83d":{},"progressToken":7}}"#;
+        assert_eq!(find_string(params, &["name"]).as_deref(), Some("x"));
+        assert_eq!(progress_token(params), Some("7"));
+        assert_eq!(find(params, &["a"]), Some(r#""\udfff""#));
+    }
+
+    #[test]
+    fn a_string_that_another_parser_might_read_elsewhere_is_none() {
+        assert_eq!(only_string(r#"{"a":1,"n\u0061me":"x"}"#, "name").as_deref(), Some("x"));
+        for unclear in [
+            r#"{"name":"x","name":"y"}"#,
+            r#"{"name":"x","Name":"y"}"#,
+            r#"{"NAME":"y","name":"x"}"#,
+            r#"{"name":"x","n\u0041me":"y"}"#,
+            r#"{"Name":"x"}"#,
+            r#"{"name":"\ud800"}"#,
+            r#"{"name":7}"#,
+            "{}",
+            "[]",
+            "",
+        ] {
+            assert_eq!(only_string(unclear, "name"), None, "{unclear}");
+        }
+        assert!(is_alike("\"param\u{17f}\"", "params"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::modern::unknown;
 use super::route::Route;
 use super::viewer::{OwnLists, Viewer};
 use crate::access::Caller;
+use crate::config::ServerName;
 use crate::peer::in_process::{Conversation, Voice};
 use crate::protocol::{Level, handshake};
 use crate::wire::meta::find;
@@ -251,6 +252,11 @@ impl Talk {
         Ok(())
     }
 
+    /// Whether the client may use a server.
+    fn may_reach(&self, server: &ServerName) -> bool {
+        self.caller.grant().server(self.caller.place(), server.as_str())
+    }
+
     /// The client's session with a server, opened if there is none.
     async fn server(&self, member: &Arc<Member>) -> Result<Arc<Server>, RpcError> {
         let place = self.servers().entry(member.id).or_default().clone();
@@ -342,10 +348,13 @@ impl Talk {
     fn tell_all(&self, line: impl Fn(&Server) -> Option<Bytes> + Clone + Send + 'static) {
         let places: Vec<Place> = self.servers().values().cloned().collect();
         for place in places {
-            let (line, over) = (line.clone(), self.over.clone());
+            let (line, over, talk) = (line.clone(), self.over.clone(), self.me.clone());
             let work = async move {
                 let server = place.lock().await;
-                let Some(server) = server.as_ref().filter(|server| !server.is_over()) else { return };
+                let reaches =
+                    |server: &Server| talk.upgrade().is_some_and(|talk| talk.may_reach(server.name()));
+                let server = server.as_ref().filter(|server| !server.is_over() && reaches(server));
+                let Some(server) = server else { return };
                 let Some(Ok(message)) = line(server).map(Message::own) else { return };
                 if let Err(error) = server.post(message).await {
                     tracing::debug!(server = %server.name(), "not told: {error}");

@@ -179,6 +179,10 @@ impl Server {
                 line = reader.next() => line,
             };
             let (Some(line), Some(talk)) = (line, talk.upgrade()) else { break };
+            if !talk.may_reach(self.name()) {
+                // What he may has become less since the session was opened.
+                break;
+            }
             if let Ok(message) = Message::own(line) {
                 self.hear(&talk, message).await;
             }

@@ -1,6 +1,7 @@
 //! Whom a client's certificate names.
 
 use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 use x509_parser::extensions::GeneralName;
@@ -13,6 +14,8 @@ pub struct ClientCertificate {
     pub name: String,
     /// SHA-256 of the certificate, in hexadecimal digits.
     pub fingerprint: String,
+    /// Until when it holds: a connection may last longer.
+    pub until: SystemTime,
 }
 
 /// A certificate that names nobody, or cannot be read.
@@ -32,7 +35,14 @@ impl ClientCertificate {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Unreadable::Malformed)?;
         let name = common_name(&certificate).or_else(|| alternative_name(&certificate));
         let name = name.ok_or(Unreadable::Nameless)?;
-        Ok(Self { name, fingerprint: hexadecimal(&Sha256::digest(der)) })
+        let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default();
+        let until = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        Ok(Self { name, fingerprint: hexadecimal(&Sha256::digest(der)), until })
+    }
+
+    /// Whether it still holds. That it did when the connection was opened, TLS has seen to.
+    pub fn holds(&self) -> bool {
+        SystemTime::now() <= self.until
     }
 }
 
@@ -95,6 +105,18 @@ mod tests {
         assert_eq!(read.fingerprint, hexadecimal(&Sha256::digest(&der)));
         let other = ClientCertificate::read(&certificate(&[], Some("alice"))).unwrap();
         assert_ne!(read.fingerprint, other.fingerprint);
+    }
+
+    #[test]
+    fn it_holds_until_it_has_expired() {
+        let of = |year| {
+            let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+            ClientCertificate::read(&der).unwrap()
+        };
+        assert!(of(9000).holds() && !of(2021).holds());
     }
 
     proptest! {
