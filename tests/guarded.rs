@@ -427,3 +427,34 @@ async fn a_body_that_comes_after_its_key_was_withdrawn_is_not_obeyed() {
     within("it is answered", late.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }
+
+#[tokio::test]
+async fn keys_that_are_named_on_the_command_line_are_read_again_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys");
+    std::fs::write(&keys, format!("alice {ALICE}\nbob {BOB}\n")).unwrap();
+    let (file, server) = (keys.to_str().unwrap(), format!("{} demo-server", support::router::BINARY));
+    let words = [
+        "--port",
+        "0",
+        "--tokens-file",
+        file,
+        "--reload-interval",
+        "0.05",
+        "--named-server",
+        "demo",
+        &server,
+    ];
+    let router = Router::with_options(&words).await;
+    let alice = opened(router.mcp("demo"), ALICE).await;
+    let bob = opened(router.mcp("demo"), BOB).await;
+    let his = bob.listen().await;
+    std::fs::write(&keys, format!("alice {ALICE}\n")).unwrap();
+    within("his stream ends", his.rest()).await;
+    assert_eq!(bob.call(1, "echo", json!({ "text": "x" })).await.status, 401);
+    assert_eq!(alice.ask("echo", json!({ "text": "here" })).await, "here");
+    // What cannot be used changes nothing, and is said.
+    std::fs::write(&keys, "alice\n").unwrap();
+    eventually("it is said", async || router.log().contains("line 1: wanted NAME KEY").then_some(())).await;
+    assert_eq!(alice.ask("echo", json!({ "text": "still" })).await, "still");
+}

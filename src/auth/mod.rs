@@ -48,7 +48,7 @@ pub struct Authenticator {
 pub enum Unknown {
     /// Nothing was shown by which somebody could be known.
     #[error(
-        "nothing was shown by which you could be known: send `Authorization: Bearer` and a key (never in the URL)"
+        "nothing was shown by which you could be known: send `Authorization: Bearer` and a key, or `X-API-Key` (never in the URL); where certificates count, connect with yours"
     )]
     Nothing,
     /// It cannot be told what was shown.

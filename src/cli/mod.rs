@@ -15,6 +15,7 @@ pub mod drop_in;
 pub mod import;
 mod journal;
 mod key;
+mod keys_file;
 pub mod logging;
 pub mod look;
 mod operate;

@@ -208,7 +208,7 @@ impl Follower {
 }
 
 /// A file and what stands in it now, if it can be read.
-fn contents(path: PathBuf) -> (PathBuf, Option<Vec<u8>>) {
+pub(super) fn contents(path: PathBuf) -> (PathBuf, Option<Vec<u8>>) {
     let contents = std::fs::read(&path).ok();
     (path, contents)
 }

@@ -6,13 +6,26 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client};
 
+use super::settings::TOKEN as KEY;
 use crate::config::RemoteSpec;
+use crate::http::operator::TOKEN;
 
 /// The environment variable that says where the router is.
 pub(super) const URL: &str = "MCP_SWITCHBOARD_URL";
 
 /// The environment variable that says whose certificates are believed there.
 pub(super) const CA: &str = "MCP_SWITCHBOARD_CA";
+
+/// The key that is shown to the router: an operator's token, else a caller's key.
+pub(super) fn key() -> Option<String> {
+    let set = |name| std::env::var(name).ok().map(|key: String| key.trim().to_owned());
+    [TOKEN, KEY].into_iter().filter_map(set).find(|key| !key.is_empty())
+}
+
+/// What a router is said to have answered that does not know whoever asks.
+pub(super) fn unknown(base: &str) -> String {
+    format!("{base} does not know who asks: set {TOKEN} to its operators' token, or {KEY} to a key")
+}
 
 /// An answer may take this long.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -78,7 +78,7 @@ async fn route(
     inherited: Inherited,
 ) -> anyhow::Result<ExitCode> {
     let hangups = Arc::new(Notify::new());
-    let has_files = written.is_some() || config.tls.is_some();
+    let has_files = written.is_some() || config.tls.is_some() || !config.files().is_empty();
     let mut signals = Signals::listen(has_files.then(|| hangups.clone()))?;
     adopt_orphans();
     raise_descriptor_limit(&config);
@@ -93,7 +93,7 @@ async fn route(
         .as_ref()
         .is_some_and(|tls| tls.client_ca.is_some() && tls.client_auth == ClientAuth::Required);
     let is_guarded = needs_certificate || config.auth.is_some();
-    let (told, files) = (config.warnings.clone(), config.files());
+    let (told, files, auth) = (config.warnings.clone(), config.files(), config.auth.clone());
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(orphans::reap_until(stop.clone()));
     let router = tokio::select! {
@@ -109,12 +109,23 @@ async fn route(
     if !is_guarded {
         warn_if_exposed(&router);
     }
+    if let Some(auth) = &auth {
+        let (keys, rules) = (auth.tokens.len(), auth.rules.len());
+        let (certificates, tokens) = (auth.certificates, auth.oauth.is_some());
+        tracing::info!(keys, rules, certificates, tokens, "callers are asked who they are");
+    }
     let ends_with_stdin = arguments.habits.ends_with_stdin;
     let interval = settings::look_interval(&arguments);
     let asking = written.is_none().then(|| Asking { hangups: hangups.clone(), asks: None });
     if router.tls().is_some() {
         let asking = asking.map(|asking| Asking { asks: router.operators().listen(), ..asking });
         tasks.spawn(certificates::follow(Arc::clone(&router), interval, asking, stop.clone()));
+    }
+    if written.is_none() && !files.is_empty() {
+        // Where there is a certificate, SIGHUP is heard for it, and the keys are looked at soon anyway.
+        let hangups = router.tls().is_none().then(|| hangups.clone());
+        let (arguments, files, router) = (arguments.clone(), files.clone(), Arc::clone(&router));
+        tasks.spawn(super::keys_file::follow(arguments, files, router, interval, hangups, stop.clone()));
     }
     if let Some(written) = written {
         let follower = Follower::new(arguments, written, files, told, Arc::clone(&router));

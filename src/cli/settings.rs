@@ -82,12 +82,18 @@ pub fn config(
             .map(|option| format!("`{option}` is ignored: there is nothing here that it concerns")),
     );
 
+    let tls = listening::tls(arguments, file.tls.take())?;
     let auth = auth(arguments, file.auth.take(), outside)?;
+    let vouched_for = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    if auth.as_ref().is_some_and(|auth| auth.certificates) && !vouched_for {
+        let what = "`auth.certificates` without `tls.clientCa`, so that nobody could show a certificate";
+        return Err(Unusable::File(format!("{what}: name the authority that vouches for clients")));
+    }
     warnings.extend(auth.iter().flat_map(AuthSpec::strangers));
     let place = listening::place(arguments, &file, outside)?;
     Ok(Config {
         listen: place.address,
-        tls: listening::tls(arguments, file.tls)?,
+        tls,
         unix_socket: place.unix,
         servers,
         default_server,
@@ -364,7 +370,7 @@ fn auth(
 }
 
 /// The environment variable that holds a key; no server's process inherits it.
-const TOKEN: &str = "MCP_SWITCHBOARD_TOKEN";
+pub(super) const TOKEN: &str = "MCP_SWITCHBOARD_TOKEN";
 
 /// Where lists are kept: `--cache-dir`, the environment, the place that the system has for such things.
 fn cache_dir(arguments: &Arguments, outside: &Outside<'_>) -> Option<PathBuf> {

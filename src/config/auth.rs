@@ -315,8 +315,8 @@ fn rule(node: &Node<'_>) -> Result<RuleSpec, Problem> {
     rule.views = list(&mut members, "views")?.unwrap_or_default();
     if let Some(node) = members.get("tools") {
         let mut members = node.members("an object with `allow` or `deny`")?;
-        rule.allow = list(&mut members, "allow")?;
-        rule.deny = list(&mut members, "deny")?.unwrap_or_default();
+        rule.allow = members.get("allow").map(|node| full_names(&node)).transpose()?;
+        rule.deny = members.get("deny").map(|node| full_names(&node)).transpose()?.unwrap_or_default();
         members.refuse_unknown()?;
         members.refuse_nulls()?;
     }
@@ -352,6 +352,20 @@ fn whom(node: &Node<'_>) -> Result<Who, Problem> {
 
 fn texts(node: &Node<'_>) -> Result<Vec<String>, Problem> {
     node.items("a list of strings")?.map(|item| item.text().map(str::to_owned)).collect()
+}
+
+/// Patterns of tools by their full names: one that fits none would protect nothing.
+fn full_names(node: &Node<'_>) -> Result<Vec<String>, Problem> {
+    let full = |item: Node<'_>| {
+        let pattern = item.text()?;
+        let fits = pattern.contains("__") || pattern.contains('*');
+        if fits {
+            Ok(pattern.to_owned())
+        } else {
+            Err(item.wanted("a pattern of names like \"server__tool\" or \"*__delete_*\""))
+        }
+    };
+    node.items("a list of patterns like \"server__tool\"")?.map(full).collect()
 }
 
 /// Patterns, ready to be compared.
@@ -467,6 +481,10 @@ mod tests {
                 "auth.rules[0].who[0]: found a string, wanted the name of a key",
             ),
             (r#"{"rules": [{"who": ["group:"]}]}"#, "auth.rules[0].who[0]: found"),
+            (
+                r#"{"rules": [{"who": ["*"], "tools": {"deny": ["add"]}}]}"#,
+                "auth.rules[0].tools.deny[0]: found a string, wanted a pattern of names like \"server__tool\"",
+            ),
             (r#"{"rules": [{"who": ["*"], "server": []}]}"#, "auth.rules[0].server: unknown key"),
         ] {
             let refusal = refusal(auth);

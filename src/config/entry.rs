@@ -77,6 +77,7 @@ pub(super) fn read(
     if let (Some(reason), false) = (expansion.reason(), spec.target == Target::Disabled) {
         spec.target = Target::Broken(reason);
     }
+    members.refuse_near(&["sandbox", "tools", "limits", "envFromHeader"])?;
     warnings.extend(members.unknown());
     Ok(spec)
 }

@@ -177,6 +177,7 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     if let Some(node) = members.protecting("auth")? {
         config.auth = Some(auth::read(&node, surroundings, &mut config.warnings)?);
     }
+    members.refuse_near(&["auth", "tls", "limits", "aggregate", "allowHosts", "allowOrigins"])?;
     config.warnings.extend(members.unknown());
     Ok(config)
 }

@@ -182,6 +182,24 @@ impl<'a> Members<'a> {
         self.iter().try_for_each(|(key, _)| self.refuse_null(key))
     }
 
+    /// Refuses the file if there is a key that is nearly one of `keys`, which protect: what was meant to close must not stay open.
+    pub(super) fn refuse_near(&self, keys: &[&'static str]) -> Result<(), Problem> {
+        let is_near = |written: &str, key: &str| {
+            let most = if key.len() < 7 { 1 } else { 2 };
+            strsim::osa_distance(&plain(written), &plain(key)) <= most
+        };
+        for (written, node) in self.iter().filter(|(written, _)| !self.known.contains(written)) {
+            if let Some(key) = keys.iter().find(|key| is_near(written, key)) {
+                return Err(Problem::Value {
+                    path: node.path,
+                    found: format!("the key `{written}`"),
+                    wanted: format!("`{key}`, if that is meant: what protects is not guessed"),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// A warning for each key that nobody asked for.
     pub(super) fn unknown(&self) -> impl Iterator<Item = String> + use<'a, '_> {
         self.iter().filter(|(key, _)| !self.known.contains(key)).map(|(key, node)| {

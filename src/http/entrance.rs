@@ -40,7 +40,9 @@ pub(super) async fn caller(
         // Who has shown nothing is to be told how he becomes known. A key that is good is never kept waiting by others that
         // are not, even from the same address.
         if unknown == Unknown::Invalid {
-            front.failures.count(peer.and_then(ConnectionInfo::ip)).map_err(Refusal::TooManyRequests)?;
+            let from = peer.and_then(ConnectionInfo::ip);
+            front.failures.count(from).map_err(Refusal::TooManyRequests)?;
+            tracing::warn!(?from, "a key was shown that is not known");
         }
         return Err(refused(front, auth, endpoint, &unknown));
     };

@@ -146,6 +146,7 @@ impl Front {
         });
         if before.is_some() && next.is_none() {
             self.anyone.store(Arc::new(Anyone::new()));
+            tracing::warn!("callers are NOT asked for keys any more: `auth` is gone from the configuration");
         }
         self.auth.store(next.clone());
         if let Some(before) = before {

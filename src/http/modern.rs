@@ -133,35 +133,45 @@ fn mismatch(mismatch: &Mismatch) -> RpcError {
 /// The status of a response that is one JSON body.
 ///
 /// "If the server does not implement the requested RPC method, it MUST respond with `404 Not Found`"; the errors that
-/// 2026-07-28 has of its own are answered 400. What a router has refused behind this one, or behind the aggregate, has the
-/// status that it would have had in front, and says when to try again.
+/// 2026-07-28 has of its own are answered 400.
 fn status(body: &[u8]) -> (StatusCode, Option<Duration>) {
-    // Most answers are results, and are not read again.
-    if memmem::find(body, b"\"error\"").is_none() {
-        return (StatusCode::OK, None);
-    }
-    let message = Message::own(body.to_vec()).ok();
-    let code = message.as_ref().and_then(Message::error_code);
-    let wait = || {
-        let data = find(message.as_ref()?.body(), &["data", "retryAfterMs"])?;
-        data.parse().ok().map(Duration::from_millis)
-    };
-    let is = |known: Code| code == Some(known.number());
-    let status = if is(Code::MethodNotFound) {
-        StatusCode::NOT_FOUND
+    let Some(error) = as_error(body) else { return (StatusCode::OK, None) };
+    let is = |known: Code| error.error_code() == Some(known.number());
+    if is(Code::MethodNotFound) {
+        (StatusCode::NOT_FOUND, None)
     } else if is(Code::HeaderMismatch) || is(Code::MissingCapability) || is(Code::UnsupportedVersion) {
-        StatusCode::BAD_REQUEST
-    } else if is(Code::NotAllowed) {
-        StatusCode::FORBIDDEN
-    } else if is(Code::Overloaded) && wait().is_some() {
-        return (StatusCode::TOO_MANY_REQUESTS, wait());
+        (StatusCode::BAD_REQUEST, None)
+    } else {
+        standing(&error)
+    }
+}
+
+/// What a router has refused behind this one, or behind the aggregate, has the status that it would have had in front, and
+/// says when to try again.
+pub(super) fn refused_behind(body: &[u8]) -> (StatusCode, Option<Duration>) {
+    as_error(body).map_or((StatusCode::OK, None), |error| standing(&error))
+}
+
+fn standing(error: &Message) -> (StatusCode, Option<Duration>) {
+    let is = |known: Code| error.error_code() == Some(known.number());
+    let wait = find(error.body(), &["data", "retryAfterMs"]).and_then(|wait| wait.parse().ok());
+    let wait = wait.map(Duration::from_millis);
+    if is(Code::NotAllowed) {
+        (StatusCode::FORBIDDEN, None)
+    } else if is(Code::Overloaded) && wait.is_some() {
+        (StatusCode::TOO_MANY_REQUESTS, wait)
     } else if is(Code::Overloaded) || is(Code::ServerUnavailable) || is(Code::ShuttingDown) {
         // Nothing is known of when there is room again: in a moment, as good as any.
-        return (StatusCode::SERVICE_UNAVAILABLE, Some(wait().unwrap_or(A_MOMENT)));
+        (StatusCode::SERVICE_UNAVAILABLE, Some(wait.unwrap_or(A_MOMENT)))
     } else {
-        StatusCode::OK
-    };
-    (status, None)
+        (StatusCode::OK, None)
+    }
+}
+
+fn as_error(body: &[u8]) -> Option<Message> {
+    // Most answers are results, and are not read again.
+    memmem::find(body, b"\"error\"")?;
+    Message::own(body.to_vec()).ok().filter(|message| message.kind() == Kind::Error)
 }
 
 /// Whether a message is one of a modern client.

@@ -157,7 +157,12 @@ pub(super) fn restart(
     let restarting = mount
         .restart(Instant::now() + RESTART_GRACE)
         .map_err(|reason| Refusal::Conflict(format!("the server {name} cannot be restarted: {reason}")))?;
-    tracing::info!(server = name, in_flight = restarting.in_flight, "restarted by an operator");
+    tracing::info!(
+        server = name,
+        by = caller.name(),
+        in_flight = restarting.in_flight,
+        "restarted by an operator"
+    );
     Ok(json_of(&json!({
         "server": name,
         "pids": restarting.pids,

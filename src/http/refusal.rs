@@ -139,7 +139,7 @@ pub enum Refusal {
     },
     /// 403: what only an operator may ask.
     #[error(
-        "only an operator may ask this: on this machine at a loopback address, without a proxy and not from a web page, or with `Authorization: Bearer` and the token in MCP_SWITCHBOARD_ADMIN_TOKEN"
+        "only an operator may ask this: who shows the token in MCP_SWITCHBOARD_ADMIN_TOKEN as `Authorization: Bearer`, or a key to which a rule gives `admin`; where no keys are asked for, also whoever asks on this machine at a loopback address, without a proxy and not from a web page"
     )]
     NoOperator,
     /// 404: an operator names a server that there is not.

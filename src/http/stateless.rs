@@ -2,8 +2,9 @@
 
 use super::accept::Accepted;
 use super::incoming::{as_initialize, has_request, id_of, modern, refuse_batch};
+use super::modern::refused_behind;
 use super::refusal::Refusal;
-use super::reply::{self, Held, Manner, respond};
+use super::reply::{self, Held, Manner, Standing, respond};
 use super::unserved::unserved;
 use crate::access::Caller;
 use crate::mount::Mount;
@@ -70,7 +71,10 @@ async fn visit(
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),
         Ok(Posted::Response(reader)) => {
             let held: Held = Box::new(visit);
-            Ok(respond(reader, accepted, Manner { batch, held: Some(held), ..Manner::default() }).await)
+            // One that stands alone loses nothing by a status.
+            let status: Option<Standing> = (!batch).then_some(refused_behind);
+            Ok(respond(reader, accepted, Manner { batch, held: Some(held), status, ..Manner::default() })
+                .await)
         }
         Err(refused) => Err(unserved(mount.turned_away(refused), id)),
     }

@@ -1,5 +1,6 @@
 //! The servers of a router that runs somewhere.
 
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::cli::running::{self, URL};
@@ -46,6 +47,9 @@ pub(super) async fn servers(base: &str, spec: &RemoteSpec) -> Result<Vec<Served>
     let value: Value = serde_json::from_slice(&body).unwrap_or_default();
     match value["servers"].as_object().filter(|_| status.is_success()) {
         Some(servers) => Ok(servers.iter().map(|(name, server)| served(base, name, server)).collect()),
+        None if status == StatusCode::UNAUTHORIZED => Err(format!(
+            "{base} asks callers who they are: show a key by `-H Authorization \"Bearer KEY\"`, or `-H X-API-Key KEY`"
+        )),
         None => Err(format!("what answers at {base} is no mcp-switchboard (status {})", status.as_u16())),
     }
 }

@@ -15,7 +15,6 @@ use url::Url;
 use super::running::{self, URL};
 use super::{failed, print};
 use crate::config::ServerName;
-use crate::http::operator::TOKEN;
 use crate::shell::on_one_line;
 
 /// New processes are waited for this long.
@@ -188,10 +187,8 @@ impl Router {
 
     async fn ask(&self, method: Method, path: &str) -> Result<Value, Unanswered> {
         let mut request = self.http.request(method.clone(), format!("{}{path}", running::root(&self.base)));
-        // Who only looks at the status needs no right.
-        let token = std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty());
-        if let Some(token) = token.filter(|_| method != Method::GET || path.starts_with("/admin/")) {
-            request = request.bearer_auth(token.trim());
+        if let Some(token) = running::key() {
+            request = request.bearer_auth(token);
         }
         let answer = request.send().await.map_err(|error| {
             if let Some(reason) = running::disbelief(&error) {
@@ -208,6 +205,7 @@ impl Router {
         let reason = value.as_ref().and_then(|value| value["error"]["message"].as_str());
         match (status, &value, reason) {
             (StatusCode::OK, Some(value), _) => Ok(value.clone()),
+            (StatusCode::UNAUTHORIZED, ..) => Err(Unanswered::Refused(running::unknown(&self.base))),
             (_, _, Some(reason)) => Err(Unanswered::Refused(on_one_line(reason))),
             (StatusCode::OK, None, _) => Err(Unanswered::Stranger { base: self.base.clone() }),
             _ => Err(Unanswered::Silent { base: self.base.clone(), reason: format!("status {status}") }),

@@ -531,6 +531,10 @@ fn a_key_that_protects_is_never_left_out_in_silence() {
         let refusal = known(line, key).unwrap_err().to_string();
         assert!(refusal.starts_with(expected), "{refusal}");
     }
+    let by_certificates = AuthSpec { certificates: true, ..AuthSpec::default() };
+    let unseen = FileConfig { auth: Some(by_certificates), ..file() };
+    let refusal = config(&arguments("--config f"), Some(unseen), &NOWHERE).unwrap_err().to_string();
+    assert!(refusal.starts_with("`auth.certificates` without `tls.clientCa`"), "{refusal}");
     let nobody = FileConfig { auth: Some(AuthSpec::default()), ..file() };
     let refusal = config(&arguments("--config f"), Some(nobody), &NOWHERE).unwrap_err().to_string();
     assert!(refusal.starts_with("`auth` knows nobody"), "{refusal}");

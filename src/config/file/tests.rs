@@ -380,10 +380,21 @@ fn what_protects_refuses_the_file() {
     for (auth, expected) in [
         (r#""AUTH": {}"#, "AUTH: found the key `AUTH`, wanted it to be spelt `auth`"),
         (r#""auth": null"#, "auth: found null, wanted a value"),
+        (r#""auht": {}"#, "auht: found the key `auht`, wanted `auth`, if that is meant"),
+        (r#""limit": {}"#, "limit: found the key `limit`, wanted `limits`, if that is meant"),
         (r#""auth": {"rules": null}"#, "auth.rules: found null, wanted a value"),
     ] {
         let refusal = refusal(&format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, {auth}}}"#));
         assert!(refusal.starts_with(expected), "{refusal}");
+    }
+    for (key, meant) in [("sandbx", "sandbox"), ("tool", "tools"), ("envFromHeaders", "envFromHeader")] {
+        let refusal = refusal(&entry(&format!(r#""command": "x", "{key}": {{}}"#)));
+        assert_eq!(
+            refusal,
+            format!(
+                "mcpServers.a.{key}: found the key `{key}`, wanted `{meant}`, if that is meant: what protects is not guessed"
+            )
+        );
     }
     let inside = entry(r#""command": "x", "auth": {}"#);
     assert_eq!(refusal(&inside), "mcpServers.a.auth: `auth` is not supported by this version");
