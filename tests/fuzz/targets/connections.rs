@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What stands for the id of a session in an input.
 const SESSION: &[u8] = b"$SESSION";
 
+/// What stands for more bytes than a head, a body or a target may have.
+const MANY: &[u8] = b"$MANY";
+
 /// What begins a part whose client does not hang up when it has sent everything.
 const STAYS: u8 = b'~';
 
@@ -30,7 +33,7 @@ pub fn run(data: &[u8]) {
         let session = open(served).await;
         let connections = parts(data).take(4).map(|part| {
             let (stays, part) = part.strip_prefix(&[STAYS]).map_or((false, part), |part| (true, part));
-            let sent = replace(part, session.as_bytes());
+            let sent = replace(&replace(part, SESSION, session.as_bytes()), MANY, &[b'x'; 9000]);
             let pieces = choice.pieces(&sent).into_iter().map(<[u8]>::to_vec).collect();
             connection(served, pieces, stays)
         });
@@ -105,15 +108,15 @@ fn is_http(answer: &[u8], sent: &[u8]) {
     }
 }
 
-fn replace(part: &[u8], session: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(part.len() + session.len());
-    let mut rest = part;
-    while let Some(at) = memchr::memmem::find(rest, SESSION) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(session);
-        rest = &rest[at + SESSION.len()..];
+fn replace(text: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for found in memchr::memmem::find_iter(text, name) {
+        out.extend_from_slice(&text[at..found]);
+        out.extend_from_slice(value);
+        at = found + name.len();
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&text[at..]);
     out
 }
 
