@@ -11,7 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-static SERVED: LazyLock<Served> = LazyLock::new(|| Served::start(Some(Duration::from_millis(500))));
+static SERVED: LazyLock<Served> = LazyLock::new(|| Served::start(Some(IDLE)));
+
+/// Sessions that inputs have opened end after this, so that there is room for others.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// All deadlines of the router one after the other, and much time for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,9 +45,7 @@ pub fn run(data: &[u8]) {
             is_http(answer, sent);
         }
         close(served, &session).await;
-        let session = open(served).await;
-        assert!(ping(served, &session).await.starts_with("HTTP/1.1 200 "));
-        close(served, &session).await;
+        a_good_client_is_served(served).await;
     });
     assert_well();
 }
@@ -136,8 +137,18 @@ async fn open(served: &Served) -> String {
     panic!("no session can be had");
 }
 
-async fn ping(served: &Served, session: &str) -> String {
-    good(served, "POST", session, r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#).await
+/// It opens a session, asks something in it, and closes it.
+async fn a_good_client_is_served(served: &Served) {
+    for _ in 0..5 {
+        let session = open(served).await;
+        let answer = good(served, "POST", &session, r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#).await;
+        close(served, &session).await;
+        // On a busy machine it may be so late that its session was idle for too long; then it begins again.
+        if !answer.starts_with("HTTP/1.1 404 ") {
+            return assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+    }
+    panic!("no session lasts until the next request");
 }
 
 async fn close(served: &Served, session: &str) {
