@@ -38,19 +38,28 @@ pub(crate) fn replay(target: Target) -> Vec<String> {
 /// Runs each target on new inputs, all of them for the same time.
 pub(crate) fn side_by_side(targets: &[Target], time: Duration, seed: u64) -> Vec<Run> {
     let until = Instant::now() + time;
-    let start = |target: &Target| {
-        let target = *target;
-        thread(target, move || fuzz(target, until, seed))
-    };
-    let threads: Vec<_> = targets.iter().map(start).collect();
-    threads.into_iter().map(|thread| thread.join().expect("panics are caught")).collect()
+    let lanes = targets.iter().flat_map(|target| (0..target.lanes).map(move |lane| (*target, lane)));
+    let start = |(target, lane)| thread(target, move || fuzz(target, until, seed, lane));
+    let threads: Vec<_> = lanes.map(start).collect();
+    let mut runs: Vec<Run> = Vec::with_capacity(targets.len());
+    for thread in threads {
+        let run = thread.join().expect("panics are caught");
+        match runs.last_mut().filter(|last| last.target == run.target) {
+            Some(last) => {
+                last.inputs += run.inputs;
+                last.failure = last.failure.take().or(run.failure);
+            }
+            None => runs.push(run),
+        }
+    }
+    runs
 }
 
-fn fuzz(target: Target, until: Instant, seed: u64) -> Run {
+fn fuzz(target: Target, until: Instant, seed: u64, lane: u64) -> Run {
     let known = corpus::read(target.name).into_iter().map(|(_, input)| input).collect();
     // Not the same inputs for all of them.
-    let mut begin = Choice::of(target.name.as_bytes());
-    let mut source = Source::new(begin.next() ^ seed, known, corpus::dictionary(target.name));
+    let begin = Choice::of(target.name.as_bytes()).next() ^ Choice::seeded(lane).next() ^ seed;
+    let mut source = Source::new(begin, known, corpus::dictionary(target.name));
     let mut run = Run { target: target.name, inputs: 0, failure: None };
     while Instant::now() < until {
         let input = source.next();

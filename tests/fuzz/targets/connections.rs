@@ -11,13 +11,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-static SERVED: LazyLock<Served> = LazyLock::new(|| Served::start(Some(Duration::from_millis(500))));
+static SERVED: LazyLock<Served> = LazyLock::new(|| Served::start(Some(IDLE)));
+
+/// Sessions that inputs have opened end after this, so that there is room for others.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// All deadlines of the router one after the other, and much time for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What stands for the id of a session in an input.
 const SESSION: &[u8] = b"$SESSION";
+
+/// What stands for more bytes than a head, a body or a target may have.
+const MANY: &[u8] = b"$MANY";
 
 /// What begins a part whose client does not hang up when it has sent everything.
 const STAYS: u8 = b'~';
@@ -30,7 +36,7 @@ pub fn run(data: &[u8]) {
         let session = open(served).await;
         let connections = parts(data).take(4).map(|part| {
             let (stays, part) = part.strip_prefix(&[STAYS]).map_or((false, part), |part| (true, part));
-            let sent = replace(part, session.as_bytes());
+            let sent = replace(&replace(part, SESSION, session.as_bytes()), MANY, &[b'x'; 9000]);
             let pieces = choice.pieces(&sent).into_iter().map(<[u8]>::to_vec).collect();
             connection(served, pieces, stays)
         });
@@ -39,9 +45,7 @@ pub fn run(data: &[u8]) {
             is_http(answer, sent);
         }
         close(served, &session).await;
-        let session = open(served).await;
-        assert!(ping(served, &session).await.starts_with("HTTP/1.1 200 "));
-        close(served, &session).await;
+        a_good_client_is_served(served).await;
     });
     assert_well();
 }
@@ -105,15 +109,15 @@ fn is_http(answer: &[u8], sent: &[u8]) {
     }
 }
 
-fn replace(part: &[u8], session: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(part.len() + session.len());
-    let mut rest = part;
-    while let Some(at) = memchr::memmem::find(rest, SESSION) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(session);
-        rest = &rest[at + SESSION.len()..];
+fn replace(text: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for found in memchr::memmem::find_iter(text, name) {
+        out.extend_from_slice(&text[at..found]);
+        out.extend_from_slice(value);
+        at = found + name.len();
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&text[at..]);
     out
 }
 
@@ -133,8 +137,18 @@ async fn open(served: &Served) -> String {
     panic!("no session can be had");
 }
 
-async fn ping(served: &Served, session: &str) -> String {
-    good(served, "POST", session, r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#).await
+/// It opens a session, asks something in it, and closes it.
+async fn a_good_client_is_served(served: &Served) {
+    for _ in 0..5 {
+        let session = open(served).await;
+        let answer = good(served, "POST", &session, r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#).await;
+        close(served, &session).await;
+        // On a busy machine it may be so late that its session was idle for too long; then it begins again.
+        if !answer.starts_with("HTTP/1.1 404 ") {
+            return assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+    }
+    panic!("no session lasts until the next request");
 }
 
 async fn close(served: &Served, session: &str) {

@@ -26,20 +26,22 @@ pub struct Target {
     pub name: &'static str,
     /// Panics where a property does not hold for these bytes.
     pub run: fn(&[u8]),
+    /// How many of it run at once: more than one where it waits more than it works.
+    pub lanes: u64,
 }
 
 /// Every target.
 pub const ALL: &[Target] = &[
-    Target { name: "authority", run: authority::run },
-    Target { name: "bridges", run: bridges::run },
-    Target { name: "config", run: config::run },
-    Target { name: "connections", run: connections::run },
-    Target { name: "depth", run: depth::run },
-    Target { name: "envelopes", run: envelopes::run },
-    Target { name: "headers", run: headers::run },
-    Target { name: "lines", run: lines::run },
-    Target { name: "sessions", run: sessions::run },
-    Target { name: "sse", run: sse::run },
+    Target { name: "authority", run: authority::run, lanes: 1 },
+    Target { name: "bridges", run: bridges::run, lanes: 1 },
+    Target { name: "config", run: config::run, lanes: 1 },
+    Target { name: "connections", run: connections::run, lanes: 8 },
+    Target { name: "depth", run: depth::run, lanes: 1 },
+    Target { name: "envelopes", run: envelopes::run, lanes: 1 },
+    Target { name: "headers", run: headers::run, lanes: 1 },
+    Target { name: "lines", run: lines::run, lanes: 1 },
+    Target { name: "sessions", run: sessions::run, lanes: 1 },
+    Target { name: "sse", run: sse::run, lanes: 1 },
 ];
 
 /// Between the parts of an input that has several.
