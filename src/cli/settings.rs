@@ -102,7 +102,7 @@ pub fn config(
         idle_timeout: idle_timeout(arguments, outside)?,
         allow_origins: first(&arguments.allow_origin, file.allow_origins),
         expose_headers: arguments.expose_header.clone(),
-        allow_hosts: allow_hosts(arguments, file.allow_hosts, file.auth.as_ref()),
+        allow_hosts: allow_hosts(arguments, file.allow_hosts, auth.as_ref()),
         base_path: arguments.base_path.clone().or(file.base_path).unwrap_or_default(),
         trust_proxies: first(&arguments.trust_proxy, file.trust_proxies),
         aliases: arguments.habits.aliases.clone(),
