@@ -62,8 +62,10 @@ pub(crate) enum Door {
     Open,
     /// Everybody, over TLS.
     Encrypted,
-    /// Only who shows a key, by rules and within limits that are never reached.
-    Guarded,
+    /// Only who shows a key, by rules.
+    Keyed,
+    /// The same, within limits that are never reached.
+    Limited,
 }
 
 /// Where the echo server is called.
@@ -111,7 +113,7 @@ impl Contestant {
         let mut command = Command::new(program);
         command.args(["--port", "0", "--log-level", "error", "--named-server-config"]).arg(&file);
         let router = Self::start(command, Kind::Router, Some(directory), tls, verbose).await?;
-        Ok(Self { guarded: mounts.door == Door::Guarded, ..router })
+        Ok(Self { guarded: mounts.door.wants_key(), ..router })
     }
 
     /// Starts the bare limit over so many children and waits until it listens.
@@ -245,6 +247,12 @@ impl Contestant {
     }
 }
 
+impl Door {
+    fn wants_key(self) -> bool {
+        matches!(self, Self::Keyed | Self::Limited)
+    }
+}
+
 impl Mounts {
     fn file(&self) -> Result<Value> {
         let program: PathBuf = std::env::current_exe()?;
@@ -266,7 +274,7 @@ impl Mounts {
             servers.insert(era.to_owned(), one);
         }
         let mut file = json!({ "limits": { "processes": 4096, "connections": 8192 } });
-        if self.door == Door::Guarded {
+        if self.door.wants_key() {
             let plenty = json!({ "callsPerMinute": 1_000_000, "burst": 1_000_000, "concurrent": 100_000 });
             let tokens: Vec<Value> = (0..50)
                 .map(|n| json!({ "name": format!("key-{n}"), "token": format!("{KEY}{n}") }))
@@ -274,12 +282,15 @@ impl Mounts {
             let own = json!([{ "name": "bench", "token": KEY, "groups": ["load"] }]);
             let tokens: Vec<Value> =
                 tokens.into_iter().chain(own.as_array().into_iter().flatten().cloned()).collect();
-            let rules = json!([
-                { "who": ["group:load"], "servers": ["ech*"], "tools": { "allow": ["echo__*"] }, "limits": plenty },
+            let mut rules = json!([
+                { "who": ["group:load"], "servers": ["ech*"], "tools": { "allow": ["echo__*"] } },
                 { "who": ["*"], "servers": ["other-*"], "tools": { "deny": ["*__drop_*"] } },
             ]);
+            if self.door == Door::Limited {
+                rules[0]["limits"] = plenty.clone();
+                servers["echo"]["limits"] = plenty;
+            }
             file["auth"] = json!({ "tokens": tokens, "rules": rules });
-            servers["echo"]["limits"] = plenty;
         }
         file["mcpServers"] = servers.into();
         Ok(file)

@@ -6,6 +6,7 @@ use crate::protocol::Input;
 use crate::wire::line::{Line, Skipped};
 use crate::wire::{Code, Kind, Malformed, Message, Payload, RpcError, meta};
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use std::sync::Weak;
 use std::time::Instant;
 
@@ -59,6 +60,34 @@ impl Listener for Ear {
     }
 }
 
+/// What is told of a message that cannot be read whole.
+#[derive(Default)]
+struct Outline {
+    id: Option<Box<str>>,
+    /// It has a method: it is no answer.
+    method: bool,
+}
+
+impl Outline {
+    /// Reads on behind what is nested too deep for us, for which nothing is kept.
+    fn of(line: &[u8]) -> Self {
+        #[derive(serde::Deserialize)]
+        struct Fields<'a> {
+            #[serde(borrow)]
+            id: Option<&'a RawValue>,
+            #[serde(borrow)]
+            method: Option<&'a RawValue>,
+        }
+        if let Ok(Fields { id, method }) = serde_json::from_slice(line) {
+            return Self { id: id.map(|id| id.get().into()), method: method.is_some() };
+        }
+        // One whose keys are odd, and that is not too deep.
+        let Ok(text) = std::str::from_utf8(line) else { return Self::default() };
+        let id = meta::find(text, &["id"]).map(Into::into);
+        Self { id, method: meta::find(text, &["method"]).is_some() }
+    }
+}
+
 impl Session {
     fn hear(&self, from: u64, message: Message, now: Instant) {
         if message.kind() == Kind::Notification && message.method() == "notifications/tools/list_changed" {
@@ -79,9 +108,8 @@ impl Session {
             ),
             Malformed::NotJson(_) | Malformed::NotJsonRpc { .. } => return self.skip(line),
         };
-        let field = |name| std::str::from_utf8(line).ok().and_then(|text| meta::find(text, &[name]));
-        let id = field("id").map(Into::into);
-        if field("method").is_some() {
+        let Outline { id, method } = Outline::of(line);
+        if method {
             // Not an answer, whatever its id: the server's ids are its own.
             self.tally.skipped_lines.add_one();
             tracing::warn!(server = %self.settings().name, "skipped a message of the server: {malformed}");

@@ -12,18 +12,20 @@ use crate::session::Accept;
 use crate::sheet::{Line, Unit};
 
 pub(super) async fn take(lab: &mut Lab) -> Result<()> {
-    for sessions in [16, 64] {
-        let mounts = Mounts { sessions, ..Mounts::default() };
-        let guarded = lab.router(&Mounts { door: Door::Guarded, ..mounts.clone() }).await?;
-        let open = lab.router(&mounts).await?;
-        let mut ours = Fleet::open(&guarded, Accept::Both, sessions).await?;
-        let mut reference = Fleet::open(&open, Accept::Both, sessions).await?;
-        let [ours, reference] = race([&mut ours, &mut reference], Call::echo(), sessions, lab.pace).await;
-        let name = format!("guarded calls/s, sessions: {sessions}");
-        let line = Line::new(name, Unit::PerSecond).part_of_reference(0.95, 0.98);
-        lab.compare(&line, &ours, &reference, Tally::rate);
-        guarded.stop().await?;
-        open.stop().await?;
+    for (door, what, floor) in [(Door::Keyed, "keys and rules", 0.95), (Door::Limited, "limits, too", 0.90)] {
+        for sessions in [16, 64] {
+            let mounts = Mounts { sessions, ..Mounts::default() };
+            let guarded = lab.router(&Mounts { door, ..mounts.clone() }).await?;
+            let open = lab.router(&mounts).await?;
+            let mut ours = Fleet::open(&guarded, Accept::Both, sessions).await?;
+            let mut reference = Fleet::open(&open, Accept::Both, sessions).await?;
+            let [ours, reference] = race([&mut ours, &mut reference], Call::echo(), sessions, lab.pace).await;
+            let name = format!("{what}, calls/s, sessions: {sessions}");
+            let line = Line::new(name, Unit::PerSecond).part_of_reference(floor, floor + 0.03);
+            lab.compare(&line, &ours, &reference, Tally::rate);
+            guarded.stop().await?;
+            open.stop().await?;
+        }
     }
     Ok(())
 }
