@@ -53,6 +53,11 @@ impl Mount {
         Owner { shown: self.marks(caller), ..caller.owner() }
     }
 
+    /// Whether what belongs to one caller belongs to another: he is the same.
+    pub(super) fn is_of(&self, owner: &Caller, caller: &Caller) -> bool {
+        owner.principal() == caller.principal() && self.marks(owner) == self.marks(caller)
+    }
+
     /// Who a caller is to a process of the legacy era that several use.
     pub(super) fn principal(&self, caller: &Caller) -> Principal {
         let principal = caller.principal();

@@ -117,7 +117,7 @@ impl Mount {
     /// The client with this session id, if the session belongs to the caller: of another's, nobody learns that it is there.
     pub fn client(&self, id: &str, caller: &Caller) -> Option<Seat> {
         let (owner, seat) = self.seat_of(id)?;
-        if self.owner(&owner) != self.owner(caller) {
+        if !self.is_of(&owner, caller) {
             return None;
         }
         // What he may is what he shows now: his token may be another by now, or the rules.

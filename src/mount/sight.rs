@@ -3,7 +3,7 @@
 use crate::access::Caller;
 use crate::config::{Pin, ToolsSpec, patterns};
 use crate::wire::Object;
-use crate::wire::meta::{find, span, splice};
+use crate::wire::meta::{find, only, only_string, span, splice};
 use crate::wire::object::items;
 use wildmatch::WildMatch;
 
@@ -113,14 +113,14 @@ pub(super) fn is_read_only(tool: &str) -> bool {
 
 /// The name by which a `tools/call` names its tool; nothing if readers might differ about what it is.
 pub(super) fn called(params: &str) -> Option<String> {
-    only(params, "name").and_then(|name| serde_json::from_str(name).ok())
+    only_string(params, "name")
 }
 
 /// The result of `tools/list` without the tools that are not `seen`, which is asked with the name and the text of each; the rest
 /// stays to the letter. Nothing if all are seen.
 pub(super) fn filtered(result: &str, mut seen: impl FnMut(&str, &str) -> bool) -> Option<String> {
     let mut is_seen = |tool: &str| {
-        let name = only(tool, "name").and_then(|name| serde_json::from_str::<String>(name).ok());
+        let name = only_string(tool, "name");
         name.is_some_and(|name| seen(&name, tool))
     };
     let Some((list, tools)) = only(result, "tools").and_then(|list| Some((list, items(list)?))) else {
@@ -164,13 +164,6 @@ fn without(list: &str, all: &[&str], kept: &[bool]) -> String {
     }
     text.push_str(if is_first { "]" } else { &list[at..] });
     text
-}
-
-/// The raw value of a member, if there is one of that name and none that some readers take for it.
-fn only<'t>(object: &'t str, key: &str) -> Option<&'t str> {
-    let members = Object::read(object)?;
-    let alike = members.members().filter(|(other, _)| other.eq_ignore_ascii_case(key)).count();
-    find(object, &[key]).filter(|_| alike == 1)
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ pub fn find_string(json: &str, path: &[&str]) -> Option<String> {
 /// The string that the member `key` of an object is, if there is no other that some parser would take for it: where a key
 /// stands twice they differ, and those of Go do not mind its case. `key` is in small letters.
 pub fn only_string(json: &str, key: &str) -> Option<String> {
+    serde_json::from_str(only(json, key)?).ok()
+}
+
+/// The same for a member of any kind, as raw text.
+pub fn only<'a>(json: &'a str, key: &str) -> Option<&'a str> {
     let mut scanner = Scanner::new(json.as_bytes(), MAX_DEPTH);
     let (mut found, mut count) = (None, 0);
     let read = scanner.object(|name, value| {
@@ -28,11 +33,15 @@ pub fn only_string(json: &str, key: &str) -> Option<String> {
         }
     });
     read.ok()?;
-    serde_json::from_str(found.filter(|_| count == 1)?).ok()
+    found.filter(|_| count == 1)
 }
 
 /// Whether a key, as it is written with its quotes, is this one for a parser that minds no case; `key` is in small letters.
 pub fn is_alike(written: &str, key: &str) -> bool {
+    let inside = &written[1..written.len() - 1];
+    if inside.is_ascii() && memchr(b'\\', inside.as_bytes()).is_none() {
+        return inside.eq_ignore_ascii_case(key);
+    }
     let read = serde_json::from_str::<String>(written);
     // Two letters beyond ASCII are small ones of it to whoever folds cases.
     let folded = |letter: char| match letter {
