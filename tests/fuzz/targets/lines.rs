@@ -61,9 +61,9 @@ fn an_answer_is_known(line: &[u8]) {
         }
     };
     let answered = skipped(line);
-    // Keys in escapes are beyond what is looked for.
+    // Keys in escapes, and brackets within strings, are beyond what is looked for: only the two ends are known.
     let Ok(message) = Message::parse(&Bytes::copy_from_slice(line), 64) else { return };
-    if line.windows(2).any(|pair| pair == b"\\u") || line.len() > KEPT {
+    if line.windows(2).any(|pair| pair == b"\\u") || line.len() > KEPT || has_bracket_in_string(line) {
         return;
     }
     assert_eq!(answered, skipped(line.trim_ascii()), "space around it makes no difference");
@@ -72,6 +72,17 @@ fn an_answer_is_known(line: &[u8]) {
         Some(None) => assert!(message.is_answer(), "what is no answer is not taken for one"),
         None => assert!(!message.is_answer(), "an answer is not passed over"),
     }
+}
+
+/// Whether a string of a JSON text has what opens or closes containers elsewhere.
+fn has_bracket_in_string(json: &[u8]) -> bool {
+    let (mut inside, mut escaped) = (false, false);
+    json.iter().any(|byte| {
+        let is_text = inside && !escaped;
+        escaped = is_text && *byte == b'\\';
+        inside ^= *byte == b'"' && (!inside || is_text);
+        is_text && matches!(byte, b'{' | b'}' | b'[' | b']')
+    })
 }
 
 fn a_flat_text_is_one_line(data: &[u8]) {
