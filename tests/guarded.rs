@@ -47,14 +47,7 @@ fn at(url: String, key: &str) -> Client {
 }
 
 async fn opened(url: String, key: &str) -> Client {
-    let client = at(url, key);
-    let answer = client.request(json!(0), "initialize", hello("2025-11-25", json!({}))).await;
-    assert_eq!(answer.status, 200);
-    let session = answer.header("mcp-session-id").to_owned();
-    answer.outcome().await;
-    let client = client.with("mcp-session-id", &session).with("mcp-protocol-version", "2025-11-25");
-    client.notify("notifications/initialized", json!({})).await;
-    client
+    at(url, key).opened("2025-11-25", json!({})).await
 }
 
 async fn status(router: &Router, key: &str) -> Value {

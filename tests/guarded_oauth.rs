@@ -51,16 +51,7 @@ impl World {
 
     /// A client in a session.
     async fn opened(&self, path: &str, token: &str) -> Client {
-        let client = self.at(path, token);
-        let answer = client.post(initialize()).await;
-        let session = answer.headers.get("mcp-session-id").cloned();
-        let status = answer.status;
-        let Some(session) = session else { panic!("{status} {}", answer.text().await) };
-        answer.outcome().await;
-        let client = client.with("mcp-session-id", session.to_str().unwrap());
-        let client = client.with("mcp-protocol-version", "2025-11-25");
-        client.notify("notifications/initialized", json!({})).await;
-        client
+        self.at(path, token).opened("2025-11-25", json!({})).await
     }
 
     /// What `/status` tells the operator of a mount.

@@ -35,14 +35,7 @@ fn keyed(url: String, key: &str) -> Client {
 
 /// A client in a session, by its key.
 async fn session(url: String, key: &str) -> Client {
-    let client = keyed(url, key);
-    let answer = begin(&client).await;
-    assert_eq!(answer.status, 200);
-    let id = answer.header("mcp-session-id").to_owned();
-    answer.outcome().await;
-    let client = client.with("mcp-session-id", &id).with("mcp-protocol-version", "2025-11-25");
-    client.notify("notifications/initialized", json!({})).await;
-    client
+    keyed(url, key).opened("2025-11-25", json!({})).await
 }
 
 async fn begin(client: &Client) -> Answer {

@@ -40,15 +40,7 @@ async fn refused(answer: Answer) -> Value {
 
 /// Opens a session as this user.
 async fn session(url: &str, token: &str) -> Client {
-    let client = Client::at(url).with(HEADER, token);
-    let params = support::mcp::hello("2025-11-25", json!({}));
-    let answer = client.request(json!(0), "initialize", params).await;
-    assert_eq!(answer.status, 200);
-    let id = answer.header("mcp-session-id").to_owned();
-    answer.outcome().await;
-    let client = client.with("mcp-session-id", &id).with("mcp-protocol-version", "2025-11-25");
-    client.notify("notifications/initialized", json!({})).await;
-    client
+    Client::at(url).with(HEADER, token).opened("2025-11-25", json!({})).await
 }
 
 fn modern(url: &str, token: &str) -> Modern {
