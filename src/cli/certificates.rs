@@ -7,13 +7,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::watched::{QUIET, next_look};
 use crate::config::Diff;
 use crate::http::operator::{Ask, NotReloaded};
 use crate::http::tls::Renewal;
 use crate::router::Router;
-
-/// Files that did not change for so long are written to their end.
-const QUIET: Duration = Duration::from_millis(150);
 
 /// Who asks for the certificate alone, where there is no configuration file to be read again.
 pub(super) struct Asking {
@@ -32,12 +30,6 @@ pub(super) async fn follow(
 ) {
     let Some(tls) = router.tls() else { return };
     loop {
-        let pause = async {
-            match interval {
-                Some(interval) => tokio::time::sleep(interval).await,
-                None => std::future::pending().await,
-            }
-        };
         let asked = async {
             let Some(Asking { hangups, asks }) = &mut asking else { return std::future::pending().await };
             let ask = async {
@@ -53,7 +45,7 @@ pub(super) async fn follow(
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = pause => tokio::select! {
+            () = next_look(interval) => tokio::select! {
                 () = stop.cancelled() => return,
                 outdated = tls.is_outdated(async || tokio::time::sleep(QUIET).await) => if outdated {
                     let _ = renew(&router, false).await;

@@ -9,11 +9,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::Arguments;
-use super::reload::contents;
+use super::watched::{QUIET, contents, next_look};
 use crate::router::Router;
-
-/// A file that did not change for so long is written to its end.
-const QUIET: Duration = Duration::from_millis(150);
 
 /// A file and what stood in it, if it could be read.
 type Seen = (PathBuf, Option<Vec<u8>>);
@@ -29,12 +26,6 @@ pub(super) async fn follow(
 ) {
     let mut seen = look(files.clone()).await;
     loop {
-        let pause = async {
-            match interval {
-                Some(interval) => tokio::time::sleep(interval).await,
-                None => std::future::pending().await,
-            }
-        };
         let hangup = async {
             match &hangups {
                 Some(hangups) => hangups.notified().await,
@@ -43,7 +34,7 @@ pub(super) async fn follow(
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = pause => {}
+            () = next_look(interval) => {}
             () = hangup => {}
         }
         let mut now = look(files.clone()).await;

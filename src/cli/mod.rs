@@ -32,6 +32,7 @@ mod stdin;
 mod stdio;
 #[cfg(unix)]
 mod syslog;
+mod watched;
 
 use std::ffi::OsString;
 use std::fmt::Display;

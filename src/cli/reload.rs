@@ -15,14 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::Arguments;
 use super::certificates;
 use super::settings::{self, Unusable};
+use super::watched::{QUIET, contents, next_look};
 use crate::config::file::{self, Written};
 use crate::config::{ConfigError, Diff};
 use crate::http::operator::NotReloaded;
 use crate::http::source::Source;
 use crate::router::Router;
-
-/// A file that did not change for so long is written to its end.
-const QUIET: Duration = Duration::from_millis(150);
 
 /// A file that never stops changing is taken after this, if it can be used as it stands.
 const AT_LAST: Duration = Duration::from_secs(2);
@@ -70,15 +68,9 @@ impl Follower {
         let interval = settings::reload_interval(&self.arguments);
         let Some(mut asks) = self.router.operators().listen() else { return };
         loop {
-            let pause = async {
-                match interval {
-                    Some(interval) => tokio::time::sleep(interval).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = pause => tokio::select! {
+                () = next_look(interval) => tokio::select! {
                     () = stop.cancelled() => return,
                     () = self.look() => {}
                 },
@@ -205,12 +197,6 @@ impl Follower {
         let read = tokio::task::spawn_blocking(move || file::read(&path)).await;
         read.map_err(|error| unread(error.into()))?
     }
-}
-
-/// A file and what stands in it now, if it can be read.
-pub(super) fn contents(path: PathBuf) -> (PathBuf, Option<Vec<u8>>) {
-    let contents = std::fs::read(&path).ok();
-    (path, contents)
 }
 
 fn settings_of(arguments: &Arguments, written: &Written) -> Result<crate::config::Config, Unusable> {
