@@ -1,42 +1,23 @@
 //! For operators: the tools that are held back, and the approval that lets them go.
 
-use super::connection::ConnectionInfo;
-use super::front::Front;
-use super::operator::{check, json_of, named};
+use super::operator::{Operator, json_of};
 use super::refusal::Refusal;
-use crate::access::Caller;
 use crate::mount::{Definition, HeldBack, Mount};
-use http::HeaderMap;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use warp::reply::Response;
 
 /// `GET /admin/servers/<name>/approve`: what is held back, with what each tool says now and what was approved.
-pub(super) fn held_back(
-    front: &Front,
-    name: &str,
-    caller: &Caller,
-    headers: &HeaderMap,
-    peer: Option<&ConnectionInfo>,
-) -> Result<Response, Refusal> {
-    check(front, caller, headers, peer)?;
-    let mount = pinned(front, name)?;
+pub(super) fn held_back(operator: &Operator<'_>, name: &str) -> Result<Response, Refusal> {
+    let mount = pinned(operator, name)?;
     let tools: Vec<Value> = mount.held_back().iter().map(shown).collect();
     Ok(json_of(&json!({ "server": name, "held_back": tools })))
 }
 
 /// `POST /admin/servers/<name>/approve?tool=&sha256=`: approves what a tool says now, or without `tool` all that are held
 /// back. `sha256`: what it is known to say; if it says something else by now, nothing is approved.
-pub(super) async fn approve(
-    front: &Front,
-    name: &str,
-    query: &str,
-    caller: &Caller,
-    headers: &HeaderMap,
-    peer: Option<&ConnectionInfo>,
-) -> Result<Response, Refusal> {
-    check(front, caller, headers, peer)?;
-    let mount = pinned(front, name)?;
+pub(super) async fn approve(operator: &Operator<'_>, name: &str, query: &str) -> Result<Response, Refusal> {
+    let mount = pinned(operator, name)?;
     let (mut tool, mut digest) = (None, None);
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let place = match &*key {
@@ -61,8 +42,8 @@ pub(super) async fn approve(
     Ok(json_of(&json!({ "server": name, "approved": approved.tools, "unsaved": approved.unsaved })))
 }
 
-fn pinned(front: &Front, name: &str) -> Result<Arc<Mount>, Refusal> {
-    let mount = named(front, name)?;
+fn pinned(operator: &Operator<'_>, name: &str) -> Result<Arc<Mount>, Refusal> {
+    let mount = operator.mount(name)?;
     if let Some(reason) = mount.unpinned() {
         return Err(Refusal::Conflict(reason));
     }

@@ -52,6 +52,7 @@ use futures::Stream;
 use gate::Gate;
 use http::header::{ALLOW, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use operator::Operator;
 use refusal::Refusal;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -228,6 +229,7 @@ where
     let payload = incoming::payload(front, headers, body);
     let head = method == Method::HEAD;
     let get = head || method == Method::GET;
+    let operator = || Operator::asking(front, caller, headers, peer.as_ref());
     match endpoint {
         _ if method == Method::OPTIONS => Ok(options(front, endpoint, headers)),
         Endpoint::Mcp(place) if method == Method::POST => match mount(place) {
@@ -265,15 +267,11 @@ where
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
         Endpoint::Alive if get => Ok(admin::alive()),
-        Endpoint::Reload if method == Method::POST => {
-            operator::reload(front, caller, headers, peer.as_ref()).await
-        }
-        Endpoint::Restart(name) if method == Method::POST => {
-            operator::restart(front, name, caller, headers, peer.as_ref())
-        }
-        Endpoint::Approve(name) if get => approval::held_back(front, name, caller, headers, peer.as_ref()),
+        Endpoint::Reload if method == Method::POST => operator::reload(&operator()?).await,
+        Endpoint::Restart(name) if method == Method::POST => operator::restart(&operator()?, name),
+        Endpoint::Approve(name) if get => approval::held_back(&operator()?, name),
         Endpoint::Approve(name) if method == Method::POST => {
-            approval::approve(front, name, query, caller, headers, peer.as_ref()).await
+            approval::approve(&operator()?, name, query).await
         }
         Endpoint::Mcp(place) | Endpoint::Sse(place) | Endpoint::Messages(place) => {
             // A path that is not there has no methods either.

@@ -98,18 +98,37 @@ impl Operators {
     }
 }
 
-/// Refuses a request that comes from no operator. Where callers are known, it is not enough to be on this machine.
-pub(super) fn check(
-    front: &Front,
-    caller: &Caller,
-    headers: &HeaderMap,
-    peer: Option<&ConnectionInfo>,
-) -> Result<(), Refusal> {
-    let is_local = || front.auth.load().is_none() && is_from_here(front, headers, peer);
-    if caller.grant().administers() || front.operators.has_token(headers) || is_local() {
-        return Ok(());
+/// A caller who may ask for what operators ask for: without the check there is none.
+pub(super) struct Operator<'a> {
+    front: &'a Front,
+    name: &'a str,
+}
+
+impl<'a> Operator<'a> {
+    /// The operator from whom a request comes. Where callers are known, it is not enough to be on this machine.
+    ///
+    /// # Errors
+    /// It comes from somebody else.
+    pub(super) fn asking(
+        front: &'a Front,
+        caller: &'a Caller,
+        headers: &HeaderMap,
+        peer: Option<&ConnectionInfo>,
+    ) -> Result<Self, Refusal> {
+        let is_local = || front.auth.load().is_none() && is_from_here(front, headers, peer);
+        if caller.grant().administers() || front.operators.has_token(headers) || is_local() {
+            return Ok(Self { front, name: caller.name() });
+        }
+        Err(Refusal::NoOperator)
     }
-    Err(Refusal::NoOperator)
+
+    /// The mount that he names.
+    pub(super) fn mount(&self, name: &str) -> Result<Arc<Mount>, Refusal> {
+        let table = self.front.table.load();
+        let default = table.default_mount().filter(|mount| mount.name().as_str() == name);
+        let mount = default.or_else(|| table.find_any(name));
+        mount.cloned().ok_or_else(|| Refusal::NoServer(name.to_owned()))
+    }
 }
 
 /// Whether a program on this machine asks, and neither a proxy for somebody else nor a web page of a stranger.
@@ -125,14 +144,8 @@ fn is_from_here(front: &Front, headers: &HeaderMap, peer: Option<&ConnectionInfo
 }
 
 /// `POST /admin/reload`: reads the configuration again, and says what that has changed.
-pub(super) async fn reload(
-    front: &Front,
-    caller: &Caller,
-    headers: &HeaderMap,
-    peer: Option<&ConnectionInfo>,
-) -> Result<Response, Refusal> {
-    check(front, caller, headers, peer)?;
-    let asks = front.operators.asks.get().ok_or(Refusal::Conflict(
+pub(super) async fn reload(operator: &Operator<'_>) -> Result<Response, Refusal> {
+    let asks = operator.front.operators.asks.get().ok_or(Refusal::Conflict(
         "there is no configuration file to read again: start with `--named-server-config`".into(),
     ))?;
     let (ask, outcome) = oneshot::channel();
@@ -145,21 +158,14 @@ pub(super) async fn reload(
 }
 
 /// `POST /admin/servers/<name>/restart`: replaces the server's processes.
-pub(super) fn restart(
-    front: &Front,
-    name: &str,
-    caller: &Caller,
-    headers: &HeaderMap,
-    peer: Option<&ConnectionInfo>,
-) -> Result<Response, Refusal> {
-    check(front, caller, headers, peer)?;
-    let mount = named(front, name)?;
+pub(super) fn restart(operator: &Operator<'_>, name: &str) -> Result<Response, Refusal> {
+    let mount = operator.mount(name)?;
     let restarting = mount
         .restart(Instant::now() + RESTART_GRACE)
         .map_err(|reason| Refusal::Conflict(format!("the server {name} cannot be restarted: {reason}")))?;
     tracing::info!(
         server = name,
-        by = caller.name(),
+        by = operator.name,
         in_flight = restarting.in_flight,
         "restarted by an operator"
     );
@@ -169,14 +175,6 @@ pub(super) fn restart(
         "sessions": restarting.sessions,
         "in_flight": restarting.in_flight,
     })))
-}
-
-/// The mount that an operator names.
-pub(super) fn named(front: &Front, name: &str) -> Result<Arc<Mount>, Refusal> {
-    let table = front.table.load();
-    let default = table.default_mount().filter(|mount| mount.name().as_str() == name);
-    let mount = default.or_else(|| table.find_any(name));
-    mount.cloned().ok_or_else(|| Refusal::NoServer(name.to_owned()))
 }
 
 pub(super) fn json_of(value: &serde_json::Value) -> Response {
@@ -209,7 +207,7 @@ mod tests {
             "unix" => ConnectionInfo::unix(),
             address => ConnectionInfo::tcp(address.parse().unwrap(), address.parse().unwrap()),
         });
-        check(front, &Caller::anyone(), &map, peer.as_ref()).is_ok()
+        Operator::asking(front, &Caller::anyone(), &map, peer.as_ref()).is_ok()
     }
 
     const HERE: Option<&str> = Some("127.0.0.1:5000");
