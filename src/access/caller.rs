@@ -174,12 +174,12 @@ impl Caller {
 
     /// Whether he is anybody: nobody has asked him who he is.
     pub fn is_anyone(&self) -> bool {
-        self.who.principal == Principal::anyone()
+        self.who.principal.is_anyone()
     }
 
     /// Whether he has shown nothing, where that is enough for some things.
     pub fn is_anonymous(&self) -> bool {
-        self.who.principal == Principal::named(ANONYMOUS)
+        self.who.principal.is_named(ANONYMOUS)
     }
 
     /// What the log calls him.

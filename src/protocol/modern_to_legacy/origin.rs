@@ -27,15 +27,28 @@ pub(super) struct Origin {
     pub(super) params: Box<str>,
 }
 
+/// No name that authentication gives is empty.
+const ANYONE: &str = "";
+
 impl Principal {
     /// The one of all clients that nobody has told apart.
     pub fn anyone() -> Self {
-        Self::named("")
+        Self::named(ANYONE)
     }
 
     /// A principal by the name that authentication gives it.
     pub fn named(name: &str) -> Self {
         Self(name.into())
+    }
+
+    /// Whether authentication gives it this name.
+    pub fn is_named(&self, name: &str) -> bool {
+        &*self.0 == name
+    }
+
+    /// Whether nobody has told it apart.
+    pub fn is_anyone(&self) -> bool {
+        self.is_named(ANYONE)
     }
 
     /// The same one, told apart from others of the same name.
