@@ -287,13 +287,10 @@ impl Mount {
     }
 
     /// A process for a client alone.
-    pub(super) async fn take_alone(
-        &self,
-        pool: &Arc<Pool>,
-        caller: &Caller,
-    ) -> Result<(Peer, Option<Pass>), PoolError> {
-        let place = self.process_of(pool, caller)?;
-        let (peer, pass) = self.take(pool, caller).await?;
+    pub(super) async fn take_alone(&self, caller: &Caller) -> Result<(Peer, Option<Pass>), Unserved> {
+        let pool = self.admit(caller)?;
+        let place = self.process_of(pool, caller).map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = self.take(pool, caller).await.map_err(|error| self.not_had(&error))?;
         self.keep_until_gone(&peer, place);
         Ok((peer, pass))
     }

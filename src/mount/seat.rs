@@ -174,8 +174,7 @@ impl Mount {
                 opened => return opened,
             }
         }
-        let pool = self.admit(caller)?;
-        let (peer, pass) = self.take_alone(pool, caller).await.map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = self.take_alone(caller).await?;
         // Over HTTP+SSE nothing is said to the process before the client posts.
         let pass = pass.filter(|_| matches!(transport, Transport::Streamable));
         let client =
@@ -195,8 +194,7 @@ impl Mount {
         lodging: Arc<Lodging>,
         caller: &Caller,
     ) -> Result<Arc<Client>, Unserved> {
-        let pool = self.admit(caller)?;
-        let (peer, pass) = self.take_alone(pool, caller).await.map_err(|error| self.not_had(&error))?;
+        let (peer, pass) = self.take_alone(caller).await?;
         let (warden, parts) = (self.warden(caller), self.parts(caller, true));
         let client = Session::dedicated_across(peer, id.clone(), transport, warden, parts);
         self.adopt(client.session(), pass);
