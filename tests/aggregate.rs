@@ -355,7 +355,7 @@ async fn the_log_says_of_which_view_a_tool_is_left_out() {
     let router = Router::start(file, &[]).await;
     assert_eq!(tools(&Modern::at(router.url("/views/flat/mcp"))).await, [""; 0]);
     let reason = "not in the lists of flat: \"echo\" would be the name of a__echo and of b__echo";
-    eventually("the log says why", async || router.log().contains(reason).then_some(())).await;
+    router.logs(reason).await;
 }
 
 #[tokio::test]
@@ -447,7 +447,7 @@ async fn names_are_as_the_file_wants_them() {
             let refused = modern.call(1, "echo", json!({ "text": "x" })).await.outcome().await;
             let reason = refused["error"]["message"].as_str().unwrap_or_default().to_owned();
             assert!(reason.contains("a__echo and of b__echo"), "{refused}");
-            assert!(router.log().contains("a__echo and of b__echo"), "{}", router.log());
+            router.logs("a__echo and of b__echo").await;
         }
     }
 }

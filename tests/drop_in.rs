@@ -214,8 +214,7 @@ async fn a_link_named_supergateway_runs_a_shell_where_the_command_needs_one() {
     let router = Router::started(directory, command).await;
     let (mut stream, endpoint) = listen(&router, "/sse").await;
     converse(&router, &mut stream, &endpoint).await;
-    let log = router.log();
-    assert!(log.contains("`--stray` is ignored"), "{log}");
+    let log = router.logs("`--stray` is ignored").await;
     assert!(!log.contains("s3cret"), "{log}");
 }
 
@@ -264,7 +263,7 @@ async fn mcproxy_serves_the_servers_of_its_file_to_everybody_and_warns() {
     assert_eq!(listed["result"]["tools"][0]["name"], "demo__echo");
     let called = plain.call(1, "demo__echo", json!({ "text": "hello" })).await.json().await;
     assert_eq!(called["result"]["content"][0]["text"], "hello");
-    assert!(router.log().contains("ANYONE who reaches this address"), "{}", router.log());
+    router.logs("ANYONE who reaches this address").await;
 }
 
 #[test]

@@ -4,7 +4,6 @@ mod support;
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::eventually;
 use support::mcp::{Client, log_line, request, result};
 use support::puppet::{puppet, puppet_told, router_of_puppet};
 use support::raw::{address, raw};
@@ -243,8 +242,7 @@ async fn what_a_server_says_that_is_no_message_is_skipped_and_logged_without_con
     let answer = client.call(1, "any", json!({ "say": lines })).await;
     assert!(answer.is_json());
     assert_eq!(answer.outcome().await["result"], "done");
-    let logged = async || Some(router.log()).filter(|log| log.contains("Starting up..."));
-    let log = eventually("the banner is logged", logged).await;
+    let log = router.logs("Starting up...").await;
     assert!(log.contains("puppet") && !log.contains('\u{1b}') && !log.contains('\u{7}'), "{log}");
 }
 

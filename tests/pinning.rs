@@ -111,7 +111,7 @@ async fn a_tool_that_changes_is_gone_until_its_change_is_approved() {
     assert_eq!(names(&modern.request(1, "tools/list", json!({})).await.outcome().await), ["add"]);
     assert_eq!(modern.call(2, "read", json!({})).await.refusal().await, (403, NOT_ALLOWED));
     assert_eq!(router.mount("files").await["held_back"], json!(["read"]));
-    let log = router.log();
+    let log = router.logs("held back").await;
     let warning = log.lines().find(|line| line.contains("held back")).unwrap();
     assert!(warning.contains("WARN") && warning.contains("description"), "{warning}");
     assert!(
@@ -282,8 +282,7 @@ async fn pins_that_cannot_be_written_hold_as_long_as_the_router_runs() {
     let router = Router::start(file, &["--no-reload"]).await;
     let client = Client::open(router.mcp("files")).await;
     assert_eq!(listed(&client).await, ["read", "add"]);
-    let said = async || router.log().contains("kept in memory alone").then_some(());
-    eventually("it is said that they are not kept", said).await;
+    router.logs("kept in memory alone").await;
     stage.says("Other.", "Adds numbers.");
     assert_eq!(listed(&client).await, ["add"]);
     let (status, shown, _) = approve(&router, &["files", "-y"]).await;

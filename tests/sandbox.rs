@@ -163,7 +163,7 @@ async fn a_server_that_wants_more_memory_than_it_may_have_dies_alone_and_its_ses
     assert_eq!(code(&hog), -31002, "{hog}");
     let again = client.call("modest", json!({ "answer": { "content": [] } })).await;
     assert_eq!(again["result"]["content"], json!([]), "{again}");
-    assert!(router.log().contains("MemoryError"), "the server has said what it lacked");
+    router.logs("MemoryError").await;
     let status = router.mount("a").await;
     assert_eq!(status["restarts"], 1, "{status}");
     for pid in pids(&status) {

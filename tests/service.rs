@@ -44,8 +44,5 @@ async fn a_manager_that_is_gone_keeps_no_router_from_its_work() {
     command.env("NOTIFY_SOCKET", directory.path().join("nobody")).stdin(Stdio::null());
     let router = Router::started(directory, command).await;
     assert_eq!(router.get("/healthz").await.0, 200);
-    support::eventually("it is in the log", async || {
-        router.log().contains("the service manager at NOTIFY_SOCKET cannot be told").then_some(())
-    })
-    .await;
+    router.logs("the service manager at NOTIFY_SOCKET cannot be told").await;
 }

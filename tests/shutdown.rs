@@ -100,7 +100,7 @@ async fn a_second_signal_ends_it_at_once() {
     let end = async {
         router.until("a", "in the middle of a call", |mount| mount["in_flight"] == 1).await;
         router.signal(Signal::TERM);
-        eventually("it is ending", async || router.log().contains("stopping").then_some(())).await;
+        router.logs("stopping").await;
         router.signal(Signal::TERM);
     };
     let url = router.url("/servers/a/mcp");

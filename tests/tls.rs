@@ -65,11 +65,6 @@ impl Guarded {
         let new = async || (self.served().await == pair.der()).then_some(());
         eventually("the new certificate is served", new).await;
     }
-
-    async fn logs(&self, words: &str) {
-        let told = async || self.router.log().contains(words).then_some(());
-        eventually(&format!("the log says {words:?}"), told).await;
-    }
 }
 
 #[tokio::test]
@@ -88,8 +83,7 @@ async fn calls_go_over_tls_in_both_versions_of_http() {
         let called = client.call(1, "echo", json!({ "text": "through" })).await.outcome().await;
         assert!(called["result"]["content"].to_string().contains("through"), "{called}");
     }
-    let urls = guarded.router.log();
-    assert!(urls.contains("url=\"https://127.0.0.1:"), "{urls}");
+    guarded.router.logs("url=\"https://127.0.0.1:").await;
 }
 
 #[tokio::test]
@@ -116,10 +110,10 @@ async fn a_changed_certificate_is_served_from_then_on_and_a_broken_one_is_not() 
     guarded.serves(&second).await;
 
     std::fs::write(folder.join("server.key"), &third.key).expect("the folder is writable");
-    guarded.logs("server.key does not fit").await;
+    guarded.router.logs("server.key does not fit").await;
     assert_eq!(guarded.served().await, second.der(), "the pair before stays");
     std::fs::remove_file(folder.join("server.pem")).expect("it is there");
-    guarded.logs("server.pem cannot be read").await;
+    guarded.router.logs("server.pem cannot be read").await;
     assert_eq!(guarded.served().await, second.der());
 
     third.write(&folder, "server");

@@ -122,8 +122,7 @@ async fn sockets_that_were_opened_for_the_router_are_listened_on_and_no_server_h
     assert_eq!(router.url(""), format!("http://{address}"));
     assert_eq!(router.get("/healthz").await.0, 200);
     router.until("demo", "ready", |mount| mount["state"] == "ready").await;
-    let log = router.log();
-    assert!(log.contains("where else, is ignored"), "{log}");
+    router.logs("where else, is ignored").await;
     let seen = eventually("the server has started", async || std::fs::read_to_string(&seen).ok()).await;
     assert!(seen.contains("PATH="), "{seen}");
     assert!(!seen.contains("LISTEN_"), "{seen}");

@@ -186,6 +186,20 @@ impl Router {
         self.log.lock().expect("no panic").clone()
     }
 
+    /// Waits until it has written this to stderr, and returns all that it wrote: what it writes before an answer may
+    /// be read after it.
+    pub(crate) async fn logs(&self, words: &str) -> String {
+        let until = Instant::now() + super::PATIENCE;
+        loop {
+            let log = self.log();
+            if log.contains(words) {
+                return log;
+            }
+            assert!(Instant::now() < until, "{words:?} is not in the log: {log}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         process::signal(self.pid(), signal);
