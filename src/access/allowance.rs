@@ -58,11 +58,6 @@ impl Allowance {
         self.processes.set(terms.processes);
     }
 
-    /// Whether his calls are counted at all.
-    pub fn counts_calls(&self) -> bool {
-        self.calls.most().is_some() || self.rate.load().is_some()
-    }
-
     /// He calls; what is given is held until he is answered.
     ///
     /// # Errors
@@ -138,7 +133,6 @@ mod tests {
     #[test]
     fn what_is_not_limited_is_not_counted() {
         let allowance = Allowance::new(&Terms::default());
-        assert!(!allowance.counts_calls());
         let calls: Vec<_> = (0..1000).map(|_| allowance.call().unwrap()).collect();
         assert!(calls.iter().all(Option::is_none));
         assert!(allowance.session().is_ok() && allowance.stream().is_ok() && allowance.process().is_ok());

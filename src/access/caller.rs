@@ -4,10 +4,12 @@ use super::allowance::Allowance;
 use super::credentials::{Credentials, Digest, Shown, Unusable};
 use super::grant::{Grant, Place};
 use crate::protocol::Principal;
+use crate::wire::RpcError;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName};
 use secrecy::SecretString;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
@@ -188,8 +190,8 @@ impl Caller {
     }
 
     /// What he may.
-    pub fn grant(&self) -> Arc<Grant> {
-        self.rights.load().grant.clone()
+    pub fn grant(&self) -> impl Deref<Target = Arc<Grant>> {
+        arc_swap::access::Access::load(&self.rights.map(|rights: &Rights| &rights.grant))
     }
 
     /// How much he may have, where that is counted.
@@ -197,9 +199,21 @@ impl Caller {
         self.rights.load().allowance.clone()
     }
 
-    /// How much he may have, where it is to be counted here and not before.
-    pub fn allowance_here(&self) -> Option<Arc<Allowance>> {
-        self.allowance().filter(|_| !self.inside)
+    /// Whether what he has is to be counted here, and not before.
+    pub fn is_counted(&self) -> bool {
+        !self.inside && self.rights.load().allowance.is_some()
+    }
+
+    /// Takes something of what he may have, where that is to be counted here, and not before.
+    ///
+    /// # Errors
+    /// He has too much of it.
+    pub fn counted<T>(
+        &self,
+        take: impl FnOnce(&Allowance) -> Result<T, RpcError>,
+    ) -> Result<Option<T>, RpcError> {
+        let rights = self.rights.load();
+        rights.allowance.as_deref().filter(|_| !self.inside).map(take).transpose()
     }
 
     /// Whether his requests have been counted on their way here, and some of them are not his but the router's.

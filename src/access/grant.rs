@@ -1,5 +1,6 @@
 //! What somebody may: which servers, which views, and which of their tools.
 
+use std::cell::LazyCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use wildmatch::WildMatch;
@@ -38,6 +39,17 @@ pub struct Permission {
     pub tools: Option<Vec<WildMatch>>,
     /// Only tools that say of themselves that they change nothing.
     pub read_only: bool,
+}
+
+/// Whether a tool may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToolRight {
+    /// Whatever it says of itself.
+    Always,
+    /// If it says that it changes nothing.
+    IfReadOnly,
+    /// Not at all.
+    Never,
 }
 
 /// By which way a server is reached.
@@ -91,7 +103,7 @@ impl Grant {
 
     /// A scope with which a tool could be used that cannot be without, if what it says of itself does not prevent that.
     pub fn scope_for_tool(&self, place: Place<'_>, server: &str, tool: &str) -> Option<&str> {
-        let full = format!("{server}__{tool}");
+        let full = full(server, tool);
         self.scope_for(|Wider { permission, deny, .. }| {
             !any(&self.deny, &full)
                 && !any(deny, &full)
@@ -143,20 +155,41 @@ impl Grant {
             })
     }
 
-    /// Whether a tool may be used this way. `is_read_only`: whether it says of itself that it changes nothing.
-    pub fn tool(&self, place: Place<'_>, server: &str, tool: &str, is_read_only: impl Fn() -> bool) -> bool {
-        let full = format!("{server}__{tool}");
-        !any(&self.deny, &full)
-            && self.permissions.iter().any(|permission| {
-                permission.reaches(place, server)
-                    && permission.tools.as_ref().is_none_or(|tools| any(tools, &full))
-                    && (!permission.read_only || is_read_only())
-            })
+    /// Whether a tool may be used this way.
+    pub fn tool(&self, place: Place<'_>, server: &str, tool: &str) -> ToolRight {
+        // Most rules name no tools, and this is asked for every call.
+        let full = LazyCell::new(|| full(server, tool));
+        if !self.deny.is_empty() && any(&self.deny, &full) {
+            return ToolRight::Never;
+        }
+        let permits = |permission: &&Permission| {
+            permission.reaches(place, server)
+                && permission.tools.as_ref().is_none_or(|tools| any(tools, &full))
+        };
+        let mut right = ToolRight::Never;
+        for permission in self.permissions.iter().filter(permits) {
+            if !permission.read_only {
+                return ToolRight::Always;
+            }
+            right = ToolRight::IfReadOnly;
+        }
+        right
     }
 
     /// Whether what a tool says of itself decides whether it may be used.
     pub fn minds_read_only(&self) -> bool {
         self.permissions.iter().any(|permission| permission.read_only)
+    }
+}
+
+impl ToolRight {
+    /// Whether a tool may be used of which it is known whether it says that it changes nothing.
+    pub fn holds(self, is_read_only: impl FnOnce() -> bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::IfReadOnly => is_read_only(),
+            Self::Never => false,
+        }
     }
 }
 
@@ -168,6 +201,11 @@ impl Permission {
                 Place::View(view) => any(&self.views, view),
             }
     }
+}
+
+/// A tool as all servers together call it.
+fn full(server: &str, tool: &str) -> String {
+    [server, "__", tool].concat()
 }
 
 fn any(patterns: &[WildMatch], text: &str) -> bool {
@@ -201,7 +239,8 @@ mod tests {
             patterns(&["fetch__delete*"]),
             false,
         );
-        let open = |server: &str, tool: &str, reads: bool| grant.tool(Place::Open, server, tool, || reads);
+        let open =
+            |server: &str, tool: &str, reads: bool| grant.tool(Place::Open, server, tool).holds(|| reads);
         assert!(open("fetch", "get", false));
         assert!(!open("fetch", "delete_all", true), "denied");
         assert!(open("github", "read_file", true));
@@ -209,10 +248,10 @@ mod tests {
         assert!(!open("github", "write_file", true));
         assert!(!open("time", "now", true));
         assert!(
-            grant.tool(Place::View("dev"), "time", "read_now", || true),
+            grant.tool(Place::View("dev"), "time", "read_now").holds(|| true),
             "a view is a way to what it shows"
         );
-        assert!(!grant.tool(Place::View("ops"), "time", "read_now", || true));
+        assert_eq!(grant.tool(Place::View("ops"), "time", "read_now"), ToolRight::Never);
         assert!(grant.server(Place::Open, "github") && !grant.server(Place::Open, "time"));
         assert!(grant.server(Place::View("dev"), "time"));
         assert!(grant.view("dev") && !grant.view("ops"));
@@ -249,7 +288,8 @@ mod tests {
         assert!(!everything.administers());
         let nothing = Grant::new(Vec::new(), Vec::new(), false);
         assert!(nothing.is_empty() && !nothing.server(Place::Open, "any"));
-        assert!(!nothing.tool(Place::Open, "any", "tool", || true));
+        assert_eq!(nothing.tool(Place::Open, "any", "tool"), ToolRight::Never);
+        assert_eq!(everything.tool(Place::Open, "any", "tool"), ToolRight::Always);
         assert_ne!(nothing.id(), everything.id());
     }
 }

@@ -12,6 +12,6 @@ mod rate;
 pub use allowance::{A_MOMENT, Allowance, Terms, too_often};
 pub use caller::{Caller, Identity, Lack, Owner};
 pub use credentials::{Credentials, Digest, Unusable};
-pub use grant::{Grant, Permission, Place, Wider};
+pub use grant::{Grant, Permission, Place, ToolRight, Wider};
 pub use places::{Places, Taken};
 pub use rate::{Pace, Rate};

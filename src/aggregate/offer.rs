@@ -47,7 +47,8 @@ impl Offer {
         let may_use = |kind: Kind, server: &ServerName, own: &str, json: &str| {
             let is_read_only =
                 || trusted.contains(server) && find(json, &["annotations", "readOnlyHint"]) == Some("true");
-            kind != Kind::Tools || caller.grant().tool(caller.place(), server.as_str(), own, is_read_only)
+            kind != Kind::Tools
+                || caller.grant().tool(caller.place(), server.as_str(), own).holds(is_read_only)
         };
         let shelves = Kind::ALL.map(|kind| Shelf::new(spec, kind, &servers, &may_use));
         let complete = pieces.iter().all(|piece| piece.missing.is_none());

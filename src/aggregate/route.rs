@@ -238,7 +238,7 @@ impl<'a> Named<'a> {
         // Only this one is looked at, and given to the server as its own: it must not find another.
         let name = only_string(within, key).ok_or_else(wanted)?;
         let raw = find(within, &[key]).ok_or_else(wanted)?;
-        Ok(Self { kind, raw, name })
+        Ok(Self { kind, raw, name: name.into_owned() })
     }
 
     fn what(&self) -> &'static str {

@@ -24,7 +24,7 @@ struct Owned {
 /// The SHA-256 of a key. How long it takes to compare two does not tell how much of them is the same, and where one is
 /// looked for depends on a number that nobody outside knows.
 #[derive(Clone, Copy)]
-struct Digest([u8; 32]);
+struct Digest([u64; 4]);
 
 impl Keys {
     /// The owners of these keys. Who is in `before` with the same key, and may the same, is the same caller.
@@ -41,7 +41,7 @@ impl Keys {
             limits.entry(&spec.name).and_modify(|all| *all = all.strictest(&of_key)).or_insert(of_key);
         }
         let owned = tokens.iter().map(|spec| {
-            let digest = Digest(spec.digest);
+            let digest = Digest::from(spec.digest);
             let owned = Owned::new(spec, rights);
             let known = before.and_then(|before| before.0.get(&digest)).filter(|known| known.is_same(&owned));
             let mut owned = known.cloned().unwrap_or(owned);
@@ -53,7 +53,7 @@ impl Keys {
 
     /// The owner of a key.
     pub(super) fn find(&self, key: &str) -> Option<Caller> {
-        self.0.get(&Digest(config::digest(key))).map(|owned| owned.caller.clone())
+        self.0.get(&Digest::from(config::digest(key))).map(|owned| owned.caller.clone())
     }
 
     /// Tells those who are not in `next` that their keys hold no more.
@@ -89,6 +89,14 @@ impl Owned {
 fn identity(spec: &TokenSpec) -> Identity<'_> {
     let groups = spec.groups.iter().map(String::as_str).collect();
     Identity { token: Some(&spec.name), groups, ..Identity::default() }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        // In words: a comparison that takes the same time whatever differs takes some for each piece.
+        let (words, _) = bytes.as_chunks();
+        Self(std::array::from_fn(|at| u64::from_le_bytes(words[at])))
+    }
 }
 
 impl PartialEq for Digest {

@@ -163,7 +163,7 @@ mod tests {
         let identity = Identity { token: Some("a"), ..Identity::default() };
         let allow = ["time".to_owned(), "git__p*".to_owned(), "views/dev".to_owned()];
         let grant = Rights::new(&rules, &PrincipalLimits::default()).narrowed(&identity, &allow);
-        let may = |server: &str, tool: &str| grant.tool(Place::Open, server, tool, || true);
+        let may = |server: &str, tool: &str| grant.tool(Place::Open, server, tool).holds(|| true);
         assert!(may("time", "now") && may("git", "pull"));
         assert!(!may("git", "push"), "a rule denies it");
         assert!(!may("git", "commit") && !may("fetch", "get"));

@@ -3,7 +3,7 @@
 use super::pool::{Pool, PoolError};
 use super::unserved::RETRY_FULL;
 use super::{Mount, Unserved};
-use crate::access::{Caller, Places, Taken};
+use crate::access::{Allowance, Caller, Places, Taken};
 use crate::peer::Peer;
 use crate::wire::{Code, RpcError};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Lodging {
 impl Mount {
     /// Places for a session of a caller. Behind what serves several servers it is a part of one that has its places.
     pub(super) fn lodge(&self, caller: &Caller) -> Result<Arc<Lodging>, Unserved> {
-        let own = caller.allowance_here().map(|allowance| allowance.session()).transpose();
+        let own = caller.counted(Allowance::session);
         let own = own.map_err(Unserved::Denied)?;
         let here = place(&self.rooms, || format!("the server {} has {{}} sessions", self.name()))?;
         let house = &self.house_rooms.sessions;
@@ -34,7 +34,7 @@ impl Mount {
 
     /// A place for a stream of a caller that is open for as long as he likes.
     pub fn stream(&self, caller: &Caller) -> Result<Lodging, Unserved> {
-        let own = caller.allowance_here().map(|allowance| allowance.stream()).transpose();
+        let own = caller.counted(Allowance::stream);
         let own = own.map_err(Unserved::Denied)?;
         let house = place(&self.house_rooms.streams, || "{} streams are open in all".to_owned())?;
         Ok(Lodging { _places: [own, Some(house), None] })

@@ -1,9 +1,9 @@
 //! How much of a server all its callers together may have: rates, and requests at once, for all it does and for some tools.
 
 use super::Mount;
-use crate::access::{A_MOMENT, Caller, Pace, Places, Rate, too_often};
+use crate::access::{A_MOMENT, Allowance, Caller, Pace, Places, Rate, too_often};
 use crate::config::{MountLimits, PaceSpec, QuotaSpec};
-use crate::session::Held;
+use crate::session::Verdict;
 use crate::wire::meta::find_string;
 use crate::wire::{Code, Message, RpcError};
 use std::sync::Arc;
@@ -108,11 +108,6 @@ impl Measure {
 }
 
 impl Mount {
-    /// Whether a caller's requests are counted here.
-    pub(super) fn counts(&self, caller: &Caller) -> bool {
-        self.quota.is_some() || caller.allowance_here().is_some_and(|allowance| allowance.counts_calls())
-    }
-
     /// Counts a request of a caller. What is given is held until it has been answered. `may_wait`: it may wait for that of
     /// another, if so many may.
     ///
@@ -123,26 +118,27 @@ impl Mount {
         caller: &Caller,
         request: &Message,
         may_wait: bool,
-    ) -> impl Future<Output = Result<Held, RpcError>> + Send + use<> {
+    ) -> Result<Verdict<'static>, RpcError> {
         let method = request.method();
         // What servers list is asked by the router itself, too, for all its clients; and so is the log level set.
         let is_own = || method.ends_with("/list") || method == "logging/setLevel";
         let is_free = FREE.contains(&method) || (caller.is_inside() && is_own());
-        let allowance = caller.allowance_here().filter(|_| !is_free);
-        let quota = self.quota.clone().filter(|_| !is_free);
+        if is_free {
+            return Ok(Verdict::Now(Ok(None)));
+        }
+        // First his own: what he may not have, he does not take from the others.
+        let own = caller.counted(Allowance::call)?.flatten();
+        let Some(quota) = self.quota.clone() else {
+            return Ok(Verdict::Now(Ok(own.map(|own| Box::new(own) as Box<dyn Send + Sync>))));
+        };
         // The body is read again only where a name in it counts.
-        let is_named = method == "tools/call" && quota.as_ref().is_some_and(|quota| !quota.tools.is_empty());
+        let is_named = method == "tools/call" && !quota.tools.is_empty();
         let tool = is_named.then(|| find_string(request.body(), &["name"]).unwrap_or_default());
-        async move {
-            // First his own: what he may not have, he does not take from the others.
-            let own = allowance.map(|allowance| allowance.call()).transpose()?.flatten();
-            let ours = match quota {
-                Some(quota) => quota.take(tool.as_deref(), may_wait).await?,
-                None => Vec::new(),
-            };
+        Ok(Verdict::Later(Box::pin(async move {
+            let ours = quota.take(tool.as_deref(), may_wait).await?;
             let is_nothing = own.is_none() && ours.is_empty();
             Ok((!is_nothing).then(|| Box::new((own, ours)) as Box<dyn Send + Sync>))
-        }
+        })))
     }
 }
 

@@ -1,10 +1,11 @@
 //! What of a server's tools a caller sees: the rules of the server's entry, which hold for everybody, and his own rights.
 
-use crate::access::Caller;
+use crate::access::{Caller, ToolRight};
 use crate::config::{Pin, ToolsSpec, patterns};
 use crate::wire::Object;
 use crate::wire::meta::{find, only, only_string, span, splice};
 use crate::wire::object::items;
+use std::borrow::Cow;
 use wildmatch::WildMatch;
 
 /// The rules of an entry, ready to be compared.
@@ -22,17 +23,6 @@ pub(super) struct Sight<'a> {
     rules: &'a ToolRules,
     server: &'a str,
     caller: &'a Caller,
-}
-
-/// Whether a tool is seen, as far as its name tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ByName {
-    /// Whatever it says of itself.
-    Seen,
-    /// If it says that it changes nothing.
-    IfReadOnly,
-    /// Not at all.
-    Hidden,
 }
 
 impl ToolRules {
@@ -84,25 +74,19 @@ impl<'a> Sight<'a> {
     }
 
     /// Whether a tool of this name is seen. Pins are another question.
-    pub(super) fn by_name(&self, tool: &str) -> ByName {
-        let grants = |reads: bool| self.caller.grant().tool(self.caller.place(), self.server, tool, || reads);
+    pub(super) fn by_name(&self, tool: &str) -> ToolRight {
         if !self.rules.admits(self.server, tool) {
-            return ByName::Hidden;
+            return ToolRight::Never;
         }
-        match (grants(false), self.rules.trust_hints && grants(true)) {
-            (true, _) => ByName::Seen,
-            (false, true) => ByName::IfReadOnly,
-            (false, false) => ByName::Hidden,
+        match self.caller.grant().tool(self.caller.place(), self.server, tool) {
+            ToolRight::IfReadOnly if !self.rules.trust_hints => ToolRight::Never,
+            right => right,
         }
     }
 
     /// Whether a tool is seen that is listed so. Pins are another question.
     pub(super) fn of(&self, name: &str, tool: &str) -> bool {
-        match self.by_name(name) {
-            ByName::Seen => true,
-            ByName::IfReadOnly => is_read_only(tool),
-            ByName::Hidden => false,
-        }
+        self.by_name(name).holds(|| is_read_only(tool))
     }
 }
 
@@ -112,7 +96,7 @@ pub(super) fn is_read_only(tool: &str) -> bool {
 }
 
 /// The name by which a `tools/call` names its tool; nothing if readers might differ about what it is.
-pub(super) fn called(params: &str) -> Option<String> {
+pub(super) fn called(params: &str) -> Option<Cow<'_, str>> {
     only_string(params, "name")
 }
 
@@ -188,24 +172,24 @@ mod tests {
 
     #[test]
     fn a_tool_is_seen_where_the_entry_and_the_rights_of_the_caller_let_it() {
-        use ByName::{Hidden, IfReadOnly, Seen};
+        use ToolRight::{Always, IfReadOnly, Never};
         let (anyone, reader, limited) = (Caller::anyone(), caller("*", true), caller("my.s__read*", false));
         for (rules, caller, tool, expected) in [
-            (rules(None, &[], false), &anyone, "write", Seen),
-            (rules(Some(&[]), &[], false), &anyone, "write", Hidden),
-            (rules(Some(&["read*"]), &[], false), &anyone, "read_a", Seen),
-            (rules(Some(&["read*"]), &[], false), &anyone, "write", Hidden),
-            (rules(Some(&["my_s__read*"]), &[], false), &anyone, "read_a", Seen),
-            (rules(Some(&["read*"]), &["*_a"], false), &anyone, "read_a", Hidden),
-            (rules(None, &["my_s__write"], false), &anyone, "write", Hidden),
-            (rules(None, &["WRITE"], false), &anyone, "write", Seen),
-            (rules(None, &["w?ite"], false), &anyone, "write", Hidden),
-            (rules(None, &[], false), &reader, "write", Hidden),
+            (rules(None, &[], false), &anyone, "write", Always),
+            (rules(Some(&[]), &[], false), &anyone, "write", Never),
+            (rules(Some(&["read*"]), &[], false), &anyone, "read_a", Always),
+            (rules(Some(&["read*"]), &[], false), &anyone, "write", Never),
+            (rules(Some(&["my_s__read*"]), &[], false), &anyone, "read_a", Always),
+            (rules(Some(&["read*"]), &["*_a"], false), &anyone, "read_a", Never),
+            (rules(None, &["my_s__write"], false), &anyone, "write", Never),
+            (rules(None, &["WRITE"], false), &anyone, "write", Always),
+            (rules(None, &["w?ite"], false), &anyone, "write", Never),
+            (rules(None, &[], false), &reader, "write", Never),
             (rules(None, &[], true), &reader, "write", IfReadOnly),
-            (rules(None, &["write"], true), &reader, "write", Hidden),
-            (rules(None, &[], true), &anyone, "write", Seen),
-            (rules(None, &[], true), &limited, "read_a", Seen),
-            (rules(None, &[], true), &limited, "write", Hidden),
+            (rules(None, &["write"], true), &reader, "write", Never),
+            (rules(None, &[], true), &anyone, "write", Always),
+            (rules(None, &[], true), &limited, "read_a", Always),
+            (rules(None, &[], true), &limited, "write", Never),
         ] {
             let sight = Sight::new(&rules, "my.s", caller);
             assert_eq!(sight.by_name(tool), expected, "{rules:?} {tool}");

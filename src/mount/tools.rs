@@ -2,9 +2,9 @@
 //! has approved that.
 
 use super::pins::Standing;
-use super::sight::{ByName, Sight, called};
+use super::sight::{Sight, called};
 use super::{Mount, Unserved};
-use crate::access::Caller;
+use crate::access::{Caller, ToolRight};
 use crate::config::Pin;
 use crate::wire::{Code, RpcError};
 use std::sync::atomic::Ordering;
@@ -15,19 +15,31 @@ impl Mount {
         Sight::new(&self.rules, self.name().as_str(), caller)
     }
 
+    /// Whether a caller may call a tool, if its name decides that.
+    ///
+    /// # Errors
+    /// What he is told instead.
+    pub(super) fn may_call_by_name(&self, tool: &str, caller: &Caller) -> Option<Result<(), RpcError>> {
+        match self.sight(caller).by_name(tool) {
+            ToolRight::Never => Some(Err(hidden(tool))),
+            ToolRight::Always if self.rules.pin() == Pin::Off => Some(Ok(())),
+            ToolRight::Always | ToolRight::IfReadOnly => None,
+        }
+    }
+
     /// Whether a caller may call a tool, which may have to be looked at first.
     ///
     /// # Errors
     /// What he is told instead.
     pub(super) async fn may_call(&self, tool: &str, caller: &Caller) -> Result<(), RpcError> {
         let by_name = self.sight(caller).by_name(tool);
-        if by_name == ByName::Hidden {
+        if by_name == ToolRight::Never {
             return Err(hidden(tool));
         }
         if self.rules.pin() != Pin::Off {
             self.is_approved(tool, caller).await?;
         }
-        if by_name == ByName::IfReadOnly {
+        if by_name == ToolRight::IfReadOnly {
             let looked_at =
                 self.reads_only(tool, caller).await.map_err(|error| not_looked_at(tool, error))?;
             if !looked_at {

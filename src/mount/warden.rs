@@ -4,12 +4,11 @@
 use super::Mount;
 use super::door::Door;
 use super::sight::{called, filtered};
-use crate::access::Caller;
-use crate::session::{Held, Warden};
+use crate::access::{Caller, ToolRight};
+use crate::session::{Held, Verdict, Warden};
 use crate::wire::meta::{find, span, splice};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -25,31 +24,48 @@ impl Mount {
         // What serves others asks the mounts behind it, each of which watches by itself, and has no limits but those of its
         // callers. A session outlives the rules, rights and limits under which it was opened: where there are none, there may
         // be some tomorrow.
-        let is_needed = !self.is_aggregate() || caller.allowance_here().is_some();
+        let is_needed = !self.is_aggregate() || caller.is_counted();
         let watch = || Watch { door: self.door.clone(), caller: caller.clone() };
         is_needed.then(|| Arc::new(watch()) as Arc<dyn Warden>)
     }
 }
 
 impl Watch {
-    async fn judge(&self, request: &Message, may_wait: bool) -> Result<Held, RpcError> {
+    /// What is said to a request at once, which is nearly always something.
+    fn at_once<'a>(&'a self, request: &'a Message, may_wait: bool) -> Result<Verdict<'a>, RpcError> {
         let mount = self.door.mount().ok_or_else(gone)?;
         if request.method() == "tools/call" && self.minds(&mount) {
             let name = called(request.body()).ok_or_else(unnamed)?;
-            let judged = mount.may_call(&name, &self.caller).await;
-            judged.map_err(|error| self.with_scope(&mount, &name, error))?;
+            match mount.may_call_by_name(&name, &self.caller) {
+                Some(judged) => judged.map_err(|error| self.with_scope(&mount, &name, error))?,
+                None => {
+                    return Ok(Verdict::Later(Box::pin(self.after_a_look(mount, name, request, may_wait))));
+                }
+            }
         }
+        mount.count(&self.caller, request, may_wait)
+    }
+
+    async fn after_a_look(
+        &self,
+        mount: Arc<Mount>,
+        tool: Cow<'_, str>,
+        request: &Message,
+        may_wait: bool,
+    ) -> Result<Held, RpcError> {
+        let judged = mount.may_call(&tool, &self.caller).await;
+        judged.map_err(|error| self.with_scope(&mount, &tool, error))?;
+        let counted = mount.count(&self.caller, request, may_wait)?;
         // While it waits, the mount may go.
-        let counted = mount.count(&self.caller, request, may_wait);
         drop(mount);
-        counted.await
+        counted.heard().await
     }
 
     /// What is said of a tool that the caller may not use; with the scope, where one would help.
     fn with_scope(&self, mount: &Mount, tool: &str, error: RpcError) -> RpcError {
         let (grant, place, server) = (self.caller.grant(), self.caller.place(), mount.name().as_str());
         // Where his rights would do, it is something else that hides it.
-        let scope = self.caller.scopes().filter(|_| !grant.tool(place, server, tool, || true));
+        let scope = self.caller.scopes().filter(|_| grant.tool(place, server, tool) == ToolRight::Never);
         match scope.and_then(|_| grant.scope_for_tool(place, server, tool)) {
             Some(scope) => error.wanting(scope),
             None => error,
@@ -68,12 +84,8 @@ impl Watch {
 }
 
 impl Warden for Watch {
-    fn is_idle(&self) -> bool {
-        self.door.mount().is_some_and(|mount| !self.minds(&mount) && !mount.counts(&self.caller))
-    }
-
-    fn admit<'a>(&'a self, request: &'a Message, may_wait: bool) -> BoxFuture<'a, Result<Held, RpcError>> {
-        Box::pin(self.judge(request, may_wait))
+    fn admit<'a>(&'a self, request: &'a Message, may_wait: bool) -> Verdict<'a> {
+        self.at_once(request, may_wait).unwrap_or_else(|error| Verdict::Now(Err(error)))
     }
 
     fn looks_at(&self, request: &Message) -> bool {

@@ -204,20 +204,21 @@ impl Client {
         self.session.leave(self.key);
     }
 
-    /// What the warden says to each request, in their order; nothing where nobody watches. `alone`: there is but one.
+    /// What the warden says to the requests, in their order; nothing of what it has nothing to say of at the end. `alone`: there is but one.
     async fn admitted(&self, messages: &[Message], alone: bool) -> Vec<Admitted> {
         let Some(warden) = &self.warden else { return Vec::new() };
         for message in messages {
             self.waiting.hear(message);
         }
-        let is_request = |message: &&Message| message.kind() == Kind::Request;
-        // Even where everything may pass, what is shown may be one's own.
-        if warden.is_idle() && !messages.iter().filter(is_request).any(|message| warden.looks_at(message)) {
-            return Vec::new();
-        }
-        let mut admitted = Vec::with_capacity(messages.len());
-        for message in messages.iter().filter(|message| message.kind() == Kind::Request) {
-            admitted.push(self.waiting.admitted(&**warden, message, alone).await);
+        let requests = messages.iter().filter(|message| message.kind() == Kind::Request);
+        let mut admitted = Vec::new();
+        for (before, request) in requests.enumerate() {
+            let next = self.waiting.admitted(&**warden, request, alone).await;
+            // Nearly always nothing is said of any.
+            if !(next.is_free() && admitted.is_empty()) {
+                admitted.resize_with(before, Admitted::freely);
+                admitted.push(next);
+            }
         }
         admitted
     }

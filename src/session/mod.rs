@@ -44,7 +44,7 @@ pub use interaction::Interaction;
 pub use stream::{EventStream, First, Form, StreamReader};
 pub use streams::{Transport, first};
 pub use tally::{Counter, Tally};
-pub use warden::{Held, Warden};
+pub use warden::{Held, Verdict, Warden};
 
 /// Why a session takes its first client.
 const NEW: &str = "a session of which nothing was heard yet is not over";

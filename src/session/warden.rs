@@ -14,21 +14,23 @@ use crate::protocol::ExchangeKey;
 /// Watches over one client of a session, whichever transport and era it has. It is asked before a request is passed on,
 /// and again with its answer.
 pub trait Warden: Send + Sync + std::fmt::Debug + 'static {
-    /// Whether it has nothing to say of any request now, so that it need not be asked.
-    fn is_idle(&self) -> bool;
-
     /// Whether a request may be passed on; what is given is held until it has been answered. `may_wait`: it may wait until
     /// it may be passed on. In a batch none may: those before it would wait with it.
-    ///
-    /// # Errors
-    /// What the client is told instead.
-    fn admit<'a>(&'a self, request: &'a Message, may_wait: bool) -> BoxFuture<'a, Result<Held, RpcError>>;
+    fn admit<'a>(&'a self, request: &'a Message, may_wait: bool) -> Verdict<'a>;
 
     /// Whether the answer to a request is to be shown in another way than it came.
     fn looks_at(&self, request: &Message) -> bool;
 
     /// The answer to such a request as the client may see it. It is called under the session's lock, and must not block.
     fn shown(&self, answer: Bytes) -> Bytes;
+}
+
+/// What a warden says to a request: what is held for it, or what the client is told instead.
+pub enum Verdict<'a> {
+    /// This.
+    Now(Result<Held, RpcError>),
+    /// Something has to be looked at or waited for first.
+    Later(BoxFuture<'a, Result<Held, RpcError>>),
 }
 
 /// What is held for a request until it has been answered.
@@ -57,26 +59,40 @@ impl Admitted {
         Self { verdict: Ok(None), looked_at: false }
     }
 
-    /// What `warden` says to a request.
-    pub(super) async fn by(warden: &dyn Warden, request: &Message, may_wait: bool) -> Self {
-        Self { verdict: warden.admit(request, may_wait).await, looked_at: warden.looks_at(request) }
+    /// Whether it is as if nobody watched.
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self.verdict, Ok(None)) && !self.looked_at
+    }
+}
+
+impl Verdict<'_> {
+    /// What it is in the end.
+    pub async fn heard(self) -> Result<Held, RpcError> {
+        match self {
+            Self::Now(said) => said,
+            Self::Later(said) => said.await,
+        }
     }
 }
 
 impl Waiting {
     /// What `warden` says to a request, unless the client cancels it before.
     pub(super) async fn admitted(&self, warden: &dyn Warden, request: &Message, may_wait: bool) -> Admitted {
-        let mut admitted = std::pin::pin!(Admitted::by(warden, request, may_wait));
+        let admitted = |verdict| Admitted { verdict, looked_at: warden.looks_at(request) };
+        let mut said = match warden.admit(request, may_wait) {
+            Verdict::Now(said) => return admitted(said),
+            Verdict::Later(said) => said,
+        };
         // Most need not wait.
-        if let Some(admitted) = admitted.as_mut().now_or_never() {
-            return admitted;
+        if let Some(said) = (&mut said).now_or_never() {
+            return admitted(said);
         }
         let id: Box<str> = request.id().unwrap_or_default().into();
         let _left = Left { waiting: self, id: id.clone() };
         let cancelled = CancellationToken::new();
         self.lock().insert(id, cancelled.clone());
         tokio::select! {
-            admitted = admitted => admitted,
+            said = said => admitted(said),
             () = cancelled.cancelled() => {
                 let error = RpcError::new(Code::RequestCancelled, "the request was cancelled before it was passed on");
                 Admitted { verdict: Err(error), looked_at: false }

@@ -2,7 +2,9 @@
 
 use super::scan::{MAX_DEPTH, Scanner};
 use memchr::{memchr, memmem};
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// The raw JSON text at `path` inside `json`, a path being the keys of objects within objects.
 ///
@@ -18,8 +20,11 @@ pub fn find_string(json: &str, path: &[&str]) -> Option<String> {
 
 /// The string that the member `key` of an object is, if there is no other that some parser would take for it: where a key
 /// stands twice they differ, and those of Go do not mind its case. `key` is in small letters.
-pub fn only_string(json: &str, key: &str) -> Option<String> {
-    serde_json::from_str(only(json, key)?).ok()
+pub fn only_string<'a>(json: &'a str, key: &str) -> Option<Cow<'a, str>> {
+    let text = only(json, key)?;
+    // Only what has escapes is written anew.
+    let plain = serde_json::from_str::<&str>(text).map(Cow::Borrowed);
+    plain.or_else(|_| serde_json::from_str(text).map(Cow::Owned)).ok()
 }
 
 /// The same for a member of any kind, as raw text.
@@ -56,9 +61,9 @@ pub fn is_alike(written: &str, key: &str) -> bool {
 pub fn progress_token(params: &str) -> Option<&str> {
     // The name is searched for first: most requests have no token, and then nothing is parsed. It may be written with
     // escapes, though.
-    if memmem::find(params.as_bytes(), b"\"progressToken\"").is_none()
-        && memchr(b'\\', params.as_bytes()).is_none()
-    {
+    static NAME: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new(b"\"progressToken\""));
+    if NAME.find(params.as_bytes()).is_none() && memchr(b'\\', params.as_bytes()).is_none() {
         return None;
     }
     find(params, &["_meta", "progressToken"])

@@ -12,7 +12,12 @@ use crate::session::Accept;
 use crate::sheet::{Line, Unit};
 
 pub(super) async fn take(lab: &mut Lab) -> Result<()> {
-    for (door, what, floor) in [(Door::Keyed, "keys and rules", 0.95), (Door::Limited, "limits, too", 0.90)] {
+    // What the same twice differs by, is what the machine makes of it.
+    for (door, what, floor) in [
+        (Door::Open, "the same twice", 0.95),
+        (Door::Keyed, "keys and rules", 0.95),
+        (Door::Limited, "limits, too", 0.90),
+    ] {
         for sessions in [16, 64] {
             let mounts = Mounts { sessions, ..Mounts::default() };
             let guarded = lab.router(&Mounts { door, ..mounts.clone() }).await?;
