@@ -17,4 +17,5 @@ pub mod protocol;
 pub mod router;
 pub mod session;
 pub mod shell;
+pub mod telemetry;
 pub mod wire;

@@ -17,6 +17,7 @@ use crate::http::unix::UnixError;
 use crate::http::{self, Front};
 use crate::mount::{House, ListCache, Mount, State, Table};
 use crate::peer::in_process::Service;
+use crate::telemetry::Observer;
 use fresh::Fresh;
 use listening::Listening;
 use std::io;
@@ -340,7 +341,8 @@ impl Router {
 
     fn make(config: Config, on_loopback: bool) -> Self {
         let tracker = TaskTracker::new();
-        let house = House::new(&config, tracker.clone());
+        let observer = config.metrics.then(|| Observer::new(Vec::new()));
+        let house = House::new(&config, observer, tracker.clone());
         let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
         let table =
             Table::new(config.servers.iter().map(mount).collect(), config.default_server.as_ref().map(mount));

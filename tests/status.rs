@@ -12,13 +12,14 @@ use support::eventually;
 use support::process::{is_running, kill};
 use support::router::{Router, demo, pids, script, with};
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "era",
     "error",
     "errors",
     "held_back",
     "in_flight",
     "last_exit",
+    "latency",
     "pids",
     "protocol_version",
     "refused",
@@ -102,7 +103,11 @@ async fn the_numbers_are_those_of_now() {
     let (_, during) = futures::future::join(sleeping, look).await;
     // `initialize` is a request, too.
     assert_eq!((&during["requests"], &during["errors"]), (&json!(4), &json!(1)), "{during}");
+    assert_eq!(during["latency"]["count"], 3, "what is in flight takes time still");
     let after = router.mount("a").await;
+    assert_eq!(after["latency"]["count"], 4, "{after}");
+    let seconds = after["latency"]["seconds"].as_f64().unwrap();
+    assert!((0.5..10.0).contains(&seconds), "{after}");
     assert_eq!((&after["in_flight"], &after["requests"]), (&json!(0), &json!(4)));
     assert_eq!(client.leave().await, 204);
     assert_eq!(router.mount("a").await["sessions"], 0);

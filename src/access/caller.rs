@@ -189,6 +189,11 @@ impl Caller {
         &self.who.name
     }
 
+    /// The same, to be kept.
+    pub fn shared_name(&self) -> Arc<str> {
+        self.who.name.clone()
+    }
+
     /// What he may.
     pub fn grant(&self) -> impl Deref<Target = Arc<Grant>> {
         arc_swap::access::Access::load(&self.rights.map(|rights: &Rights| &rights.grant))

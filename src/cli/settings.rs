@@ -99,6 +99,7 @@ pub fn config(
         default_server,
         pass_environment: arguments.pass_environment,
         stateless: arguments.stateless,
+        metrics: true,
         idle_timeout: idle_timeout(arguments, outside)?,
         allow_origins: first(&arguments.allow_origin, file.allow_origins),
         expose_headers: arguments.expose_header.clone(),

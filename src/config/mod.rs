@@ -72,6 +72,8 @@ pub struct Config {
     pub pass_environment: bool,
     /// Streamable HTTP needs no session: each request stands alone.
     pub stateless: bool,
+    /// Requests are measured.
+    pub metrics: bool,
     /// A session without request and without stream ends after this; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Origins that may read answers (CORS) and pass the guard, each as [`origin()`] reads it; `*` among them allows all.
@@ -346,6 +348,7 @@ impl Default for Config {
             auth: None,
             pass_environment: false,
             stateless: false,
+            metrics: true,
             idle_timeout: Some(Duration::from_mins(5)),
             allow_origins: Vec::new(),
             expose_headers: Vec::new(),

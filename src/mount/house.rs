@@ -6,6 +6,7 @@ use super::lodging::Rooms;
 use super::pins::Pins;
 use crate::access::Places;
 use crate::config::{Config, Target};
+use crate::telemetry::Observer;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,13 +29,16 @@ pub struct House {
     pub(super) verdicts: Verdicts,
     /// What is noted of the tools of servers that are pinned.
     pub(super) pins: Arc<Pins>,
+    /// Who hears of requests; nobody where nothing is measured.
+    pub(super) observer: Option<Observer>,
     /// Owns the tasks of all processes.
     pub(super) tracker: TaskTracker,
 }
 
 impl House {
-    /// The house of a router with as many processes as its limits say; at most 2 x cores of them start at a time.
-    pub fn new(config: &Config, tracker: TaskTracker) -> Self {
+    /// The house of a router with as many processes as its limits say; at most 2 x cores of them start at a time. `observer` hears of
+    /// their requests.
+    pub fn new(config: &Config, observer: Option<Observer>, tracker: TaskTracker) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             gate: Gate::new(2 * cores),
@@ -48,6 +52,7 @@ impl House {
             line_limit: config.limits.line,
             verdicts: Verdicts::default(),
             pins: Pins::of(config, tracker.clone()),
+            observer,
             tracker,
         }
     }

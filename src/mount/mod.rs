@@ -32,11 +32,12 @@ mod visit;
 mod warden;
 
 use crate::access::{Caller, Places};
-use crate::config::{Config, OnCrash, ServerName, ServerSpec, Target};
+use crate::config::{Config, Gateway, OnCrash, ServerName, ServerSpec, Target};
 use crate::peer::Mask;
 use crate::peer::in_process::Service;
 use crate::protocol::Opened;
-use crate::session::{Parts, Session, SessionId, Settings, Tally};
+use crate::session::{Parts, Session, SessionId, Settings};
+use crate::telemetry::{Meter, Tally};
 use catalog::Catalogs;
 use crowd::Listeners;
 use door::{Door, Way};
@@ -103,6 +104,8 @@ pub struct Mount {
     freed: Arc<Notify>,
     listeners: Listeners,
     tally: Arc<Tally>,
+    /// What tells of its requests; nothing where nobody listens.
+    meter: Option<Meter>,
     tracker: TaskTracker,
     /// There is reason to doubt that the server starts.
     doubt: Notify,
@@ -169,6 +172,8 @@ impl Mount {
             Target::Remote(remote) => Mask::remote(remote),
             Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => Mask::default(),
         };
+        let tally: Arc<Tally> = before.map(|before| before.tally.clone()).unwrap_or_default();
+        let meter = house.observer.clone().map(|observer| Meter::new(label(&spec), tally.clone(), observer));
         let house_rooms = house.rooms.clone();
         let rooms = before.map_or_else(|| Places::new(None), |before| before.rooms.clone());
         rooms.set(spec.limits.sessions);
@@ -216,7 +221,8 @@ impl Mount {
             sights: AtomicU64::new(0),
             parked: Mutex::default(),
             freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
-            tally: before.map(|before| before.tally.clone()).unwrap_or_default(),
+            tally,
+            meter,
             listeners: Listeners::default(),
             tracker,
             doubt: Notify::new(),
@@ -250,6 +256,16 @@ impl Mount {
             Target::Remote(remote) => Some(self.settings.mask.apply(&remote.to_string()).into_owned()),
             Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => None,
         }
+    }
+
+    /// What tells of its requests, where anybody listens.
+    pub(super) fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
+    }
+
+    /// What it counts.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// What it was mounted from.
@@ -415,6 +431,14 @@ impl Mount {
 
     fn sessions(&self) -> MutexGuard<'_, Vec<Weak<Session>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What its numbers are called by. A view may be called as a server is.
+fn label(spec: &ServerSpec) -> Arc<str> {
+    match spec.target {
+        Target::Aggregate(_) if spec.name.as_str() != Gateway::ROOT => format!("views/{}", spec.name).into(),
+        _ => spec.name.as_str().into(),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::wire::{Era, Message};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use tokio::time::Instant;
 
 /// A client with a session id.
 #[derive(Clone, Debug)]
@@ -44,6 +45,12 @@ impl Mount {
     /// On a mount whose processes are shared, the handshake has been made when this returns; else the client is to
     /// post its own.
     pub async fn open(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
+        let begun = Instant::now();
+        let opened = self.open_streamable(initialize, caller).await;
+        opened.inspect_err(|error| self.note_unserved(initialize.method(), caller, begun, error))
+    }
+
+    async fn open_streamable(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
         self.demand(caller)?;
         let (id, lodging, caller) = (new_id()?, self.lodge(caller)?, &caller.settled());
         match self.spec.pool.mode {

@@ -51,6 +51,8 @@ pub struct MountStatus {
     pub errors: u64,
     /// Requests since the start that were not passed on: who asked may not, or not so often, or not so much at once.
     pub refused: u64,
+    /// How many requests have ended since the start, and how long they took together; nothing where that is not measured.
+    pub latency: Option<LatencyStatus>,
     /// Processes replaced in sessions that went on.
     pub restarts: u64,
     /// Its processes are restricted.
@@ -63,6 +65,15 @@ pub struct MountStatus {
     pub verified_at: Option<String>,
     /// Tools that say something of themselves that nobody has approved.
     pub held_back: Vec<String>,
+}
+
+/// What `/status` says of how long requests took. What happened lately is the difference of two of these.
+#[derive(Debug, Serialize)]
+pub struct LatencyStatus {
+    /// Requests that have ended.
+    pub count: u64,
+    /// Seconds that all of them took together.
+    pub seconds: f64,
 }
 
 impl State {
@@ -173,6 +184,11 @@ impl Mount {
         (self.seats().len(), sse + standing)
     }
 
+    fn latency(&self) -> LatencyStatus {
+        let (count, took) = self.tally.latency.sum();
+        LatencyStatus { count, seconds: took.as_secs_f64() }
+    }
+
     /// Everything, for `/status`. `urls`: where it is served.
     pub fn status(&self, urls: Vec<String>) -> MountStatus {
         let state = self.state();
@@ -195,6 +211,7 @@ impl Mount {
             requests: self.tally.requests.count(),
             errors: self.tally.errors.count(),
             refused: self.tally.refused.count(),
+            latency: self.meter.as_ref().map(|_| self.latency()),
             restarts: self.tally.restarts.count(),
             sandbox: self.is_sandboxed(),
             last_exit: facts.last_exit.clone(),

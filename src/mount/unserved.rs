@@ -1,10 +1,13 @@
 //! Why a mount does not serve a request, and when asking again may help.
 
 use super::Mount;
+use crate::access::Caller;
 use crate::protocol::lost;
 use crate::session::Refused;
+use crate::telemetry::Outcome;
 use crate::wire::{Code, RpcError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// When a client may try again that found a mount full.
 pub(super) const RETRY_FULL: Duration = Duration::from_secs(2);
@@ -65,6 +68,18 @@ impl Unserved {
 }
 
 impl Mount {
+    /// A request that came `begun` was not served.
+    pub(super) fn note_unserved(&self, method: &str, caller: &Caller, begun: Instant, error: &Unserved) {
+        if let Some(meter) = self.meter() {
+            meter.unserved(
+                method,
+                caller,
+                begun.into_std(),
+                Outcome::Refused(error.clone().into_error().code),
+            );
+        }
+    }
+
     /// Why a visitor's POST was not taken. It has no session that it could be told to open anew: what served it has ended.
     pub fn turned_away(&self, refused: Refused) -> Unserved {
         match refused {

@@ -100,7 +100,9 @@ impl Mount {
         claim: &Claim,
         caller: &Caller,
     ) -> Result<Visit, Unserved> {
-        self.receive_under(self.warden(caller), request, claim, caller).await
+        let begun = Instant::now();
+        let received = self.receive_under(self.warden(caller), request, claim, caller).await;
+        received.inspect_err(|error| self.note_unserved(request.method(), caller, begun, error))
     }
 
     /// The same for a question of the router's own, which sees everything.

@@ -6,6 +6,7 @@ use super::door::Door;
 use super::sight::{called, filtered};
 use crate::access::{Caller, ToolRight};
 use crate::session::{Held, Verdict, Warden};
+use crate::telemetry::Call;
 use crate::wire::meta::{find, span, splice};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
@@ -24,7 +25,7 @@ impl Mount {
         // What serves others asks the mounts behind it, each of which watches by itself, and has no limits but those of its
         // callers. A session outlives the rules, rights and limits under which it was opened: where there are none, there may
         // be some tomorrow.
-        let is_needed = !self.is_aggregate() || caller.is_counted();
+        let is_needed = !self.is_aggregate() || caller.is_counted() || self.meter().is_some();
         let watch = || Watch { door: self.door.clone(), caller: caller.clone() };
         is_needed.then(|| Arc::new(watch()) as Arc<dyn Warden>)
     }
@@ -86,6 +87,14 @@ impl Watch {
 impl Warden for Watch {
     fn admit<'a>(&'a self, request: &'a Message, may_wait: bool) -> Verdict<'a> {
         self.at_once(request, may_wait).unwrap_or_else(|error| Verdict::Now(Err(error)))
+    }
+
+    fn begin(&self, request: &Message) -> Option<Call> {
+        let mount = self.door.mount()?;
+        let meter = mount.meter()?;
+        let is_call = request.method() == "tools/call";
+        let tool = || called(request.body()).filter(|_| is_call).map(Into::into);
+        Some(meter.begin(request.method(), tool, &self.caller, request.raw().len()))
     }
 
     fn looks_at(&self, request: &Message) -> bool {

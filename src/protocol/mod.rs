@@ -26,7 +26,7 @@ pub mod subscription;
 #[cfg(test)]
 mod tests;
 
-use crate::wire::{Message, Revision, RpcError};
+use crate::wire::{Era, Message, Revision, RpcError};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
@@ -260,6 +260,14 @@ pub enum Bridge {
 }
 
 impl Bridge {
+    /// Which era its process speaks.
+    pub fn era(&self) -> Era {
+        match self {
+            Self::Straight(_) | Self::Legacy(_) => Era::Legacy,
+            Self::Modern(_) => Era::Modern,
+        }
+    }
+
     /// Requests that come from now on may take this long.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         match self {

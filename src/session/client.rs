@@ -5,7 +5,8 @@ use super::warden::{Admitted, Waiting};
 use super::{Interaction, Link, Session, SessionId, Warden};
 use crate::peer::Peer;
 use crate::protocol::{ClientKey, ExchangeKey, Input, Output};
-use crate::wire::{Kind, Message, Payload, Revision, RpcError};
+use crate::telemetry::{Eras, Outcome};
+use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -59,6 +60,17 @@ pub enum Refused {
     /// It may not ask that, or not now.
     #[error("{0}")]
     Denied(RpcError),
+}
+
+impl Refused {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ended => Code::SessionNotFound,
+            Self::Full => Code::Overloaded,
+            Self::Restarting => Code::ServerUnavailable,
+            Self::Denied(error) => error.code,
+        }
+    }
 }
 
 enum Attempt {
@@ -146,13 +158,31 @@ impl Client {
         let mut admitted = self.admitted(&messages, alone).await;
         let refused = admitted.iter().filter(|admitted| admitted.verdict.is_err()).count();
         (0..refused).for_each(|_| self.session.tally.refused.add_one());
-        if let Some(Admitted { verdict: Err(error), .. }) = admitted.first().filter(|_| alone) {
+        if let Some(Admitted { verdict: Err(error), call, .. }) = admitted.first_mut().filter(|_| alone) {
+            if let Some(call) = call.take() {
+                call.end(Outcome::Refused(error.code), 0);
+            }
             return Err(Refused::Denied(error.clone()));
         }
+        let posted = self.pass_on(&messages, &mut admitted, form).await;
+        if let Err(refused) = &posted {
+            let calls = admitted.into_iter().filter_map(|admitted| admitted.call);
+            calls.for_each(|call| call.end(Outcome::Refused(refused.code()), 0));
+        }
+        posted
+    }
+
+    /// Passes on what may be, as soon as there is a process that takes it.
+    async fn pass_on(
+        &self,
+        messages: &[Message],
+        admitted: &mut Vec<Admitted>,
+        form: Form,
+    ) -> Result<Posted, Refused> {
         let begun = tokio::time::Instant::now();
         loop {
             let changed = self.session.changed.notified();
-            match self.attempt(&messages, &mut admitted, form) {
+            match self.attempt(messages, admitted, form) {
                 Attempt::Done(posted) => return Ok(posted),
                 Attempt::Ended => return Err(Refused::Ended),
                 Attempt::TooMany => return Err(Refused::Full),
@@ -267,14 +297,22 @@ impl Client {
                 self.session.tally.requests.add_one();
                 let exchange = next;
                 next.0 += 1;
-                let Admitted { verdict, looked_at } = admitted.next().unwrap_or_else(Admitted::freely);
+                let Admitted { verdict, looked_at, mut call } =
+                    admitted.next().unwrap_or_else(Admitted::freely);
                 match verdict {
                     Ok(held) => {
                         if let Some(participant) = state.clients.get_mut(&client) {
-                            participant.watched.begin(exchange, held, looked_at);
+                            let eras = Eras { client: participant.era, server: state.bridge.era() };
+                            if let Some(call) = &mut call {
+                                call.taken(self.id.short(), eras);
+                            }
+                            participant.watched.begin(exchange, held, looked_at, call);
                         }
                     }
                     Err(error) => {
+                        if let Some(call) = call {
+                            call.end(Outcome::Refused(error.code), 0);
+                        }
                         let message = error.to_line(message.id());
                         let answer = Output::Answer { client, exchange, message, failed: true };
                         self.session.perform(state, vec![answer], now);

@@ -29,6 +29,11 @@ impl SessionId {
         Ok(Self(format!("{REPLICA}.{:032x}", u128::from_be_bytes(bits)).into()))
     }
 
+    /// Its beginning, by which people tell sessions apart: the whole would be a credential.
+    pub fn short(&self) -> &str {
+        self.0.get(..8).unwrap_or_default()
+    }
+
     /// The id as it stands in a header.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -45,6 +50,6 @@ impl std::borrow::Borrow<str> for SessionId {
 /// In logs only the beginning: the whole would be a credential.
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}…", self.0.get(..8).unwrap_or_default())
+        write!(f, "{}…", self.short())
     }
 }

@@ -17,14 +17,14 @@ mod perform;
 mod renewal;
 mod stream;
 mod streams;
-mod tally;
 mod usage;
 mod warden;
 
 use crate::access::Credentials;
 use crate::peer::{Exit, Mask, Peer};
 use crate::protocol::{Bridge, ClientKey, Guest, Input, LegacyLane, Opened, Output, Secrets, Straight};
-use crate::wire::{Revision, RpcError};
+use crate::telemetry::Tally;
+use crate::wire::{Era, Revision, RpcError};
 use arc_swap::ArcSwap;
 use backlog::Backlog;
 use futures::future::BoxFuture;
@@ -43,7 +43,7 @@ pub use id::{NoEntropy, SessionId};
 pub use interaction::Interaction;
 pub use stream::{EventStream, First, Form, StreamReader};
 pub use streams::{Transport, first};
-pub use tally::{Counter, Tally};
+
 pub use warden::{Held, Verdict, Warden};
 
 /// Why a session takes its first client.
@@ -151,6 +151,8 @@ struct Participant {
     streams: Streams,
     watched: Watched,
     last_active: Instant,
+    /// Which era it speaks.
+    era: Era,
 }
 
 /// Where the process is.
@@ -349,7 +351,12 @@ impl Session {
         }
         let key = ClientKey(state.next_client);
         state.next_client += 1;
+        let era = match &guest {
+            Some(Guest::Modern(_)) => Era::Modern,
+            Some(Guest::Legacy(_)) | None => Era::Legacy,
+        };
         let participant = Participant {
+            era,
             id: id.clone(),
             streams: Streams::new(transport),
             watched: Watched::by(warden.clone()),

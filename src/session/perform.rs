@@ -42,7 +42,7 @@ impl Session {
                     }
                     let Some(participant) = state.clients.get_mut(&client) else { continue };
                     participant.last_active = now;
-                    let message = participant.watched.end(exchange, message);
+                    let message = participant.watched.end(exchange, message, failed);
                     let delivered = participant.streams.answer(exchange, message, now);
                     let last = participant.streams.is_once() && participant.streams.in_flight() == 0;
                     if last || delivered == Delivered::Broken {

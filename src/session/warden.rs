@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::protocol::ExchangeKey;
+use crate::telemetry::{Call, Outcome};
 
 /// Watches over one client of a session, whichever transport and era it has. It is asked before a request is passed on,
 /// and again with its answer.
@@ -17,6 +18,9 @@ pub trait Warden: Send + Sync + std::fmt::Debug + 'static {
     /// Whether a request may be passed on; what is given is held until it has been answered. `may_wait`: it may wait until
     /// it may be passed on. In a batch none may: those before it would wait with it.
     fn admit<'a>(&'a self, request: &'a Message, may_wait: bool) -> Verdict<'a>;
+
+    /// A request begins, of which is told when it ends; nothing where nobody listens.
+    fn begin(&self, request: &Message) -> Option<Call>;
 
     /// Whether the answer to a request is to be shown in another way than it came.
     fn looks_at(&self, request: &Message) -> bool;
@@ -40,6 +44,7 @@ pub type Held = Option<Box<dyn Send + Sync>>;
 pub(super) struct Admitted {
     pub(super) verdict: Result<Held, RpcError>,
     pub(super) looked_at: bool,
+    pub(super) call: Option<Call>,
 }
 
 /// The requests of a client that wait to be passed on, by their ids: nobody else knows them yet who could cancel them.
@@ -50,18 +55,25 @@ pub(super) struct Waiting(Mutex<HashMap<Box<str>, CancellationToken>>);
 #[derive(Default)]
 pub(super) struct Watched {
     warden: Option<Arc<dyn Warden>>,
-    requests: HashMap<ExchangeKey, (Held, bool)>,
+    requests: HashMap<ExchangeKey, Request>,
+}
+
+/// One of them.
+struct Request {
+    _held: Held,
+    looked_at: bool,
+    call: Option<Call>,
 }
 
 impl Admitted {
     /// Nobody watches.
     pub(super) fn freely() -> Self {
-        Self { verdict: Ok(None), looked_at: false }
+        Self { verdict: Ok(None), looked_at: false, call: None }
     }
 
     /// Whether it is as if nobody watched.
     pub(super) fn is_free(&self) -> bool {
-        matches!(self.verdict, Ok(None)) && !self.looked_at
+        matches!(self.verdict, Ok(None)) && !self.looked_at && self.call.is_none()
     }
 }
 
@@ -78,7 +90,9 @@ impl Verdict<'_> {
 impl Waiting {
     /// What `warden` says to a request, unless the client cancels it before.
     pub(super) async fn admitted(&self, warden: &dyn Warden, request: &Message, may_wait: bool) -> Admitted {
-        let admitted = |verdict| Admitted { verdict, looked_at: warden.looks_at(request) };
+        let mut call = warden.begin(request);
+        let mut admitted =
+            |verdict| Admitted { verdict, looked_at: warden.looks_at(request), call: call.take() };
         let mut said = match warden.admit(request, may_wait) {
             Verdict::Now(said) => return admitted(said),
             Verdict::Later(said) => said,
@@ -95,7 +109,7 @@ impl Waiting {
             said = said => admitted(said),
             () = cancelled.cancelled() => {
                 let error = RpcError::new(Code::RequestCancelled, "the request was cancelled before it was passed on");
-                Admitted { verdict: Err(error), looked_at: false }
+                admitted(Err(error))
             }
         }
     }
@@ -134,24 +148,35 @@ impl Watched {
     }
 
     /// A request was passed on.
-    pub(super) fn begin(&mut self, exchange: ExchangeKey, held: Held, looked_at: bool) {
-        if held.is_some() || looked_at {
-            self.requests.insert(exchange, (held, looked_at));
+    pub(super) fn begin(&mut self, exchange: ExchangeKey, held: Held, looked_at: bool, call: Option<Call>) {
+        if held.is_some() || looked_at || call.is_some() {
+            self.requests.insert(exchange, Request { _held: held, looked_at, call });
         }
     }
 
-    /// It is answered: how its client is to see that.
-    pub(super) fn end(&mut self, exchange: ExchangeKey, answer: Bytes) -> Bytes {
-        match (self.forget(exchange), &self.warden) {
-            (true, Some(warden)) => warden.shown(answer),
+    /// It is answered: how its client is to see that. `failed`: by an error.
+    pub(super) fn end(&mut self, exchange: ExchangeKey, answer: Bytes, failed: bool) -> Bytes {
+        let Some(request) = self.take(exchange) else { return answer };
+        let answer = match &self.warden {
+            Some(warden) if request.looked_at => warden.shown(answer),
             _ => answer,
+        };
+        if let Some(call) = request.call {
+            let outcome = Outcome::of(&answer, call.is_of_tool(), failed);
+            call.end(outcome, answer.len());
+        }
+        answer
+    }
+
+    /// It is not answered any more, as its client has cancelled it.
+    pub(super) fn forget(&mut self, exchange: ExchangeKey) {
+        if let Some(call) = self.take(exchange).and_then(|request| request.call) {
+            call.end(Outcome::Cancelled, 0);
         }
     }
 
-    /// It is not answered any more; whether its answer was to be looked at.
-    pub(super) fn forget(&mut self, exchange: ExchangeKey) -> bool {
+    fn take(&mut self, exchange: ExchangeKey) -> Option<Request> {
         // Most clients are not watched at all.
-        !self.requests.is_empty()
-            && self.requests.remove(&exchange).is_some_and(|(_held, looked_at)| looked_at)
+        if self.requests.is_empty() { None } else { self.requests.remove(&exchange) }
     }
 }

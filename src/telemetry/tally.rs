@@ -1,6 +1,7 @@
 //! What a mount counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Counters of one mount, since the start of the router.
 #[derive(Debug, Default)]
@@ -17,11 +18,35 @@ pub struct Tally {
     pub dropped: Counter,
     /// Lines of servers that were no messages.
     pub skipped_lines: Counter,
+    /// How long requests took, where that is measured.
+    pub latency: Latency,
+}
+
+/// How many requests have ended, and how long all of them took together.
+#[derive(Debug, Default)]
+pub struct Latency {
+    count: AtomicU64,
+    nanoseconds: AtomicU64,
 }
 
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
+
+impl Latency {
+    /// One more, which took so long.
+    pub(super) fn add(&self, took: Duration) {
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many, and how long.
+    pub fn sum(&self) -> (u64, Duration) {
+        let nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
+        (self.count.load(Ordering::Relaxed), Duration::from_nanos(nanoseconds))
+    }
+}
 
 impl Counter {
     /// One more.

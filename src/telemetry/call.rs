@@ -1,0 +1,136 @@
+//! One request of a client, from when it is passed on until it is answered.
+
+use super::{Meter, Outcome};
+use crate::access::Caller;
+use crate::wire::Era;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A request in flight. Dropped, it has ended with nobody there to hear the answer.
+#[derive(Debug)]
+pub struct Call {
+    meter: Meter,
+    begun: Instant,
+    method: &'static str,
+    names: Option<Box<Names>>,
+    eras: Option<Eras>,
+    received: usize,
+    has_ended: bool,
+}
+
+/// Who called what.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// Who, as the log calls him.
+    pub caller: Arc<str>,
+    /// Which tool.
+    pub tool: Option<Box<str>>,
+    /// The beginning of the session's id: the whole would be a credential.
+    pub session: Option<Box<str>>,
+}
+
+/// Which era its client speaks, and which its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Eras {
+    /// Its client.
+    pub client: Era,
+    /// Its server.
+    pub server: Era,
+}
+
+/// A request that has ended, as those see it who hear of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    /// The name of the mount.
+    pub server: &'a Arc<str>,
+    /// One of the methods that there are, or `other`.
+    pub method: &'static str,
+    /// Who called what, where somebody wants to know.
+    pub names: Option<&'a Names>,
+    /// Which eras it has crossed; nothing if it never came to a session.
+    pub eras: Option<Eras>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When it began.
+    pub begun: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// Bytes of the request.
+    pub received: usize,
+    /// Bytes of its answer.
+    pub sent: usize,
+}
+
+impl Names {
+    pub(super) fn of(caller: &Caller, tool: Option<Box<str>>) -> Self {
+        Self { caller: caller.shared_name(), tool, session: None }
+    }
+}
+
+impl Call {
+    pub(super) fn begin(
+        meter: Meter,
+        method: &'static str,
+        names: Option<Box<Names>>,
+        received: usize,
+        begun: Instant,
+    ) -> Self {
+        Self { meter, begun, method, names, eras: None, received, has_ended: false }
+    }
+
+    /// A session has taken it.
+    pub fn taken(&mut self, session: &str, eras: Eras) {
+        self.eras = Some(eras);
+        if let Some(names) = &mut self.names {
+            names.session = Some(session.into());
+        }
+    }
+
+    /// Whether it is the call of a tool.
+    pub fn is_of_tool(&self) -> bool {
+        self.method == "tools/call"
+    }
+
+    /// It is answered with so many bytes.
+    pub fn end(mut self, outcome: Outcome, sent: usize) {
+        self.tell(outcome, sent);
+    }
+
+    fn tell(&mut self, outcome: Outcome, sent: usize) {
+        self.has_ended = true;
+        let took = self.begun.elapsed();
+        self.meter.tally.latency.add(took);
+        let ended = Ended {
+            server: &self.meter.server,
+            method: self.method,
+            names: self.names.as_deref(),
+            eras: self.eras,
+            outcome,
+            begun: self.begun,
+            took,
+            received: self.received,
+            sent,
+        };
+        self.meter.observer.sinks.iter().for_each(|sink| sink.ended(&ended));
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.tell(Outcome::Abandoned, 0);
+        }
+    }
+}
+
+impl Eras {
+    /// In one word, as `legacy_to_modern`: from the client to the server.
+    pub const fn as_str(self) -> &'static str {
+        match (self.client, self.server) {
+            (Era::Legacy, Era::Legacy) => "legacy_to_legacy",
+            (Era::Legacy, Era::Modern) => "legacy_to_modern",
+            (Era::Modern, Era::Legacy) => "modern_to_legacy",
+            (Era::Modern, Era::Modern) => "modern_to_modern",
+        }
+    }
+}

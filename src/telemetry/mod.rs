@@ -1,0 +1,77 @@
+//! What is told of requests: who hears of each one that ends, and what a mount counts.
+//!
+//! A session begins a [`Call`] for each request of a client where somebody listens, and ends it with the answer: one place that
+//! sees every transport, both eras, and what is behind the aggregate. Where nobody listens there is no [`Meter`], and no clock
+//! is read.
+
+mod call;
+mod method;
+mod outcome;
+mod tally;
+
+pub use call::{Call, Ended, Eras, Names};
+pub use method::known;
+pub use outcome::Outcome;
+pub use tally::{Counter, Latency, Tally};
+
+use crate::access::Caller;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Hears of requests. It is called under a session's lock: it must be quick, and neither block nor call back.
+pub trait Sink: Send + Sync + std::fmt::Debug + 'static {
+    /// Whether it wants to know who called what; to look that up costs a little.
+    fn wants_names(&self) -> bool;
+
+    /// A request has ended.
+    fn ended(&self, call: &Ended<'_>);
+}
+
+/// All who hear of requests, the same for every mount of a router.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    sinks: Arc<[Arc<dyn Sink>]>,
+    wants_names: bool,
+}
+
+/// What begins the calls of one mount.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    server: Arc<str>,
+    tally: Arc<Tally>,
+    observer: Observer,
+}
+
+impl Observer {
+    /// These hear of every request. Without any, the calls are only counted and timed.
+    pub fn new(sinks: Vec<Arc<dyn Sink>>) -> Self {
+        let wants_names = sinks.iter().any(|sink| sink.wants_names());
+        Self { sinks: sinks.into(), wants_names }
+    }
+}
+
+impl Meter {
+    /// For the mount of this name, which counts here.
+    pub fn new(server: Arc<str>, tally: Arc<Tally>, observer: Observer) -> Self {
+        Self { server, tally, observer }
+    }
+
+    /// A request of a caller begins. `tool`: what it calls, which is asked only if somebody wants to know. `received`: its
+    /// bytes.
+    pub fn begin(
+        &self,
+        method: &str,
+        tool: impl FnOnce() -> Option<Box<str>>,
+        caller: &Caller,
+        received: usize,
+    ) -> Call {
+        let names = self.observer.wants_names.then(|| Box::new(Names::of(caller, tool())));
+        Call::begin(self.clone(), known(method), names, received, Instant::now())
+    }
+
+    /// A request that began then has ended before a session took it.
+    pub fn unserved(&self, method: &str, caller: &Caller, begun: Instant, outcome: Outcome) {
+        let names = self.observer.wants_names.then(|| Box::new(Names::of(caller, None)));
+        Call::begin(self.clone(), known(method), names, 0, begun).end(outcome, 0);
+    }
+}

@@ -1,0 +1,96 @@
+//! How a request ended.
+
+use crate::wire::meta::find;
+use crate::wire::{Code, Kind, Message};
+use bytes::Bytes;
+use memchr::memmem;
+use std::sync::LazyLock;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// With a result.
+    Ok,
+    /// With a result that says that the tool has failed (`isError`).
+    ToolError,
+    /// With an error of the server's, which has this code.
+    ServerError(i64),
+    /// With an error of the router's own.
+    Refused(Code),
+    /// Its client has cancelled it.
+    Cancelled,
+    /// Its client has gone.
+    Abandoned,
+}
+
+impl Outcome {
+    /// What an answer says. `is_call`: to the call of a tool. `failed`: it is known to be an error.
+    pub fn of(answer: &Bytes, is_call: bool, failed: bool) -> Self {
+        static IS_ERROR: LazyLock<memmem::Finder<'static>> =
+            LazyLock::new(|| memmem::Finder::new(b"\"isError\""));
+        // Most results are not read: a result may be large.
+        if !(failed || is_call && IS_ERROR.find(answer).is_some()) {
+            return Self::Ok;
+        }
+        let Ok(message) = Message::own(answer.clone()) else { return Self::Ok };
+        if message.kind() == Kind::Result {
+            let is_error = is_call && find(message.body(), &["isError"]) == Some("true");
+            return if is_error { Self::ToolError } else { Self::Ok };
+        }
+        let number = find(message.body(), &["code"]).and_then(|code| code.parse().ok()).unwrap_or_default();
+        // These are the router's own: what else it answers with looks like a server's.
+        let own = Code::ALL.into_iter().find(|code| code.number() == number);
+        own.filter(|code| OWN.contains(&code.number())).map_or(Self::ServerError(number), Self::Refused)
+    }
+
+    /// In one word, of which there are few.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool_error",
+            Self::ServerError(_) => "error",
+            Self::Refused(code) => code.as_str(),
+            Self::Cancelled => "cancelled",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// The code of an error.
+    pub const fn code(self) -> Option<i64> {
+        match self {
+            Self::ServerError(code) => Some(code),
+            Self::Refused(code) => Some(code.number()),
+            Self::Ok | Self::ToolError | Self::Cancelled | Self::Abandoned => None,
+        }
+    }
+}
+
+/// The numbers that only the router uses.
+const OWN: std::ops::RangeInclusive<i64> = -31010..=-31001;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_tells_how_its_request_ended() {
+        let of = |text: &'static str, failed: bool| {
+            Outcome::of(&Bytes::from_static(text.as_bytes()), true, failed)
+        };
+        let result =
+            |result: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#).leak() as &'static str;
+        let error = |code: i64| {
+            format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"x"}}}}"#).leak()
+                as &'static str
+        };
+        assert_eq!(of(result("{}"), false), Outcome::Ok);
+        assert_eq!(of(result(r#"{"isError":true}"#), true), Outcome::ToolError);
+        assert_eq!(of(result(r#"{"isError":true}"#), false), Outcome::ToolError);
+        assert_eq!(of(result(r#"{"isError":false}"#), false), Outcome::Ok);
+        assert_eq!(of(result(r#"{"content":[{"text":"\"isError\":true"}]}"#), false), Outcome::Ok);
+        assert_eq!(of(error(-32602), true), Outcome::ServerError(-32602));
+        assert_eq!(of(error(-31003), true), Outcome::Refused(Code::RequestTimeout));
+        assert_eq!(of(error(-31007), true).as_str(), "not_allowed");
+        assert_eq!(of(error(-32601), true).code(), Some(-32601));
+    }
+}
