@@ -180,10 +180,10 @@ impl Trials {
         if is_refused && !is_opened(&trials.modern) {
             trials.oldest = Some(run(Hello::Legacy(Revision::V2024_11_05), patience).await);
         }
-        if let (Patient::Remote(remote), Some(Trial { trouble: Some(Trouble::Lost(reason)), .. })) =
-            (patient, &trials.legacy)
-            && cause::may_be_elsewhere(reason)
+        if let Patient::Remote(remote) = patient
+            && trials.legacy.as_ref().is_some_and(may_be_elsewhere)
             && !is_opened(&trials.modern)
+            && !is_opened(&trials.oldest)
         {
             trials.elsewhere = elsewhere(remote, server, practice).await;
         }
@@ -213,6 +213,15 @@ fn is_worth_more(trial: &Trial) -> bool {
                 && !reason.contains("answered 401")
                 && !reason.contains("answered 403")
         }
+    }
+}
+
+/// Whether a remote server may be at another path.
+fn may_be_elsewhere(trial: &Trial) -> bool {
+    match &trial.trouble {
+        Some(Trouble::Lost(reason)) => cause::may_be_elsewhere(reason),
+        Some(Trouble::Refused { .. } | Trouble::Nonsense(_)) => trial.opened.is_none(),
+        _ => false,
     }
 }
 

@@ -75,7 +75,10 @@ pub(super) fn of_trial(case: &Case<'_>) -> Vec<Finding> {
         Some(Trouble::Silent(patience)) => findings.push(end::silent(case, trial, *patience)),
         Some(Trouble::Refused { .. } | Trouble::Nonsense(_)) if trial.opened.is_some() => {}
         Some(Trouble::Refused { code, message }) => {
-            findings.push(revision::refused(case, *code, message));
+            findings.push(match case.elsewhere {
+                Some(url) => remote::refused(case, url, message),
+                None => revision::refused(case, *code, message),
+            });
         }
         Some(Trouble::Nonsense(why)) => findings.push(revision::nonsense(case, why)),
     }

@@ -19,7 +19,7 @@ const SIGNS: &[(&[&str], &str, &str)] = &[
         "the server knows who asks and refuses, or refuses this machine: look at the token's rights, and whether the server wants another Host",
     ),
     (
-        &["answered 404", "answered 405", "answered 400"],
+        &["answered 404", "answered 405", "answered 400", "answered 501"],
         "wrong-path",
         "look at the path: servers are often at /mcp (Streamable HTTP) or /sse (HTTP+SSE)",
     ),
@@ -68,10 +68,20 @@ pub(super) fn lost(case: &Case<'_>, reason: &str) -> Finding {
         return Finding::error("unreachable", what, "look at the URL, and at the way to it");
     };
     let advice = match case.elsewhere {
-        Some(url) => format!("a server of MCP answers at {}: write that URL", shown(url)),
+        Some(url) => answers_at(url),
         None => (*advice).to_owned(),
     };
     Finding::error(kind, what, advice)
+}
+
+/// The server has answered with an error where another path of its host does not.
+pub(super) fn refused(case: &Case<'_>, url: &url::Url, message: &str) -> Finding {
+    let what = format!("the URL leads to no server: it answers {:?}", case.shown(message));
+    Finding::error("wrong-path", what, answers_at(url))
+}
+
+fn answers_at(url: &url::Url) -> String {
+    format!("a server of MCP answers at {}: write that URL", shown(url))
 }
 
 /// Without the query, which may hold a key.
@@ -81,7 +91,7 @@ fn shown(url: &url::Url) -> String {
 
 /// Whether a server may be at another path of the same host.
 pub(in crate::cli::doctor) fn may_be_elsewhere(reason: &str) -> bool {
-    ["answered 404", "answered 405", "answered 400", "not one of MCP"]
+    ["answered 404", "answered 405", "answered 400", "answered 501", "not one of MCP"]
         .iter()
         .any(|sign| reason.contains(sign))
 }
