@@ -209,6 +209,14 @@ async fn a_variable_that_is_missing_is_named_wherever_it_is_missed() {
     found.names("error", "variable-wanted", &["`ACME_TOKEN`", r#""env": { "ACME_TOKEN": "#]);
     let found = patient.find(script("echo 'Error: ACME_API_KEY is required' >&2; exit 1", &[])).await;
     found.names("error", "variable-wanted", &["`ACME_API_KEY`", "exited with status 1"]);
+    let patient = patient.with("ACME_API_KEY", "s3cret-of-acme");
+    let found = patient.find(script("echo 'Error: ACME_API_KEY is required' >&2; exit 1", &[])).await;
+    found.names(
+        "error",
+        "variable-wanted",
+        &["it is set here", r#""env": { "ACME_API_KEY": "${ACME_API_KEY}" }"#],
+    );
+    assert!(!found.0.to_string().contains("s3cret"), "{found:?}");
 }
 
 #[tokio::test]
@@ -232,6 +240,13 @@ async fn a_server_of_http_is_told_from_one_that_is_silent_and_both_are_ended() {
     found.names("error", "silent", &["no answer to the first message within 0.5 s", "stdio"]);
     let pids = fs::read_to_string(pids).expect("it was started");
     assert!(!pids.is_empty() && pids.lines().all(|pid| !is_running(pid.parse().expect("a pid"))), "{pids}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_slower_than_its_entry_allows_is_told_with_the_key_to_raise() {
+    let slow = script("sleep 0.5; exec \"$0\" demo-server", &[]);
+    let found = Patient::new().find(with(slow, &json!({ "startTimeout": 0.2 }))).await;
+    found.names("error", "slow-start", &["the router gives up after 0.2 s", "raise `startTimeout`"]);
 }
 
 #[tokio::test]

@@ -196,7 +196,9 @@ mod tests {
         for (kept, expected) in [(0, &["c"][..]), (2, &["b", "c"]), (9, &["a", "b", "c"])] {
             let words = LastWords::keeping(kept);
             assert_eq!(&*words.get(), "");
-            ["a", "b", "c"].iter().for_each(|line| words.set(line));
+            for line in ["a", "b", "c"] {
+                words.set(line);
+            }
             assert_eq!(words.lines().iter().map(|line| &**line).collect::<Vec<_>>(), expected);
             assert_eq!(&*words.get(), "c");
         }

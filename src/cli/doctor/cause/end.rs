@@ -14,8 +14,7 @@ pub(super) fn ended(case: &Case<'_>, trial: &Trial, exit: Exit) -> Finding {
     let when = if trial.opened.is_some() { "while it listed its tools" } else { "before it answered" };
     let ended = format!("the server {exit} {when}");
     if let Some(found) = sign(&lines) {
-        let what = format!("{}; {ended}", found.what);
-        return Finding { what, ..found };
+        return said(found, &ended);
     }
     if let Some(web) = of_http(&lines) {
         return of_the_web(web.url.as_deref(), &ended);
@@ -48,8 +47,7 @@ pub(super) fn silent(case: &Case<'_>, trial: &Trial, patience: Duration) -> Find
         return of_the_web(web.url.as_deref(), &silent);
     }
     if let Some(found) = sign(&lines) {
-        let what = format!("{}; {silent}", found.what);
-        return Finding { what, ..found };
+        return said(found, &silent);
     }
     let Some(command) = case.command() else {
         let advice = "the server is there, but says nothing: look at its log, and whether the URL is right";
@@ -69,6 +67,21 @@ pub(super) fn silent(case: &Case<'_>, trial: &Trial, patience: Duration) -> Find
         silent,
         "it may be no stdio server, wait for something else than stdin, or keep its answers in a buffer (flush stdout after each line)",
     )
+}
+
+/// What lines have told, and how it ended.
+fn said(found: Finding, so: &str) -> Finding {
+    let named = found.what.split('`').nth(1).filter(|_| found.cause == "variable-wanted");
+    let advice = match named {
+        // What it holds is nobody's business here.
+        Some(name) if std::env::var_os(name).is_some() => {
+            format!(
+                "it is set here, but servers inherit little: pass it on by `\"env\": {{ \"{name}\": \"${{{name}}}\" }}`"
+            )
+        }
+        _ => found.advice,
+    };
+    Finding { what: format!("{}; {so}", found.what), advice, ..found }
 }
 
 /// The line that downloads a package, where a command runs one.

@@ -82,10 +82,32 @@ pub(super) fn of_trial(case: &Case<'_>) -> Vec<Finding> {
         }
         Some(Trouble::Nonsense(why)) => findings.push(revision::nonsense(case, why)),
     }
+    findings.extend(other_era(case, trial));
     findings.extend(revision::odd(case, trial));
     findings.extend(tools::odd(case, trial));
     findings.extend(pace::odd(case, trial));
     findings
+}
+
+/// Of a server that speaks both eras, what keeps the clients of one from its tools.
+fn other_era(case: &Case<'_>, first: &Trial) -> Option<Finding> {
+    let (era, other) = [("2026-07-28", case.modern), ("the legacy era", case.legacy)]
+        .into_iter()
+        .filter_map(|(era, trial)| Some((era, trial?)))
+        .find(|(_, trial)| !std::ptr::eq(*trial, first))?;
+    let why = match other.trouble.as_ref().filter(|_| first.is_well() && other.opened.is_some())? {
+        Trouble::Refused { code, message } => format!("is refused: {:?} ({code})", case.shown(message)),
+        Trouble::Ended(exit) => format!("is not served: the server {exit}"),
+        Trouble::Lost(reason) => format!("is not served: {}", case.shown(reason)),
+        Trouble::Silent(patience) => format!("waits in vain for {} s", patience.as_secs_f64()),
+        Trouble::Nonsense(why) => format!("gets what is no list: {}", case.shown(why)),
+        Trouble::NotStarted(_) | Trouble::NotCalled(_) => return None,
+    };
+    Some(Finding::error(
+        "tools-unlisted",
+        format!("a client of {era} that lists the tools {why}"),
+        "mend that in the server, or say by `era` of the entry which of the two it is to be spoken to in",
+    ))
 }
 
 /// What is wrong with an entry from which nothing can be started.

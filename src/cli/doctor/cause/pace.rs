@@ -15,7 +15,7 @@ const SLOW: Duration = Duration::from_secs(5);
 const SHOWN: usize = 80;
 
 pub(super) fn odd(case: &Case<'_>, trial: &Trial) -> Vec<Finding> {
-    [noise(case, trial), slow(case, trial), stubborn(trial)].into_iter().flatten().collect()
+    [noise(case, trial), slow(case, trial), stubborn(case, trial)].into_iter().flatten().collect()
 }
 
 fn noise(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
@@ -38,8 +38,21 @@ fn noise(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
 }
 
 fn slow(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
-    let answered = trial.answered.filter(|took| *took >= SLOW)?;
+    let answered = trial.answered?;
     let what = format!("the first answer took {:.1} s", answered.as_secs_f64());
+    let limits = [("startTimeout", Some(case.server.start_timeout)), ("timeout", case.server.timeout)];
+    let passed =
+        limits.into_iter().find_map(|(key, limit)| Some((key, limit.filter(|limit| *limit <= answered)?)));
+    if let Some((key, limit)) = passed {
+        return Some(Finding::error(
+            "slow-start",
+            format!("{what}, and the router gives up after {} s", limit.as_secs_f64()),
+            format!("raise `{key}` of the entry"),
+        ));
+    }
+    if answered < SLOW {
+        return None;
+    }
     let advice = match case.command().and_then(|command| package(case, command)) {
         Some(line) => format!(
             "a first start downloads the package: try again; if it stays slow, install it instead of `{line}`, \
@@ -53,16 +66,18 @@ fn slow(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
     Some(Finding::warning("slow-start", what, advice))
 }
 
-fn stubborn(trial: &Trial) -> Option<Finding> {
+fn stubborn(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
     // One that was killed was not asked.
-    (trial.is_well() && trial.stopped.is_none_or(|took| took >= PATIENCE)).then(|| {
-        Finding::warning(
-            "does-not-end",
-            format!(
-                "it runs on when its stdin is closed, and was ended by a signal after {} s",
-                PATIENCE.as_secs()
-            ),
-            "let it end with its stdin: whatever else starts it may leave it behind",
-        )
-    })
+    (case.command().is_some() && trial.is_well() && trial.stopped.is_none_or(|took| took >= PATIENCE)).then(
+        || {
+            Finding::warning(
+                "does-not-end",
+                format!(
+                    "it runs on when its stdin is closed, and was ended by a signal after {} s",
+                    PATIENCE.as_secs()
+                ),
+                "let it end with its stdin: whatever else starts it may leave it behind",
+            )
+        },
+    )
 }
