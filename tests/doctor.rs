@@ -232,12 +232,12 @@ async fn a_server_of_http_is_told_from_one_that_is_silent_and_both_are_ended() {
     let patient = Patient::new();
     let serves =
         json!({ "command": python(), "args": ["-u", "-m", "http.server", "0", "--bind", "127.0.0.1"] });
-    let found = patient.find_with(serves, &["--timeout", "3"]).await;
-    found.names("error", "http-server", &["waits for HTTP", "within 3 s", r#""url": "http://127.0.0.1:"#]);
+    let found = patient.find_with(serves, &["--timeout", "5"]).await;
+    found.names("error", "http-server", &["waits for HTTP", "within 5 s", r#""url": "http://127.0.0.1:"#]);
     let pids = patient.path("pids");
     let sleeps = script("echo $$ >> $1; exec sleep 600", &[&pids]);
-    let found = patient.find_with(sleeps, &["--timeout", "0.5"]).await;
-    found.names("error", "silent", &["no answer to the first message within 0.5 s", "stdio"]);
+    let found = patient.find_with(sleeps, &["--timeout", "2"]).await;
+    found.names("error", "silent", &["no answer to the first message within 2 s", "stdio"]);
     let pids = fs::read_to_string(pids).expect("it was started");
     assert!(!pids.is_empty() && pids.lines().all(|pid| !is_running(pid.parse().expect("a pid"))), "{pids}");
 }

@@ -1,7 +1,7 @@
 //! `doctor`: every server of a configuration is tried as clients would, and what is wrong is named, with what to do.
 //!
 //! A server is started as the router starts it, in a process that is thrown away, once for a client of each era
-//! ([`trial`]). What was seen is an [`examination`], in which the usual causes are recognised ([`cause`]).
+//! (`trial`). What was seen is an `examination`, in which the usual causes are recognised (`cause`).
 
 mod cause;
 mod door;

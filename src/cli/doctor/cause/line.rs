@@ -77,7 +77,7 @@ const SIGNS: &[Sign] = &[
         "set it in the entry: `\"env\": { \"{}\": \"…\" }`; servers inherit little of the router's environment",
     ),
     (
-        r"(?i)(?:required|missing|set|provide|undefined|need|export|environment variable)s?\b.*(?-i:\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b)",
+        r"(?i)(?:required|missing|set|provide|undefined|need|export|environment variable)s?\b.*?(?-i:\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b)",
         "variable-wanted",
         "the server wants the environment variable {}",
         "set it in the entry: `\"env\": { \"{}\": \"…\" }`; servers inherit little of the router's environment",
@@ -215,7 +215,7 @@ mod tests {
                 "variable-wanted",
                 "`GITHUB_PERSONAL_ACCESS_TOKEN`",
             ),
-            ("Please set SLACK_BOT_TOKEN and SLACK_TEAM_ID", "variable-wanted", "`SLACK_TEAM_ID`"),
+            ("Please set SLACK_BOT_TOKEN and SLACK_TEAM_ID", "variable-wanted", "`SLACK_BOT_TOKEN`"),
             ("BRAVE_API_KEY environment variable is required", "variable-wanted", "`BRAVE_API_KEY`"),
             ("fatal: API key is missing", "variable-wanted", "(API key)"),
             ("OSError: [Errno 98] Address already in use", "port-taken", "a port that is taken"),
