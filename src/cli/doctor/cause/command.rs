@@ -39,7 +39,12 @@ pub(super) fn split(case: &Case<'_>, command: &CommandSpec) -> Option<String> {
 
 fn relative(case: &Case<'_>, command: &CommandSpec) -> Option<Finding> {
     let program = Path::new(&command.program);
-    if program.is_absolute() || program.components().count() < 2 || command.cwd.is_some() {
+    // What a shell would replace is told where it is not found.
+    if command.program.starts_with(['~', '$'])
+        || program.is_absolute()
+        || program.components().count() < 2
+        || command.cwd.is_some()
+    {
         return None;
     }
     let shown = case.shown(&command.program);

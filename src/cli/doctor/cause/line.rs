@@ -53,6 +53,12 @@ const SIGNS: &[Sign] = &[
         "write the whole path, or give the entry a `cwd`",
     ),
     (
+        r"ENOENT: no such file or directory, \w+ '([^']+)'",
+        "file-missing",
+        "Node.js finds no file {}",
+        "write the whole path, or give the entry a `cwd`",
+    ),
+    (
         r"env: ['‘`]?([^'’`:]+)['’`]?: No such file or directory",
         "interpreter-missing",
         "the script wants the interpreter {}, which is not in PATH",
@@ -199,6 +205,11 @@ mod tests {
                 "  ╰─▶ Because mcp-server-tiem was not found in the package registry and you require",
                 "package-unknown",
                 "`mcp-server-tiem`",
+            ),
+            (
+                "npm error enoent Could not read package.json: Error: ENOENT: no such file or directory, open '/srv/package.json'",
+                "file-missing",
+                "`/srv/package.json`",
             ),
             ("env: ‘nodejs18’: No such file or directory", "interpreter-missing", "`nodejs18`"),
             ("env: 'python9': No such file or directory", "interpreter-missing", "`python9`"),

@@ -122,7 +122,7 @@ pub(super) fn of_entry(reason: &str) -> Finding {
                  `${{{name}:-…}}`"
             ),
         ),
-        None => Finding::error("entry", on_one_line(reason), "correct the entry"),
+        None => Finding::error("entry", on_one_line(reason), ""),
     }
 }
 
