@@ -79,6 +79,7 @@ async fn spawn(marker: &str, script: &str, tracker: &TaskTracker) -> (Peer, mpsc
         credentials: Arc::default(),
         pass_environment: false,
         line_limit: 1 << 20,
+        kept_lines: 1,
         tracker: tracker.clone(),
     };
     let peer = Peer::spawn(launch).await.expect("sh runs");

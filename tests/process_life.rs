@@ -312,6 +312,7 @@ async fn launch(command: &CommandSpec, tracker: &TaskTracker) -> Result<Peer, Sp
         credentials: Arc::default(),
         pass_environment: false,
         line_limit: 8 << 20,
+        kept_lines: 1,
         tracker: tracker.clone(),
     };
     within(Peer::spawn(launch)).await

@@ -524,6 +524,7 @@ async fn a_program_that_names_no_helper_runs_nothing_in_a_sandbox() {
         credentials: Arc::default(),
         pass_environment: false,
         line_limit: 1 << 20,
+        kept_lines: 1,
         tracker: tracker.clone(),
     };
     assert!(matches!(Peer::spawn(launch(None)).await, Err(SpawnError::NoHelper)));

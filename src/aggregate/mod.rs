@@ -32,6 +32,7 @@ use endpoint::Endpoint;
 use std::sync::{Arc, OnceLock};
 
 pub use catalog::Catalog;
+pub use names::{LONGEST, fit, full};
 
 /// Many servers behind one endpoint.
 #[derive(Clone, Debug)]

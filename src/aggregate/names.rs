@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
 /// Characters of a name; what models are given may have no more.
-pub(super) const LONGEST: usize = 64;
+pub const LONGEST: usize = 64;
 
 /// Characters of the hash that a shortened name ends in.
 const HASH: usize = 8;
@@ -14,14 +14,14 @@ const HASH: usize = 8;
 pub(super) const SEPARATOR: &str = "__";
 
 /// The name in full: `server__tool`. In the server's part `.` becomes `_`, since models' names know no point.
-pub(super) fn full(server: &ServerName, separator: &str, name: &str) -> String {
+pub fn full(server: &ServerName, separator: &str, name: &str) -> String {
     let server = server.as_str().replace('.', "_");
     format!("{server}{separator}{name}")
 }
 
 /// A name of at most [`LONGEST`] characters: one that is longer keeps its beginning, and ends in a hash of the whole, so that
 /// it is shortened in the same way every time and everywhere.
-pub(super) fn fit(name: &str) -> Cow<'_, str> {
+pub fn fit(name: &str) -> Cow<'_, str> {
     if name.chars().count() <= LONGEST {
         return Cow::Borrowed(name);
     }

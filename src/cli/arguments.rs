@@ -6,6 +6,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use super::client_config::ClientConfig;
+use super::doctor::Doctor;
 use super::drop_in::{Habits, Tool};
 use super::import::Import;
 use super::look::Servers;
@@ -252,6 +253,8 @@ pub enum Task {
         #[command(flatten)]
         servers: Servers,
     },
+    /// Try every server of a configuration as clients would, name what is wrong, and say what to do.
+    Doctor(Doctor),
     /// Show how the servers of a running router stand.
     Status {
         /// Where it is [default: this machine] [env: `MCP_SWITCHBOARD_URL`].

@@ -11,6 +11,7 @@ mod certificates;
 pub mod check;
 pub mod client_config;
 pub mod compat;
+pub mod doctor;
 pub mod drop_in;
 pub mod import;
 mod journal;
@@ -93,6 +94,7 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         }
         Some(Task::Healthcheck { url, cacert }) => crate::healthcheck::run(url.as_deref(), cacert.as_deref()),
         Some(Task::Tools { name, json, servers }) => look::tools(servers, name.as_deref(), *json),
+        Some(Task::Doctor(words)) => doctor::run(words),
         Some(Task::Call { words, json, servers }) => look::call(servers, words, *json),
         None => route(&arguments),
     }

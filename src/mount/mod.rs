@@ -65,6 +65,7 @@ pub use list_cache::{ListCache, ListKey, Lists};
 pub use lodging::Lodging;
 pub use pins::{Definition, HeldBack, NotApproved, Pins};
 pub use seat::Seat;
+pub use sight::serves;
 pub use status::{MountStatus, State};
 pub use successor::Restarting;
 pub use table::Table;

@@ -427,6 +427,7 @@ impl Pool {
                 credentials,
                 pass_environment: pool.house.pass_environment,
                 line_limit: pool.house.line_limit,
+                kept_lines: 1,
                 tracker: pool.house.tracker.clone(),
             };
             let peer = Peer::spawn(launch).await?;

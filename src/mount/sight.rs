@@ -1,7 +1,7 @@
 //! What of a server's tools a caller sees: the rules of the server's entry, which hold for everybody, and his own rights.
 
 use crate::access::{Caller, ToolRight};
-use crate::config::{Pin, ToolsSpec, patterns};
+use crate::config::{Pin, ServerSpec, ToolsSpec, patterns};
 use crate::wire::Object;
 use crate::wire::meta::{find, only, only_string, span, splice};
 use crate::wire::object::items;
@@ -23,6 +23,11 @@ pub(super) struct Sight<'a> {
     rules: &'a ToolRules,
     server: &'a str,
     caller: &'a Caller,
+}
+
+/// Whether a server's entry lets a tool of this name be served at all.
+pub fn serves(spec: &ServerSpec, tool: &str) -> bool {
+    ToolRules::new(&spec.tools).admits(spec.name.as_str(), tool)
 }
 
 impl ToolRules {

@@ -44,6 +44,8 @@ pub struct Launch<'a> {
     pub pass_environment: bool,
     /// Bytes of a line of stdout, at most.
     pub line_limit: usize,
+    /// Lines of stderr that are kept for [`Peer::last_lines`]; the last one always is.
+    pub kept_lines: usize,
     /// Owns the tasks of the process; they end after the process and its handles did.
     pub tracker: TaskTracker,
 }
@@ -111,7 +113,7 @@ pub enum SpawnError {
 
 impl Launch<'_> {
     pub(super) async fn spawn(self) -> Result<Peer, SpawnError> {
-        let last_words = LastWords::default();
+        let last_words = LastWords::keeping(self.kept_lines);
         let start = Start {
             command: self.command.clone(),
             transcript: Transcript::new(

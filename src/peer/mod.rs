@@ -195,6 +195,14 @@ impl Peer {
         }
     }
 
+    /// The last lines that a process wrote to stderr, as many as [`Launch::kept_lines`] says, without secrets.
+    pub fn last_lines(&self) -> Vec<Box<str>> {
+        match &self.0 {
+            Kind::Process(process) => process.last_lines(),
+            Kind::Remote(_) | Kind::InProcess(_) => Vec::new(),
+        }
+    }
+
     /// Waits until nothing of it runs any more, grandchildren included.
     pub async fn gone(&self) {
         self.life().gone.cancelled().await;

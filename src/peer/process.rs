@@ -73,6 +73,11 @@ impl Process {
     pub(super) fn last_words(&self) -> Box<str> {
         self.0.shared.last_words.get()
     }
+
+    /// The same of as many lines as are kept, in order.
+    pub(super) fn last_lines(&self) -> Vec<Box<str>> {
+        self.0.shared.last_words.lines()
+    }
 }
 
 /// What the handles share, and only they: its drop means that nobody wants the process any more.

@@ -1,6 +1,7 @@
 //! Foreign text on its way into the log: cut into lines, without secrets, harmless to a terminal, and not too much of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use memchr::memchr;
@@ -81,21 +82,42 @@ impl Transcript {
 pub const STDERR: &str = "server";
 
 /// What a process last wrote to stderr: often the reason why it ended. Masked, and short.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LastWords(Arc<Mutex<Box<str>>>);
+#[derive(Clone, Debug)]
+pub(super) struct LastWords {
+    lines: Arc<Mutex<VecDeque<Box<str>>>>,
+    kept: usize,
+}
 
 /// Characters of the last words.
 const LAST_WORDS: usize = 300;
 
 impl LastWords {
+    /// Of so many lines, one at least.
+    pub(super) fn keeping(kept: usize) -> Self {
+        Self { lines: Arc::default(), kept: kept.max(1) }
+    }
+
     fn set(&self, text: &str) {
         let text: String = text.chars().take(LAST_WORDS).collect();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
+        let mut lines = self.lock();
+        if lines.len() >= self.kept {
+            lines.pop_front();
+        }
+        lines.push_back(text.into());
     }
 
     /// The last line; empty if there was none.
     pub(super) fn get(&self) -> Box<str> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().back().cloned().unwrap_or_default()
+    }
+
+    /// The last lines, in order.
+    pub(super) fn lines(&self) -> Vec<Box<str>> {
+        self.lock().iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Box<str>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,6 +189,19 @@ mod tests {
         assert_eq!(admitted, 50);
         assert_eq!(pace.admit(start + Duration::from_millis(150)), Some(20));
         assert_eq!(pace.admit(start + Duration::from_millis(160)), None);
+    }
+
+    #[test]
+    fn as_many_of_the_last_lines_are_kept_as_are_wanted() {
+        for (kept, expected) in [(0, &["c"][..]), (2, &["b", "c"]), (9, &["a", "b", "c"])] {
+            let words = LastWords::keeping(kept);
+            assert_eq!(&*words.get(), "");
+            for line in ["a", "b", "c"] {
+                words.set(line);
+            }
+            assert_eq!(words.lines().iter().map(|line| &**line).collect::<Vec<_>>(), expected);
+            assert_eq!(&*words.get(), "c");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::wire::{Era, Message, Revision, RpcError};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
-pub use handshake::{Opened, OpeningError};
+pub use handshake::{INITIALIZED, Opened, OpeningError, discover, initialize, own_meta};
 pub use inflight::may_ask;
 pub use legacy_lane::LegacyLane;
 pub use legacy_to_modern::LegacyToModern;

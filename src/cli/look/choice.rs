@@ -51,6 +51,14 @@ impl Choice {
     }
 }
 
+/// The servers that may be meant, before anything is mounted.
+pub(in crate::cli) struct Found {
+    pub(in crate::cli) config: Config,
+    /// How they stand in the router that they are served by, if they are.
+    pub(in crate::cli) states: HashMap<String, String>,
+    level: &'static str,
+}
+
 /// Mounts the servers that are meant, does `work` with them, and ends them. The first signal asks `work` to come to its end,
 /// the second ends everything.
 pub(super) fn run(
@@ -59,7 +67,19 @@ pub(super) fn run(
     url: Option<&str>,
     work: impl AsyncFnOnce(Choice) -> ExitCode,
 ) -> ExitCode {
-    let arguments = servers.arguments(url);
+    find(task, servers, url, &servers.arguments(url), async |found: Found, signals: &mut Signals| {
+        with(found, work, signals).await
+    })
+}
+
+/// Finds out which servers are meant, and does `work` with them. `arguments`: the command line that would serve them.
+pub(in crate::cli) fn find(
+    task: &str,
+    servers: &Servers,
+    url: Option<&str>,
+    arguments: &Arguments,
+    work: impl AsyncFnOnce(Found, &mut Signals) -> ExitCode,
+) -> ExitCode {
     let is_given = servers.are_given() || url.is_some();
     let base = running::base(servers.router.as_deref(), &|name| std::env::var(name).ok());
     if is_given && servers.router.is_some() {
@@ -69,7 +89,7 @@ pub(super) fn run(
     let level = servers.level(url.map_or(!is_given && elsewhere(&base), elsewhere));
     let options = Options { level, format: Format::Text, syslog: false };
     let heard = if matches!(level, Level::Debug | Level::Trace) { "debug" } else { "info" };
-    let given = match is_given.then(|| settings(&arguments)).transpose() {
+    let given = match is_given.then(|| settings(arguments)).transpose() {
         Ok(given) => given.map(|(config, _)| (config, HashMap::new())),
         Err(unusable) => return refused(task, &unusable),
     };
@@ -82,12 +102,12 @@ pub(super) fn run(
             Ok(given)
         } else {
             tokio::select! {
-                found = of_a_router(&base, &arguments) => found,
+                found = of_a_router(&base, arguments) => found,
                 _ = signals.next() => Err(Unusable::File("cancelled".to_owned())),
             }
         };
         let outcome = match found {
-            Ok((config, states)) => with(config, states, heard, work, &mut signals).await,
+            Ok((config, states)) => work(Found { config, states, level: heard }, &mut signals).await,
             Err(unusable) => refused(task, &unusable),
         };
         reaped.cancel();
@@ -98,13 +118,8 @@ pub(super) fn run(
 }
 
 /// Does `work` with the servers of a configuration, and ends them.
-async fn with(
-    mut config: Config,
-    states: HashMap<String, String>,
-    level: &'static str,
-    work: impl AsyncFnOnce(Choice) -> ExitCode,
-    signals: &mut Signals,
-) -> ExitCode {
+async fn with(found: Found, work: impl AsyncFnOnce(Choice) -> ExitCode, signals: &mut Signals) -> ExitCode {
+    let Found { mut config, states, level } = found;
     for warning in &config.warnings {
         tell(&format!("warning: {warning}"));
     }
@@ -159,7 +174,7 @@ async fn of_a_router(
 }
 
 /// The words make no sense: why, and how the task is used.
-pub(super) fn misused(task: &str, message: &str) -> ExitCode {
+pub(in crate::cli) fn misused(task: &str, message: &str) -> ExitCode {
     let mut command = Arguments::command();
     command.build();
     let command = command.find_subcommand_mut(task).expect("each task is one of its subcommands");

@@ -3,7 +3,7 @@
 //! The servers are mounted in this process, where nothing listens; those of a running router as what they are from here,
 //! remote ones. So whatever can be mounted can be looked at.
 
-mod choice;
+pub(super) mod choice;
 mod page;
 mod served;
 mod servers;
@@ -23,7 +23,8 @@ use super::{failed, print, tell};
 use crate::mount::{Mount, State};
 use crate::shell::{Content, Conversation, Failure, Tool, harmless};
 use choice::{Choice, misused, run, unknown};
-use page::{Look, Paper, page};
+pub(super) use page::Paper;
+use page::{Look, page};
 use user::User;
 use words::Words;
 
@@ -166,7 +167,7 @@ fn told(failure: &Failure) -> String {
     }
 }
 
-fn paper() -> Paper {
+pub(super) fn paper() -> Paper {
     let term = Term::stdout();
     if !term.is_term() {
         return Paper { width: None, styled: false };

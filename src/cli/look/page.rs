@@ -24,11 +24,11 @@ pub(super) struct Look {
 
 /// How a page is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paper {
+pub(in crate::cli) struct Paper {
     /// Columns; no end where nobody reads it on a terminal.
-    pub(super) width: Option<usize>,
+    pub(in crate::cli) width: Option<usize>,
     /// Whether names stand out.
-    pub(super) styled: bool,
+    pub(in crate::cli) styled: bool,
 }
 
 impl Look {

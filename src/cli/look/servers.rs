@@ -63,12 +63,12 @@ pub struct Servers {
 
 impl Servers {
     /// Whether any are given, so that no running router is asked.
-    pub(super) fn are_given(&self) -> bool {
+    pub(in crate::cli) fn are_given(&self) -> bool {
         self.named_server_config.is_some() || !self.named_server.is_empty() || !self.command.is_empty()
     }
 
     /// The command line that would serve them; `url`: the one that stands in place of a name.
-    pub(super) fn arguments(&self, url: Option<&str>) -> Arguments {
+    pub(in crate::cli) fn arguments(&self, url: Option<&str>) -> Arguments {
         let mut command = self.command.iter().cloned();
         Arguments {
             command_or_url: url.map(str::to_owned).or_else(|| command.next()),

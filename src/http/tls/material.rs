@@ -10,6 +10,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{Error, RootCertStore, ServerConfig};
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::{ClientAuth, TlsSpec};
@@ -126,6 +127,20 @@ impl Material {
             config.send_tls13_tickets = 0;
         }
         Ok(config)
+    }
+
+    /// The host names that the router's certificate is for; patterns are left out.
+    pub(super) fn names(&self, spec: &TlsSpec) -> Vec<String> {
+        let chain = certificates(&self.cert, "", &spec.cert).unwrap_or_default();
+        let Some(Ok((_, leaf))) = chain.first().map(|leaf| X509Certificate::from_der(leaf)) else {
+            return Vec::new();
+        };
+        let names = leaf.subject_alternative_name().ok().flatten().map(|names| &names.value.general_names);
+        let host = |name: &GeneralName<'_>| match name {
+            GeneralName::DNSName(name) if !name.contains('*') => Some((*name).to_owned()),
+            _ => None,
+        };
+        names.into_iter().flatten().filter_map(host).collect()
     }
 
     /// What is odd about them, but no reason to refuse them.

@@ -107,6 +107,11 @@ pub fn check(spec: &TlsSpec) -> Result<Vec<String>, TlsError> {
     Ok(material.warnings(spec))
 }
 
+/// The host names that the router's certificate is for; none where it cannot be read.
+pub fn names(spec: &TlsSpec) -> Vec<String> {
+    Material::read(spec).map(|material| material.names(spec)).unwrap_or_default()
+}
+
 /// What was read is secret.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

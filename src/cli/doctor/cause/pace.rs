@@ -1,0 +1,83 @@
+//! What a server does beside answering: it is slow, it talks where it must not, it does not end.
+
+use std::time::Duration;
+
+use super::Case;
+use super::end::package;
+use crate::cli::doctor::finding::Finding;
+use crate::cli::doctor::trial::Trial;
+use crate::peer::PATIENCE;
+
+/// A start that takes longer is worth a word: common clients wait no longer than a few times that.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// Characters of a line that is shown.
+const SHOWN: usize = 80;
+
+pub(super) fn odd(case: &Case<'_>, trial: &Trial) -> Vec<Finding> {
+    [noise(case, trial), slow(case, trial), stubborn(case, trial)].into_iter().flatten().collect()
+}
+
+fn noise(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
+    let noise = &trial.noise;
+    let first = case.shown(noise.lines.first()?);
+    let mut shown: String = first.chars().take(SHOWN).collect();
+    if shown.len() < first.len() {
+        shown.push('…');
+    }
+    let (count, are) = if noise.count == 1 {
+        ("1 line".to_owned(), "is no message")
+    } else {
+        (format!("{} lines", noise.count), "are no messages")
+    };
+    Some(Finding::warning(
+        "stdout-noise",
+        format!("{count} on stdout {are}; the first: {shown:?}"),
+        "print to stderr: the router passes over such lines, and many clients do not",
+    ))
+}
+
+fn slow(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
+    let answered = trial.answered?;
+    let what = format!("the first answer took {:.1} s", answered.as_secs_f64());
+    let limits = [("startTimeout", Some(case.server.start_timeout)), ("timeout", case.server.timeout)];
+    let passed =
+        limits.into_iter().find_map(|(key, limit)| Some((key, limit.filter(|limit| *limit <= answered)?)));
+    if let Some((key, limit)) = passed {
+        return Some(Finding::error(
+            "slow-start",
+            format!("{what}, and the router gives up after {} s", limit.as_secs_f64()),
+            format!("raise `{key}` of the entry"),
+        ));
+    }
+    if answered < SLOW {
+        return None;
+    }
+    let advice = match case.command().and_then(|command| package(case, command)) {
+        Some(line) => format!(
+            "a first start downloads the package: try again; if it stays slow, install it instead of `{line}`, \
+             or keep processes ready (`pool.warm`)"
+        ),
+        None if case.command().is_some() => {
+            "keep processes ready (`pool.warm`, which is 1 unless the entry says otherwise); `startTimeout` is the limit".to_owned()
+        }
+        None => "the server or the way to it is slow; `startTimeout` is the limit".to_owned(),
+    };
+    Some(Finding::warning("slow-start", what, advice))
+}
+
+fn stubborn(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
+    // One that was killed was not asked.
+    (case.command().is_some() && trial.is_well() && trial.stopped.is_none_or(|took| took >= PATIENCE)).then(
+        || {
+            Finding::warning(
+                "does-not-end",
+                format!(
+                    "it runs on when its stdin is closed, and was ended by a signal after {} s",
+                    PATIENCE.as_secs()
+                ),
+                "let it end with its stdin: whatever else starts it may leave it behind",
+            )
+        },
+    )
+}
