@@ -12,14 +12,15 @@ mod support;
 use futures::future::join;
 use scrape::Scrape;
 use serde_json::{Value, json};
+use std::process::Command;
 use support::mcp::{Client, hello, log_line, notification, request, result};
 use support::modern::Modern;
 use support::process::kill;
 use support::puppet::{puppet, puppet_told, router_of_puppet};
-use support::router::{Router, demo, pids, script, with};
+use support::router::{BINARY, Router, demo, pids, script, with};
 
-/// A key that is a secret.
 const ROOT: &str = "key-of-root-0123456789ab";
+const OPERATOR: &str = "t0ken-of-an-operator-0123";
 const BOB: &str = "key-of-bob-0123456789abc";
 
 fn cold(entry: Value, more: &Value) -> Value {
@@ -303,7 +304,15 @@ async fn only_who_administers_reads_them_where_keys_are_asked_for() {
     let tokens = json!([{ "name": "bob", "token": BOB }, { "name": "root", "token": ROOT }]);
     let rules = json!([{ "who": ["*"], "servers": ["*"] }, { "who": ["root"], "admin": true }]);
     let file = json!({ "mcpServers": { "a": demo() }, "auth": { "tokens": tokens, "rules": rules } });
-    let router = Router::start(file, &[]).await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("servers.json");
+    std::fs::write(&path, file.to_string()).unwrap();
+    let mut command = Command::new(BINARY);
+    command
+        .args(["--port", "0", "--named-server-config"])
+        .arg(path)
+        .env("MCP_SWITCHBOARD_ADMIN_TOKEN", OPERATOR);
+    let router = Router::started(directory, command).await;
     let at = |key: Option<&str>| {
         let client = Client::at(router.url("/metrics"));
         key.map_or(client.clone(), |key| client.with("authorization", &format!("Bearer {key}")))
@@ -318,6 +327,7 @@ async fn only_who_administers_reads_them_where_keys_are_asked_for() {
     assert_eq!(seen.sum("auth_failures_total", &[]), 2.0);
     assert_eq!(seen.sum("http_refusals_total", &[("kind", "forbidden")]), 1.0);
     assert!(!seen.text.contains(ROOT) && !seen.text.contains("bob"), "{}", seen.text);
+    Scrape::by(&at(Some(OPERATOR))).await;
     for method in [http::Method::POST, http::Method::DELETE] {
         assert_eq!(at(Some(ROOT)).send(method, "").await.status, 405);
     }
@@ -343,7 +353,7 @@ async fn switched_off_there_is_nothing_and_what_was_needed_is_said() {
     let wrong = json!({ "mcpServers": { "a": puppet() }, "metrics": "no" });
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), wrong.to_string()).unwrap();
-    let mut check = std::process::Command::new(support::router::BINARY);
+    let mut check = Command::new(BINARY);
     let output = check.args(["--check", "--config"]).arg(file.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("metrics"), "{said}");
