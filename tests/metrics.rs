@@ -38,7 +38,7 @@ fn call(tool: &str, arguments: &Value) -> Value {
 
 #[tokio::test]
 async fn each_request_is_counted_once_by_its_method_and_how_it_ended() {
-    let rules = json!({ "timeout": 1, "tools": { "deny": ["bump"] } });
+    let rules = json!({ "timeout": 3, "tools": { "deny": ["bump"] } });
     let router = Router::mounting(json!({ "a": cold(demo(), &rules) })).await;
     let client = Client::open(router.mcp("a")).await;
     for id in 1..=3 {
@@ -49,7 +49,7 @@ async fn each_request_is_counted_once_by_its_method_and_how_it_ended() {
     assert_eq!(error(&client, 5, "no/such/method", json!({})).await, -32601);
     assert_eq!(error(&client, 6, "tools/call", call("sleep", &json!({ "ms": 60_000 }))).await, -31003);
     assert_eq!(error(&client, 7, "tools/call", call("bump", &json!({}))).await, -31007);
-    let cancelled = client.call(8, "sleep", json!({ "ms": 900 }));
+    let cancelled = client.call(8, "sleep", json!({ "ms": 2500 }));
     let cancel = async {
         router.until("a", "in the middle of a call", |mount| mount["in_flight"] == 1).await;
         client.notify("notifications/cancelled", json!({ "requestId": 8 })).await;
@@ -101,6 +101,11 @@ async fn processes_are_counted_by_what_they_do_and_by_how_they_end() {
     let router = Router::mounting(servers).await;
     router.settled("spare", 1).await;
     router.until("broken", "failed", |mount| mount["state"] == "failed").await;
+    // Who comes to what does not start is counted, too, with a session to be and without.
+    let hello = hello("2025-11-25", json!({}));
+    let opened = Client::at(router.mcp("broken")).request(json!(1), "initialize", hello).await;
+    let once = Client::at(router.sse("broken")).request(json!(1), "tools/list", json!({})).await;
+    assert_eq!((opened.status.as_u16(), once.status.as_u16()), (503, 503));
     let client = Client::open(router.mcp("a")).await;
     client.assert_serves().await;
     let mount = router.until("a", "alone with one process", |mount| pids(mount).len() == 1).await;
@@ -108,6 +113,9 @@ async fn processes_are_counted_by_what_they_do_and_by_how_they_end() {
         ["spare", "working"].map(|state| scrape.sum("processes", &[("server", server), ("state", state)]))
     };
     let seen = Scrape::of(&router).await;
+    for method in ["initialize", "tools/list"] {
+        assert_eq!(seen.ended("broken", method, "server_unavailable"), 1.0, "{}", seen.text);
+    }
     assert_eq!(processes(&seen, "a"), [0.0, 1.0]);
     assert_eq!(processes(&seen, "spare"), [1.0, 0.0]);
     assert!(seen.find("processes", &[("server", "off")]).is_none());
@@ -203,7 +211,7 @@ async fn what_waits_is_in_flight_and_how_long_it_waited_is_told() {
     let client = Client::open(router.mcp("a")).await;
     let turn = |le: &'static str| [("server", "a"), ("for", "turn"), ("le", le)];
     let before = Scrape::of(&router).await.sum("request_wait_seconds_bucket", &turn("0.1"));
-    let (first, second) = join(client.call(1, "sleep", json!({ "ms": 700 })), async {
+    let (first, second) = join(client.call(1, "sleep", json!({ "ms": 1500 })), async {
         let busy = |scrape: &Scrape| scrape.sum("requests_in_flight", &[("server", "a")]) == 1.0;
         Scrape::until(&router, "a call is in flight", busy).await;
         client.call(2, "echo", json!({ "text": "x" })).await
