@@ -116,8 +116,9 @@ impl Router {
         let proxies = router.front.trust_proxies.clone();
         let settings = ConnectionSettings { proxies, ..(&router.front.limits).into() };
         let service = http::service(router.front.clone());
+        let ledger = router.front.ledger.clone();
         let (stop, connections) = (router.stop.clone(), router.connections.clone());
-        router.connections.spawn(serve(listeners, service, settings, stop, connections));
+        router.connections.spawn(serve(listeners, service, settings, ledger, stop, connections));
         router.start_mounts();
         Ok(router)
     }
@@ -166,6 +167,11 @@ impl Router {
     /// Whom it takes for an operator, and where their wishes go.
     pub fn operators(&self) -> &Operators {
         &self.front.operators
+    }
+
+    /// From now on this is asked, for `/metrics`, how many lines of the log were lost.
+    pub fn counts_lost_lines(&self, count: fn() -> u64) {
+        self.front.count_lost_lines(count);
     }
 
     /// Where its configuration comes from, for `/status`.

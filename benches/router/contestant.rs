@@ -53,6 +53,8 @@ pub(crate) struct Mounts {
     pub(crate) eras: bool,
     /// Whom it lets in, and how.
     pub(crate) door: Door,
+    /// It measures its requests.
+    pub(crate) metrics: bool,
 }
 
 /// Whom a router lets in, and how.
@@ -94,6 +96,7 @@ impl Default for Mounts {
             tools: 0,
             eras: false,
             door: Door::Open,
+            metrics: true,
         }
     }
 }
@@ -104,6 +107,7 @@ impl Contestant {
         let directory = TempDir::new()?;
         let file = directory.path().join("servers.json");
         let mut written = mounts.file()?;
+        written["metrics"] = json!(mounts.metrics);
         let tls =
             (mounts.door == Door::Encrypted).then(|| certificate::write(directory.path())).transpose()?;
         if tls.is_some() {

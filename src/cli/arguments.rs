@@ -191,6 +191,9 @@ pub struct Arguments {
     /// Where what servers list is kept for the time when they do not run [env: `MCP_SWITCHBOARD_CACHE`].
     #[arg(long, value_name = "DIR", help_heading = SERVERS)]
     pub cache_dir: Option<PathBuf>,
+    /// Measure nothing: `/metrics` is not there, and `latency` in `/status` is null.
+    #[arg(long, help_heading = LISTENING)]
+    pub no_metrics: bool,
     /// Read the configuration, print what would be mounted, and exit: 0 if all is well, else 1.
     #[arg(long, help_heading = SERVERS)]
     pub check: bool,

@@ -1,6 +1,7 @@
 //! Where log lines go: to stderr or to the system's log, through a bounded queue that never makes anybody wait.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use crate::peer::STDERR;
 use indicatif::MultiProgress;
@@ -20,6 +21,9 @@ pub const ALWAYS: &str = "mcp_switchboard::always";
 
 /// Lines that wait to be written; what comes beyond them is dropped and counted.
 const QUEUE: usize = 8192;
+
+/// What counts the dropped lines of this process, which has one log.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
 /// How to log.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +59,7 @@ impl Log {
             NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("log");
         let (queue, writer) = builder.finish(sink);
         let dropped = queue.error_counter();
+        let _ = DROPPED.set(dropped.clone());
         let lines = Lines { queue, syslog: options.syslog, journal, colours };
         let layer = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(lines);
         let knows_the_time = options.syslog || journal;
@@ -72,6 +77,11 @@ impl Log {
     pub fn dropped(&self) -> usize {
         self.dropped.dropped_lines()
     }
+}
+
+/// How many lines this process has dropped so far.
+pub(super) fn dropped_lines() -> u64 {
+    DROPPED.get().map_or(0, |dropped| dropped.dropped_lines() as u64)
 }
 
 /// The number that system logs have for a level.

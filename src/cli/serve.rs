@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::activation;
 use super::arguments::Arguments;
 use super::certificates::{self, Asking};
-use super::logging::{ALWAYS, Log, Options};
+use super::logging::{ALWAYS, Log, Options, dropped_lines};
 use super::progress::MountProgress;
 use super::reload::Follower;
 use super::signals::Signals;
@@ -103,6 +103,7 @@ async fn route(
             return Ok(ExitCode::SUCCESS);
         }
     };
+    router.counts_lost_lines(dropped_lines);
     if let Ok(token) = std::env::var(operator::TOKEN) {
         router.operators().trust(&token);
     }

@@ -99,7 +99,7 @@ pub fn config(
         default_server,
         pass_environment: arguments.pass_environment,
         stateless: arguments.stateless,
-        metrics: true,
+        metrics: !arguments.no_metrics && file.metrics.unwrap_or(true),
         idle_timeout: idle_timeout(arguments, outside)?,
         allow_origins: first(&arguments.allow_origin, file.allow_origins),
         expose_headers: arguments.expose_header.clone(),

@@ -82,6 +82,7 @@ impl Diff {
             ("allowHosts", old.allow_hosts != new.allow_hosts),
             ("basePath", old.base_path != new.base_path),
             ("trustProxies", old.trust_proxies != new.trust_proxies),
+            ("metrics", old.metrics != new.metrics),
             ("pinsFile", old.pins_file != new.pins_file),
         ];
         diff.needs_restart = fixed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();

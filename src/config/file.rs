@@ -47,6 +47,8 @@ pub struct FileConfig {
     pub base_path: Option<String>,
     /// As [`Config::trust_proxies`](super::Config::trust_proxies).
     pub trust_proxies: Vec<IpNet>,
+    /// As [`Config::metrics`](super::Config::metrics).
+    pub metrics: Option<bool>,
     /// As [`Config::pins_file`](super::Config::pins_file).
     pub pins_file: Option<PathBuf>,
     /// Every limit, where the file says nothing the default.
@@ -188,6 +190,7 @@ fn settings(
     variables: Variables<'_>,
     config: &mut FileConfig,
 ) -> Result<(), Problem> {
+    config.metrics = members.get("metrics").map(|node| node.flag()).transpose()?;
     let mut expansion = Expansion::new(variables);
     if let Some(node) = members.get("host") {
         config.host = Some(checked(&node, &mut expansion, "a name or an address", |host| {

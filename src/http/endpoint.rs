@@ -16,6 +16,8 @@ pub enum Endpoint<'a> {
     MountHealth(&'a str),
     /// Everything about all mounts.
     Status,
+    /// What is counted and measured.
+    Metrics,
     /// The health of the process, in the shape that older tools have.
     Health,
     /// The process lives.
@@ -83,6 +85,7 @@ impl<'a> Endpoint<'a> {
             (place, "sse") => Some(Self::Sse(place)),
             (place, "messages") => Some(Self::Messages(place)),
             (Place::Root, "status") => Some(Self::Status),
+            (Place::Root, "metrics") => Some(Self::Metrics),
             (Place::Root, "health") => Some(Self::Health),
             (Place::Root, "healthz") => Some(Self::Healthz),
             (Place::Root, "readyz") => Some(Self::Readyz),
@@ -114,6 +117,7 @@ impl<'a> Endpoint<'a> {
             Self::MountHealth(_)
             | Self::Resource(_)
             | Self::Status
+            | Self::Metrics
             | Self::Health
             | Self::Healthz
             | Self::Readyz
@@ -145,6 +149,8 @@ mod tests {
             ("admin", None),
             ("servers/a/health", Some(Endpoint::MountHealth("a"))),
             ("status", Some(Endpoint::Status)),
+            ("metrics", Some(Endpoint::Metrics)),
+            ("servers/a/metrics", None),
             ("healthz", Some(Endpoint::Healthz)),
             ("", None),
             ("servers", None),

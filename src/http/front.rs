@@ -8,12 +8,13 @@ use crate::config::{Aliases, AuthSpec, Config, Gateway, Limits};
 use crate::mount::{Mount, Table};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{Endpoint, Place};
+use super::ledger::Ledger;
 use super::operator::Operators;
 use super::source::Source;
 
@@ -47,6 +48,14 @@ pub struct Front {
     pub source: ArcSwapOption<Source>,
     /// How operators ask for things.
     pub operators: Operators,
+    /// What is counted of HTTP.
+    pub ledger: Arc<Ledger>,
+    /// Whether `/metrics` is there.
+    pub metrics: bool,
+    /// How many lines of the log were lost, where somebody knows.
+    lost_lines: OnceLock<fn() -> u64>,
+    /// When it began to serve.
+    pub born: SystemTime,
     /// Since when it serves.
     pub started: Instant,
     /// Microseconds since 1970 of the last request to a server.
@@ -87,6 +96,10 @@ impl Front {
             stateless: config.stateless,
             source: ArcSwapOption::empty(),
             operators: Operators::default(),
+            ledger: Arc::default(),
+            metrics: config.metrics,
+            lost_lines: OnceLock::new(),
+            born: SystemTime::now(),
             started: Instant::now(),
             last_activity: AtomicU64::new(micros(SystemTime::now())),
             closing: AtomicBool::new(false),
@@ -170,6 +183,16 @@ impl Front {
     /// When a server was last asked something.
     pub fn last_activity(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_micros(self.last_activity.load(Ordering::Relaxed))
+    }
+
+    /// From now on this is asked how many lines of the log were lost.
+    pub fn count_lost_lines(&self, count: fn() -> u64) {
+        let _ = self.lost_lines.set(count);
+    }
+
+    /// How many lines of the log were lost, where somebody knows.
+    pub fn lost_lines(&self) -> Option<u64> {
+        self.lost_lines.get().map(|count| count())
     }
 
     /// The router is ending.

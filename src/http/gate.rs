@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::cors::{CorsPolicy, decorate, preflight};
 use super::guard::GuardPolicy;
+use super::ledger::Ledger;
 
 /// Lets pass what the guard lets pass, answers preflights, and makes answers readable for allowed pages.
 #[derive(Clone, Debug)]
@@ -19,12 +20,20 @@ pub struct Gate<S> {
     service: S,
     guard: Arc<GuardPolicy>,
     cors: Option<Arc<CorsPolicy>>,
+    ledger: Arc<Ledger>,
 }
 
 impl<S> Gate<S> {
     /// A gate before `service`; without `cors` nothing is ever said about origins.
     pub fn new(service: S, guard: GuardPolicy, cors: Option<CorsPolicy>) -> Self {
-        Self { service, guard: Arc::new(guard), cors: cors.map(Arc::new) }
+        let cors = cors.map(Arc::new);
+        Self { service, guard: Arc::new(guard), cors, ledger: Arc::default() }
+    }
+
+    /// The same gate, which counts here what it answers itself.
+    #[must_use]
+    pub fn counting(self, ledger: Arc<Ledger>) -> Self {
+        Self { ledger, ..self }
     }
 }
 
@@ -43,7 +52,10 @@ where
 
     fn call(&mut self, mut request: Request<R>) -> Self::Future {
         if let Err(refusal) = self.guard.check(request.version(), request.uri(), request.headers()) {
-            return Passage::answered(refusal.render());
+            self.ledger.refused(&refusal);
+            let response = refusal.render();
+            self.ledger.answered(response.status());
+            return Passage::answered(response);
         }
         name_host(&mut request);
         let Some(cors) = &self.cors else {
@@ -53,7 +65,9 @@ where
             && request.headers().contains_key(ORIGIN)
             && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         if asks {
-            return Passage::answered(preflight(request.headers(), cors));
+            let response = preflight(request.headers(), cors);
+            self.ledger.answered(response.status());
+            return Passage::answered(response);
         }
         let origin = request.headers().get(ORIGIN).cloned();
         let cors = Some((Arc::clone(cors), origin));

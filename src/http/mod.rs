@@ -21,9 +21,11 @@ mod front;
 pub mod gate;
 pub mod guard;
 mod incoming;
+pub mod ledger;
 mod legacy_sse;
 pub mod listener;
 mod mcp;
+mod metrics;
 mod modern;
 mod opening;
 pub mod operator;
@@ -82,7 +84,12 @@ pub fn filter(front: Arc<Front>) -> BoxedFilter<(Response,)> {
                 let verdict = front.guard.check(Version::HTTP_11, &Uri::from_static("/"), &parts.headers);
                 let mut response = match verdict {
                     Ok(()) => respond(&front, &parts, body).await,
-                    Err(refusal) => return refusal.into_response(),
+                    Err(refusal) => {
+                        front.ledger.refused(&refusal);
+                        let response = refusal.into_response();
+                        front.ledger.answered(response.status());
+                        return response;
+                    }
                 };
                 if let Some(policy) = &front.cors {
                     cors::decorate(response.headers_mut(), parts.headers.get(ORIGIN), policy);
@@ -95,11 +102,19 @@ pub fn filter(front: Arc<Front>) -> BoxedFilter<(Response,)> {
 
 /// The routes without guard; a path that is not ours is answered 404.
 fn routes(front: Arc<Front>) -> BoxedFilter<(Response,)> {
+    let ledger = front.ledger.clone();
     let ours = parts(front.clone()).and(warp::body::stream()).then(move |parts: Parts, body| {
         let front = front.clone();
         async move { respond(&front, &parts, body).await }
     });
-    ours.or(warp::any().map(|| unserved::not_found(None).into_response())).unify().boxed()
+    let others = warp::any().map(move || {
+        let refusal = unserved::not_found(None);
+        ledger.refused(&refusal);
+        let response = refusal.into_response();
+        ledger.answered(response.status());
+        response
+    });
+    ours.or(others).unify().boxed()
 }
 
 /// The routes behind their guard as a tower service, which answers every request and is always ready.
@@ -108,8 +123,8 @@ where
     B: http_body::Body + Send + Sync + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (guard, cors) = (front.guard.clone(), front.cors.clone());
-    Gate::new(warp::service(routes(front)), guard, cors)
+    let (guard, cors, ledger) = (front.guard.clone(), front.cors.clone(), front.ledger.clone());
+    Gate::new(warp::service(routes(front)), guard, cors).counting(ledger)
 }
 
 /// [`service`] for an application whose bodies are not `Sync`, such as axum's.
@@ -185,7 +200,11 @@ where
         }
         None => Err(unserved::not_found(None)),
     };
-    let mut response = answer.unwrap_or_else(Reply::into_response);
+    let mut response = answer.unwrap_or_else(|refusal| {
+        front.ledger.refused(&refusal);
+        refusal.into_response()
+    });
+    front.ledger.answered(response.status());
     for (name, value) in &front.aliases.headers {
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
@@ -263,6 +282,7 @@ where
         Endpoint::Resource(path) if get => resource::document(front, path),
         Endpoint::MountHealth(name) if get => admin::mount_health(front, name, caller),
         Endpoint::Status if get => Ok(admin::status(front, caller)),
+        Endpoint::Metrics if get => metrics::metrics(front, caller),
         Endpoint::Health if get => Ok(admin::health(front)),
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),

@@ -145,6 +145,9 @@ pub enum Refusal {
     /// 404: an operator names a server that there is not.
     #[error("there is no server {0}: `/status` lists them")]
     NoServer(String),
+    /// 404: there is a path, but what it is for is switched off.
+    #[error("{0}")]
+    SwitchedOff(&'static str),
     /// 409: what an operator asks cannot be done as things are.
     #[error("{0}")]
     Conflict(String),
@@ -198,6 +201,41 @@ impl Refusal {
         self
     }
 
+    /// The kind of those that are told who is not known.
+    pub const UNAUTHORIZED: &'static str = "unauthorized";
+
+    /// What kind of refusal it is, in one of a few words.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::BodyCutShort => "body_cut_short",
+            Self::Invalid { .. } => "invalid",
+            Self::Rpc { error, .. }
+            | Self::Answered { error, .. }
+            | Self::Denied { error, .. }
+            | Self::Unavailable { error, .. } => error.code.as_str(),
+            Self::BadHost(_) => "bad_host",
+            Self::ForeignHost(_) => "foreign_host",
+            Self::ForeignOrigin(_) => "foreign_origin",
+            Self::NotFound { .. } | Self::NoServer(_) => "not_found",
+            Self::SwitchedOff(_) => "switched_off",
+            Self::MethodNotAllowed { .. } | Self::StreamFirst => "method_not_allowed",
+            Self::NotAcceptable { .. } => "not_acceptable",
+            Self::BodyTooSlow(_) | Self::HeadTooSlow(_) => "too_slow",
+            Self::BodyTooLarge(_) | Self::UriTooLong(_) | Self::TooManyHeaders(_) => "too_large",
+            Self::NotJson | Self::Encoded | Self::UnknownCoding => "unsupported_type",
+            Self::TooManyRequests(_) => "too_many_requests",
+            Self::Unauthorized { .. } => Self::UNAUTHORIZED,
+            Self::Insufficient { .. } => "insufficient_scope",
+            Self::Forbidden(_) => "forbidden",
+            Self::NoOperator => "no_operator",
+            Self::Conflict(_) => "conflict",
+            Self::BadConfiguration(_) => "bad_configuration",
+            Self::TooManyConnections(_) | Self::TooManyOfOneClient(_) => "too_many_connections",
+            Self::NotEncrypted => "not_encrypted",
+        }
+    }
+
     /// The status, headers and body of the refusal, for any kind of response body.
     pub fn render<B: From<Bytes>>(&self) -> Response<B> {
         let message = || Cow::Owned(self.to_string());
@@ -215,7 +253,7 @@ impl Refusal {
             Self::BadHost(_) => {
                 answer(StatusCode::BAD_REQUEST, None, &RpcError::new(Code::InvalidRequest, message()))
             }
-            Self::NoServer(_) => {
+            Self::NoServer(_) | Self::SwitchedOff(_) => {
                 answer(StatusCode::NOT_FOUND, None, &RpcError::new(Code::NotFound, message()))
             }
             Self::Conflict(_) => {
@@ -429,6 +467,7 @@ mod tests {
                 -31004,
             ),
             (Refusal::NoServer("a".into()), 404, -31010),
+            (Refusal::SwitchedOff("off"), 404, -31010),
             (Refusal::Conflict("no".into()), 409, -32600),
             (Refusal::BadConfiguration("no".into()), 422, -32600),
             (Refusal::TooManyRequests(Duration::from_secs(1)), 429, -31004),

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::clients::Clients;
 use super::connection::{ConnectionSettings, Routes, Shared, serve_connection};
 use super::farewell::{last_words, linger, say};
+use super::ledger::Ledger;
 use super::listener::Listener;
 use super::refusal::Refusal;
 use super::stage::Level;
@@ -35,6 +36,7 @@ pub async fn serve<S: Routes>(
     listeners: Vec<Listener>,
     service: S,
     settings: ConnectionSettings,
+    ledger: Arc<Ledger>,
     stop: Stop,
     tracker: TaskTracker,
 ) {
@@ -43,6 +45,7 @@ pub async fn serve<S: Routes>(
         room: Arc::new(Semaphore::new(seats as usize)),
         clients: Clients::new(settings.connections_per_client, settings.proxies.clone()),
         turned_away: TurnedAway::new(&settings),
+        ledger,
         shared: Arc::new(Shared::new(service, settings, tracker)),
     };
     join_all(listeners.into_iter().map(|listener| door.open(listener, &stop.drain))).await;
@@ -61,6 +64,7 @@ struct Door<S> {
     room: Arc<Semaphore>,
     clients: Arc<Clients>,
     turned_away: TurnedAway,
+    ledger: Arc<Ledger>,
     shared: Arc<Shared<S>>,
 }
 
@@ -71,18 +75,21 @@ impl<S: Routes> Door<S> {
             let tracker = &self.shared.tracker;
             let is_silent = listener.tls().is_some();
             let Some(place) = self.clients.admit(info.ip()) else {
+                self.ledger.turned_away("client");
                 self.turned_away.send(stream, &self.turned_away.greedy, is_silent, tracker);
                 continue;
             };
             let Ok(seat) = Arc::clone(&self.room).try_acquire_owned() else {
+                self.ledger.turned_away("all");
                 self.turned_away.send(stream, &self.turned_away.full, is_silent, tracker);
                 continue;
             };
             let shared = Arc::clone(&self.shared);
+            let open = self.ledger.opened();
             let connection = serve_connection(stream, info, listener.tls().cloned(), shared);
             tracker.spawn(async move {
                 connection.await;
-                drop((seat, place));
+                drop((seat, place, open));
             });
         }
     }

@@ -65,7 +65,8 @@ async fn visit(
     caller: &Caller,
 ) -> Result<Response, Refusal> {
     let id = id_of(&payload);
-    let visit = mount.visit(revision, caller).await.map_err(|error| unserved(error, id.clone()))?;
+    let visit =
+        mount.visit_for(&payload, revision, caller).await.map_err(|error| unserved(error, id.clone()))?;
     let batch = matches!(payload, Payload::Batch(_));
     match visit.post(payload, accepted.form()).await {
         Ok(Posted::Accepted) => Ok(reply::empty(StatusCode::ACCEPTED)),

@@ -7,6 +7,7 @@ mod crowd;
 mod door;
 mod era;
 pub(crate) mod errand;
+mod figures;
 mod gate;
 mod group;
 mod health;
@@ -32,7 +33,7 @@ mod visit;
 mod warden;
 
 use crate::access::{Caller, Places};
-use crate::config::{Config, Gateway, OnCrash, ServerName, ServerSpec, Target};
+use crate::config::{Config, OnCrash, ServerName, ServerSpec, Target};
 use crate::peer::Mask;
 use crate::peer::in_process::Service;
 use crate::protocol::Opened;
@@ -59,6 +60,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use approval::Approved;
+pub use figures::{Census, Figures};
 pub use house::House;
 pub use inquiry::question;
 pub use list_cache::{ListCache, ListKey, Lists};
@@ -107,6 +109,8 @@ pub struct Mount {
     tally: Arc<Tally>,
     /// What tells of its requests; nothing where nobody listens.
     meter: Option<Meter>,
+    /// Whether it shows what that has measured.
+    is_measured: bool,
     tracker: TaskTracker,
     /// There is reason to doubt that the server starts.
     doubt: Notify,
@@ -190,7 +194,8 @@ impl Mount {
         let pool = source.map(|source| {
             let before = before.and_then(|before| before.pool.clone());
             let own = spec.env_from_header.clone();
-            Pool::new(spec.name.clone(), source, own, (warm, spec.pool.max), house, before)
+            let size = (warm, spec.pool.max);
+            Pool::new(spec.name.clone(), source, own, size, house, tally.clone(), before)
         });
         let settings = Settings {
             name: spec.name.as_str().into(),
@@ -224,6 +229,7 @@ impl Mount {
             freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
             tally,
             meter,
+            is_measured: config.metrics,
             listeners: Listeners::default(),
             tracker,
             doubt: Notify::new(),
@@ -435,10 +441,10 @@ impl Mount {
     }
 }
 
-/// What its numbers are called by. A view may be called as a server is.
+/// What its numbers are called by. A server may be called as a view is, or as the whole.
 fn label(spec: &ServerSpec) -> Arc<str> {
     match spec.target {
-        Target::Aggregate(_) if spec.name.as_str() != Gateway::ROOT => format!("views/{}", spec.name).into(),
+        Target::Aggregate(_) => format!("views/{}", spec.name).into(),
         _ => spec.name.as_str().into(),
     }
 }

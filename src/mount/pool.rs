@@ -1,14 +1,16 @@
 //! The processes of a mount: how many there may be, and which are kept ready.
 
 use super::era::Verdicts;
+use super::figures::Census;
 use super::gate::{Pass, Urgency};
 use super::house::House;
 use super::place::{Place, Places};
 use super::source::Source;
 use crate::access::{Caller, Lack};
 use crate::config::{EnvFromHeader, ServerName, Target};
-use crate::peer::{Launch, Peer, SpawnError, Witness};
+use crate::peer::{Cause, Exit, Launch, Peer, SpawnError, Witness};
 use crate::session::SessionId;
+use crate::telemetry::Tally;
 use crate::wire::RpcError;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +37,7 @@ pub(super) struct Pool {
     /// What each process has of its caller.
     own: EnvFromHeader,
     house: House,
+    tally: Arc<Tally>,
     warm: usize,
     max: usize,
     places: Places,
@@ -91,6 +94,7 @@ impl Pool {
         own: EnvFromHeader,
         (warm, max): (usize, usize),
         house: House,
+        tally: Arc<Tally>,
         before: Option<Arc<Self>>,
     ) -> Arc<Self> {
         // A connection needs no place among the processes of this machine.
@@ -110,6 +114,7 @@ impl Pool {
             places,
             max,
             house,
+            tally,
             before: Mutex::new(before),
             stock: Mutex::default(),
             wanting: Notify::new(),
@@ -273,6 +278,15 @@ impl Pool {
         let mut pids = self.before().map_or_else(Vec::new, |before| before.pids());
         pids.extend(self.lock().running().filter_map(Witness::pid));
         pids
+    }
+
+    /// The processes that run, with those of the pool whose place it took.
+    pub(super) fn census(&self) -> Census {
+        let before = self.before().map(|before| before.census()).unwrap_or_default();
+        let stock = self.lock();
+        let running = stock.running().count();
+        let spare = stock.spares.iter().filter(|spare| spare.exit().is_none()).count().min(running);
+        Census { spare: before.spare + spare, working: before.working + running - spare, max: self.max }
     }
 
     /// Processes that run, without those of the pool whose place it took.
@@ -450,7 +464,10 @@ impl Pool {
             number
         };
         self.house.tracker.spawn(async move {
-            peer.exited().await;
+            let exit = peer.exited().await;
+            if pool.source.service().is_none() {
+                pool.tally.exits.add(cause(&exit));
+            }
             pool.mourn();
             peer.gone().await;
             pool.lock().processes.remove(&number);
@@ -468,6 +485,20 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, Stock> {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What ended a process, in one of a few words.
+fn cause(exit: &Exit) -> &'static str {
+    match exit.cause {
+        _ if exit.asked => "stopped",
+        Cause::Code(0) => "exited_ok",
+        Cause::Code(_) => "exited_error",
+        Cause::Signal(_) => "signal",
+        Cause::ClosedStdout => "closed_stdout",
+        Cause::Lost => "lost",
+        Cause::Closed => "left",
+        Cause::Unknown => "unknown",
     }
 }
 

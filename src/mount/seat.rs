@@ -47,7 +47,8 @@ impl Mount {
     pub async fn open(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
         let begun = Instant::now();
         let opened = self.open_streamable(initialize, caller).await;
-        opened.inspect_err(|error| self.note_unserved(initialize.method(), caller, begun, error))
+        self.note_found(initialize.method(), caller, begun, &opened);
+        opened
     }
 
     async fn open_streamable(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {

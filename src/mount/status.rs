@@ -77,6 +77,10 @@ pub struct LatencyStatus {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Starting, Self::Ready, Self::Idle, Self::Failing, Self::Failed, Self::Disabled];
+
     /// The word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -185,7 +189,7 @@ impl Mount {
     }
 
     fn latency(&self) -> LatencyStatus {
-        let (count, took) = self.tally.latency.sum();
+        let (count, took) = self.tally.measured.took.sum();
         LatencyStatus { count, seconds: took.as_secs_f64() }
     }
 
@@ -211,7 +215,7 @@ impl Mount {
             requests: self.tally.requests.count(),
             errors: self.tally.errors.count(),
             refused: self.tally.refused.count(),
-            latency: self.meter.as_ref().map(|_| self.latency()),
+            latency: self.is_measured.then(|| self.latency()),
             restarts: self.tally.restarts.count(),
             sandbox: self.is_sandboxed(),
             last_exit: facts.last_exit.clone(),

@@ -68,8 +68,26 @@ impl Unserved {
 }
 
 impl Mount {
+    /// A request that came `begun` has found what serves it now, or nothing.
+    pub(super) fn note_found<T>(
+        &self,
+        method: &str,
+        caller: &Caller,
+        begun: Instant,
+        found: &Result<T, Unserved>,
+    ) {
+        match found {
+            Ok(_) => {
+                if let Some(meter) = self.meter() {
+                    meter.measured().waited_for_process.add(begun.elapsed());
+                }
+            }
+            Err(error) => self.note_unserved(method, caller, begun, error),
+        }
+    }
+
     /// A request that came `begun` was not served.
-    pub(super) fn note_unserved(&self, method: &str, caller: &Caller, begun: Instant, error: &Unserved) {
+    fn note_unserved(&self, method: &str, caller: &Caller, begun: Instant, error: &Unserved) {
         if let Some(meter) = self.meter() {
             meter.unserved(
                 method,

@@ -8,7 +8,7 @@ use crate::access::Caller;
 use crate::config::Isolation;
 use crate::protocol::{Guest, Member, handshake, may_ask, offered, request_state};
 use crate::session::{Client, Interaction, Session, SessionId, Transport, Visit, Warden};
-use crate::wire::{Claim, Code, Era, Message, Revision, RpcError};
+use crate::wire::{self, Claim, Code, Era, Message, Payload, Revision, RpcError};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,8 +74,23 @@ impl Mount {
         Err(self.of_no_use())
     }
 
+    /// A legacy client for this one POST without a session. `revision`: what its header says it speaks.
+    pub async fn visit_for(
+        &self,
+        payload: &Payload,
+        revision: Revision,
+        caller: &Caller,
+    ) -> Result<Visit, Unserved> {
+        let begun = Instant::now();
+        let visit = self.visit(revision, caller).await;
+        for request in payload.messages().iter().filter(|message| message.kind() == wire::Kind::Request) {
+            self.note_found(request.method(), caller, begun, &visit);
+        }
+        visit
+    }
+
     /// A legacy client for one POST without a session. `revision`: what its header says it speaks.
-    pub async fn visit(&self, revision: Revision, caller: &Caller) -> Result<Visit, Unserved> {
+    pub(super) async fn visit(&self, revision: Revision, caller: &Caller) -> Result<Visit, Unserved> {
         self.demand(caller)?;
         let kind = self.legacy_kind(revision, &Map::new(), Era::Legacy, caller);
         let alone = self.spec.pool.isolation == Isolation::Request && !self.spec.pool.is_singleton();
@@ -102,7 +117,8 @@ impl Mount {
     ) -> Result<Visit, Unserved> {
         let begun = Instant::now();
         let received = self.receive_under(self.warden(caller), request, claim, caller).await;
-        received.inspect_err(|error| self.note_unserved(request.method(), caller, begun, error))
+        self.note_found(request.method(), caller, begun, &received);
+        received
     }
 
     /// The same for a question of the router's own, which sees everything.

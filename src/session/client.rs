@@ -206,7 +206,11 @@ impl Client {
         let participant = state.clients.get_mut(&self.key).ok_or(Refused::Ended)?;
         participant.last_active = now;
         match last_event_id {
-            Some(id) => participant.streams.resume(id).ok_or(Refused::Ended),
+            Some(id) => {
+                let resumed = participant.streams.resume(id).ok_or(Refused::Ended)?;
+                self.session.tally.resumptions.add_one();
+                Ok(resumed)
+            }
             None => Ok(participant.streams.open_standalone()),
         }
     }
@@ -304,7 +308,7 @@ impl Client {
                         if let Some(participant) = state.clients.get_mut(&client) {
                             let eras = Eras { client: participant.era, server: state.bridge.era() };
                             if let Some(call) = &mut call {
-                                call.taken(self.id.short(), eras);
+                                call.taken(self.id.short(), eras, now);
                             }
                             participant.watched.begin(exchange, held, looked_at, call);
                         }

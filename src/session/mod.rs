@@ -123,6 +123,8 @@ struct Conversation {
     next_exchange: u64,
     /// When the handshake in progress must be over.
     opening_until: Option<Instant>,
+    /// When its process was first spoken to.
+    greeted_at: Option<Instant>,
     last_active: Instant,
     deaths: Vec<Instant>,
     /// Peers that were lost, one soon after the other.
@@ -309,6 +311,7 @@ impl Session {
             next_client: 0,
             next_exchange: 0,
             opening_until: None,
+            greeted_at: None,
             last_active: now,
             deaths: Vec::new(),
             failures: 0,

@@ -68,6 +68,7 @@ impl Session {
                     let version = settings.mask.apply(&version);
                     tracing::debug!(server = %settings.name, %version, "a handshake has succeeded");
                     self.home.opened(&opened);
+                    self.note_opening(state, now);
                     if let Link::Opening(peer) = &state.link {
                         state.link = Link::Up(peer.clone());
                         state.opening_until = None;
@@ -77,6 +78,7 @@ impl Session {
                     }
                 }
                 Output::Resumed => {
+                    self.note_opening(state, now);
                     if let Link::Replaying(peer) = &state.link {
                         state.link = Link::Up(peer.clone());
                         state.opening_until = None;
@@ -114,6 +116,13 @@ impl Session {
         }
         for client in leaving {
             self.dismiss(state, client, now);
+        }
+    }
+
+    /// A handshake is over: counts how long it took.
+    fn note_opening(&self, state: &mut Conversation, now: Instant) {
+        if let Some(greeted_at) = state.greeted_at.take() {
+            self.tally.openings.add(now.saturating_duration_since(greeted_at));
         }
     }
 
@@ -208,6 +217,7 @@ impl Session {
         let Some(peer) = state.link.peer() else { return true };
         if matches!(state.link, Link::Opening(_) | Link::Replaying(_)) && state.opening_until.is_none() {
             state.opening_until = Some(now + self.settings().start);
+            state.greeted_at = Some(now);
         }
         match peer.send(line) {
             // A process that is ending says so itself, in a moment.

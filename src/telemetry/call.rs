@@ -1,8 +1,8 @@
 //! One request of a client, from when it is passed on until it is answered.
 
-use super::{Meter, Outcome};
+use super::{Meter, Method, Outcome};
 use crate::access::Caller;
-use crate::wire::Era;
+use crate::wire::{Code, Era};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub struct Call {
     meter: Meter,
     begun: Instant,
-    method: &'static str,
+    method: Method,
     names: Option<Box<Names>>,
     eras: Option<Eras>,
     received: usize,
@@ -70,7 +70,7 @@ impl Names {
 impl Call {
     pub(super) fn begin(
         meter: Meter,
-        method: &'static str,
+        method: Method,
         names: Option<Box<Names>>,
         received: usize,
         begun: Instant,
@@ -78,9 +78,10 @@ impl Call {
         Self { meter, begun, method, names, eras: None, received, has_ended: false }
     }
 
-    /// A session has taken it.
-    pub fn taken(&mut self, session: &str, eras: Eras) {
+    /// A session has taken it, and passes it on now.
+    pub fn taken(&mut self, session: &str, eras: Eras, now: Instant) {
         self.eras = Some(eras);
+        self.meter.measured().waited_for_turn.add(now.saturating_duration_since(self.begun));
         if let Some(names) = &mut self.names {
             names.session = Some(session.into());
         }
@@ -88,7 +89,7 @@ impl Call {
 
     /// Whether it is the call of a tool.
     pub fn is_of_tool(&self) -> bool {
-        self.method == "tools/call"
+        self.method.is_call()
     }
 
     /// It is answered with so many bytes.
@@ -98,11 +99,29 @@ impl Call {
 
     fn tell(&mut self, outcome: Outcome, sent: usize) {
         self.has_ended = true;
+        // Before it was passed on, which is the same to whoever counts.
+        let is_cancelled = outcome == Outcome::Refused(Code::RequestCancelled);
+        let outcome = if is_cancelled { Outcome::Cancelled } else { outcome };
         let took = self.begun.elapsed();
-        self.meter.tally.latency.add(took);
+        let measured = self.meter.measured();
+        measured.ended.add(self.method, outcome);
+        if self.method.is_to_be_quick() {
+            measured.took.add(took);
+        }
+        measured.received.add(self.received);
+        measured.sent.add(sent);
+        match self.eras {
+            Some(Eras { client: Era::Legacy, server: Era::Modern }) => measured.legacy_to_modern.add_one(),
+            Some(Eras { client: Era::Modern, server: Era::Legacy }) => measured.modern_to_legacy.add_one(),
+            Some(_) | None => {}
+        }
+        let sinks = &self.meter.0.observer.sinks;
+        if sinks.is_empty() {
+            return;
+        }
         let ended = Ended {
-            server: &self.meter.server,
-            method: self.method,
+            server: self.meter.server(),
+            method: self.method.as_str(),
             names: self.names.as_deref(),
             eras: self.eras,
             outcome,
@@ -111,7 +130,7 @@ impl Call {
             received: self.received,
             sent,
         };
-        self.meter.observer.sinks.iter().for_each(|sink| sink.ended(&ended));
+        sinks.iter().for_each(|sink| sink.ended(&ended));
     }
 }
 

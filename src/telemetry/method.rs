@@ -1,12 +1,12 @@
 //! The methods that there are.
 
-/// Every method that a client may ask for, in any revision.
-const METHODS: [&str; 21] = [
+/// Every method that a client may ask for, in any revision; the last one stands for what clients have invented.
+const METHODS: [&str; Method::COUNT] = [
+    "tools/call",
     "initialize",
     "ping",
     "server/discover",
     "tools/list",
-    "tools/call",
     "prompts/list",
     "prompts/get",
     "resources/list",
@@ -16,21 +16,58 @@ const METHODS: [&str; 21] = [
     "resources/unsubscribe",
     "completion/complete",
     "logging/setLevel",
-    "subscriptions/listen",
+    LISTEN,
     "tasks/list",
     "tasks/get",
     "tasks/result",
     "tasks/cancel",
     "tasks/update",
-    OTHER,
+    "other",
 ];
 
-/// What clients have invented.
-const OTHER: &str = "other";
+const LISTEN: &str = "subscriptions/listen";
+
+/// A method that there is, or the one word for all others: names that clients choose never become labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method(usize);
+
+impl Method {
+    /// How many there are.
+    pub(super) const COUNT: usize = 21;
+
+    /// The method of this name, or `other`.
+    pub fn of(name: &str) -> Self {
+        Self(METHODS.iter().position(|known| *known == name).unwrap_or(Self::COUNT - 1))
+    }
+
+    /// Each of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).map(Self)
+    }
+
+    /// Its name, or `other`.
+    pub fn as_str(self) -> &'static str {
+        METHODS[self.0]
+    }
+
+    /// Whether it calls a tool.
+    pub fn is_call(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether it is answered as soon as that can be: a subscription lasts as long as its client likes.
+    pub fn is_to_be_quick(self) -> bool {
+        self.as_str() != LISTEN
+    }
+
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
 
 /// The method of this name, or `other`: names that clients choose never become labels.
 pub fn known(method: &str) -> &'static str {
-    METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
+    Method::of(method).as_str()
 }
 
 #[cfg(test)]
@@ -42,5 +79,7 @@ mod tests {
         assert_eq!(known("tools/call"), "tools/call");
         assert_eq!(known("x\"} 1\n"), "other");
         assert_eq!(known(""), "other");
+        assert!(Method::of("tools/call").is_call() && !Method::of("tools/calls").is_call());
+        assert!(Method::all().all(|method| Method::of(method.as_str()) == method));
     }
 }

@@ -5,14 +5,20 @@
 //! is read.
 
 mod call;
+mod durations;
+mod kinds;
 mod method;
 mod outcome;
+mod requests;
 mod tally;
 
 pub use call::{Call, Ended, Eras, Names};
-pub use method::known;
+pub use durations::Durations;
+pub use kinds::Kinds;
+pub use method::{Method, known};
 pub use outcome::Outcome;
-pub use tally::{Counter, Latency, Tally};
+pub use requests::Requests;
+pub use tally::{Counter, Measured, Tally};
 
 use crate::access::Caller;
 use std::sync::Arc;
@@ -34,9 +40,13 @@ pub struct Observer {
     wants_names: bool,
 }
 
-/// What begins the calls of one mount.
+/// What begins the calls of one mount. Every call holds one: it is one pointer.
 #[derive(Clone, Debug)]
-pub struct Meter {
+pub struct Meter(Arc<Gauge>);
+
+/// What the calls of a mount have in common.
+#[derive(Debug)]
+struct Gauge {
     server: Arc<str>,
     tally: Arc<Tally>,
     observer: Observer,
@@ -53,7 +63,17 @@ impl Observer {
 impl Meter {
     /// For the mount of this name, which counts here.
     pub fn new(server: Arc<str>, tally: Arc<Tally>, observer: Observer) -> Self {
-        Self { server, tally, observer }
+        Self(Arc::new(Gauge { server, tally, observer }))
+    }
+
+    /// What its mount is called here.
+    pub fn server(&self) -> &Arc<str> {
+        &self.0.server
+    }
+
+    /// What is measured of the mount's requests.
+    pub fn measured(&self) -> &Measured {
+        &self.0.tally.measured
     }
 
     /// A request of a caller begins. `tool`: what it calls, which is asked only if somebody wants to know. `received`: its
@@ -65,13 +85,13 @@ impl Meter {
         caller: &Caller,
         received: usize,
     ) -> Call {
-        let names = self.observer.wants_names.then(|| Box::new(Names::of(caller, tool())));
-        Call::begin(self.clone(), known(method), names, received, Instant::now())
+        let names = self.0.observer.wants_names.then(|| Box::new(Names::of(caller, tool())));
+        Call::begin(self.clone(), Method::of(method), names, received, Instant::now())
     }
 
     /// A request that began then has ended before a session took it.
     pub fn unserved(&self, method: &str, caller: &Caller, begun: Instant, outcome: Outcome) {
-        let names = self.observer.wants_names.then(|| Box::new(Names::of(caller, None)));
-        Call::begin(self.clone(), known(method), names, 0, begun).end(outcome, 0);
+        let names = self.0.observer.wants_names.then(|| Box::new(Names::of(caller, None)));
+        Call::begin(self.clone(), Method::of(method), names, 0, begun).end(outcome, 0);
     }
 }

@@ -24,6 +24,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every word that [`as_str`](Self::as_str) has, in the order of [`index`](Self::index).
+    pub const WORDS: [&'static str; 5 + Code::ALL.len()] = words();
+
     /// What an answer says. `is_call`: to the call of a tool. `failed`: it is known to be an error.
     pub fn of(answer: &Bytes, is_call: bool, failed: bool) -> Self {
         static IS_ERROR: LazyLock<memmem::Finder<'static>> =
@@ -38,6 +41,9 @@ impl Outcome {
             return if is_error { Self::ToolError } else { Self::Ok };
         }
         let number = find(message.body(), &["code"]).and_then(|code| code.parse().ok()).unwrap_or_default();
+        if number == Code::RequestCancelled.number() {
+            return Self::Cancelled;
+        }
         // These are the router's own: what else it answers with looks like a server's.
         let own = Code::ALL.into_iter().find(|code| code.number() == number);
         own.filter(|code| OWN.contains(&code.number())).map_or(Self::ServerError(number), Self::Refused)
@@ -55,6 +61,18 @@ impl Outcome {
         }
     }
 
+    /// Where its word stands among all of them.
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Ok => 0,
+            Self::ToolError => 1,
+            Self::ServerError(_) => 2,
+            Self::Cancelled => 3,
+            Self::Abandoned => 4,
+            Self::Refused(code) => 5 + Code::ALL.iter().position(|known| *known == code).unwrap_or_default(),
+        }
+    }
+
     /// The code of an error.
     pub const fn code(self) -> Option<i64> {
         match self {
@@ -65,12 +83,44 @@ impl Outcome {
     }
 }
 
+const fn words() -> [&'static str; 5 + Code::ALL.len()] {
+    let mut words = ["ok", "tool_error", "error", "cancelled", "abandoned"].as_slice();
+    let mut all = [""; 5 + Code::ALL.len()];
+    let mut at = 0;
+    while let [word, more @ ..] = words {
+        (all[at], words, at) = (word, more, at + 1);
+    }
+    while at < all.len() {
+        all[at] = Code::ALL[at - 5].as_str();
+        at += 1;
+    }
+    all
+}
+
 /// The numbers that only the router uses.
 const OWN: std::ops::RangeInclusive<i64> = -31010..=-31001;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_outcome_has_a_word_of_its_own() {
+        let few = [
+            Outcome::Ok,
+            Outcome::ToolError,
+            Outcome::ServerError(1),
+            Outcome::Cancelled,
+            Outcome::Abandoned,
+        ];
+        let all = few.into_iter().chain(Code::ALL.into_iter().map(Outcome::Refused));
+        let words: Vec<_> = all.map(|outcome| (outcome.index(), outcome.as_str())).collect();
+        assert_eq!(words, Outcome::WORDS.into_iter().enumerate().collect::<Vec<_>>());
+        assert_eq!(
+            words.iter().map(|(_, word)| word).collect::<std::collections::BTreeSet<_>>().len(),
+            words.len()
+        );
+    }
 
     #[test]
     fn an_answer_tells_how_its_request_ended() {
@@ -90,6 +140,7 @@ mod tests {
         assert_eq!(of(result(r#"{"content":[{"text":"\"isError\":true"}]}"#), false), Outcome::Ok);
         assert_eq!(of(error(-32602), true), Outcome::ServerError(-32602));
         assert_eq!(of(error(-31003), true), Outcome::Refused(Code::RequestTimeout));
+        assert_eq!(of(error(-32800), true), Outcome::Cancelled);
         assert_eq!(of(error(-31007), true).as_str(), "not_allowed");
         assert_eq!(of(error(-32601), true).code(), Some(-32601));
     }

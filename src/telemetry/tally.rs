@@ -1,7 +1,7 @@
 //! What a mount counts.
 
+use super::{Durations, Kinds, Requests};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Counters of one mount, since the start of the router.
 #[derive(Debug, Default)]
@@ -18,40 +18,50 @@ pub struct Tally {
     pub dropped: Counter,
     /// Lines of servers that were no messages.
     pub skipped_lines: Counter,
-    /// How long requests took, where that is measured.
-    pub latency: Latency,
+    /// Event streams that a client has come back to.
+    pub resumptions: Counter,
+    /// Processes and connections that have ended, by what ended them.
+    pub exits: Kinds,
+    /// From the first word to a process until its handshake was done.
+    pub openings: Durations,
+    /// What was measured of requests, where that is done.
+    pub measured: Measured,
 }
 
-/// How many requests have ended, and how long all of them took together.
+/// What a mount counts of its requests where they are measured.
 #[derive(Debug, Default)]
-pub struct Latency {
-    count: AtomicU64,
-    nanoseconds: AtomicU64,
+pub struct Measured {
+    /// Those that have ended, by method and outcome.
+    pub ended: Requests,
+    /// How long they took, but for subscriptions, which last as long as their client likes.
+    pub took: Durations,
+    /// How long they waited for a process that could serve them.
+    pub waited_for_process: Durations,
+    /// How long they waited until they were passed on: for their turn within limits, or for the process to be replaced.
+    pub waited_for_turn: Durations,
+    /// Those of clients of the legacy era to servers of the modern one.
+    pub legacy_to_modern: Counter,
+    /// Those of clients of the modern era to servers of the legacy one.
+    pub modern_to_legacy: Counter,
+    /// Bytes of those that have ended.
+    pub received: Counter,
+    /// Bytes of their answers.
+    pub sent: Counter,
 }
 
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
-impl Latency {
-    /// One more, which took so long.
-    pub(super) fn add(&self, took: Duration) {
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many, and how long.
-    pub fn sum(&self) -> (u64, Duration) {
-        let nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
-        (self.count.load(Ordering::Relaxed), Duration::from_nanos(nanoseconds))
-    }
-}
-
 impl Counter {
     /// One more.
     pub fn add_one(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many more.
+    pub fn add(&self, more: usize) {
+        self.0.fetch_add(more as u64, Ordering::Relaxed);
     }
 
     /// How many.

@@ -102,7 +102,7 @@ impl TestServer {
         let (events, _) = watch::channel(None);
         let gate = Gate::new(warp::service(routes(events.clone())), GuardPolicy::new(&[], &[], true), None);
         let (stop, tracker) = (Stop::default(), TaskTracker::new());
-        tracker.spawn(serve(vec![listener], gate, settings, stop.clone(), tracker.clone()));
+        tracker.spawn(serve(vec![listener], gate, settings, Arc::default(), stop.clone(), tracker.clone()));
         tracker.close();
         Self { address, way, authority, folder, stop, events, tracker }
     }

@@ -77,6 +77,14 @@ pub(crate) fn node_packages(name: &str, recipe: &Path) -> Result<PathBuf, Missin
     })
 }
 
+#[allow(dead_code, reason = "only what needs a program of Debian's looks for it")]
+/// A program that is found in PATH.
+pub(crate) fn program(name: &str, advice: &str) -> Result<PathBuf, Missing> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    found.ok_or_else(|| Missing(format!("there is no {name} in PATH: {advice}")))
+}
+
 /// What there is of `tool`; nothing, after saying so, where it cannot be had, which ends a test early.
 ///
 /// # Panics

@@ -8,6 +8,7 @@ mod growth;
 mod guarded;
 mod large;
 mod memory;
+mod observed;
 mod progress;
 mod sessions;
 mod slow;
@@ -33,6 +34,8 @@ pub(crate) enum Measure {
     Eras,
     /// What keys, rules and limits add to a call
     Guarded,
+    /// What metrics add to a call
+    Observed,
     /// What client mode adds to a call
     Client,
     /// Time to the first result of a new session, when the server is slow to start
@@ -63,6 +66,7 @@ impl Measure {
             Self::Streams => calls::streams(lab).await,
             Self::Eras => eras::take(lab).await,
             Self::Guarded => guarded::take(lab).await,
+            Self::Observed => observed::take(lab).await,
             Self::Client => client::take(lab).await,
             Self::Start => start::take(lab).await,
             Self::Sessions => sessions::take(lab).await,
