@@ -24,7 +24,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every word that [`as_str`](Self::as_str) has, in the order of [`index`](Self::index).
+    /// Every word that [`as_str`](Self::as_str) has.
     pub const WORDS: [&'static str; 5 + Code::ALL.len()] = words();
 
     /// What an answer says. `is_call`: to the call of a tool. `failed`: it is known to be an error.
