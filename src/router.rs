@@ -17,7 +17,7 @@ use crate::http::unix::UnixError;
 use crate::http::{self, Front};
 use crate::mount::{House, ListCache, Mount, State, Table};
 use crate::peer::in_process::Service;
-use crate::telemetry::Observer;
+use crate::telemetry::{EventKind, Events, Observer};
 use fresh::Fresh;
 use listening::Listening;
 use std::io;
@@ -168,6 +168,11 @@ impl Router {
         &self.front.operators
     }
 
+    /// What happens to it and its mounts.
+    pub fn events(&self) -> &Events {
+        self.house.events()
+    }
+
     /// Where its configuration comes from, for `/status`.
     pub fn comes_from(&self, source: Source) {
         self.front.source.store(Some(Arc::new(source)));
@@ -279,6 +284,7 @@ impl Router {
 
     /// Logs what a reload has changed, and what it cannot change.
     fn tell(&self, diff: &Diff) {
+        let events = self.events();
         let table = self.front.table.load();
         for name in &diff.added {
             let url = table.find_any(name).map(|mount| {
@@ -286,18 +292,24 @@ impl Router {
                 line.url
             });
             tracing::info!(server = name, url, "added");
+            events.tell(Some(name), EventKind::Started, "added by a reload");
         }
         for Changed { name, keys } in &diff.changed {
-            tracing::info!(server = name, keys = keys.join(", "), "changed; what is in flight may finish");
+            let keys = keys.join(", ");
+            tracing::info!(server = name, keys, "changed; what is in flight may finish");
+            events.tell(Some(name), EventKind::Reloaded, &format!("changed: {keys}"));
         }
         for name in &diff.removed {
             tracing::info!(server = name, "removed; what is in flight may finish");
+            events.tell(Some(name), EventKind::Stopped, "removed by a reload");
         }
         for key in &diff.settings {
             tracing::info!("{key} has changed, and is used as it is now");
+            events.tell(None, EventKind::Reloaded, &format!("{key} has changed, and is used as it is now"));
         }
         for key in &diff.needs_restart {
             tracing::warn!("the change of {key} needs a restart");
+            events.tell(None, EventKind::Reloaded, &format!("the change of {key} needs a restart"));
         }
     }
 
@@ -305,6 +317,7 @@ impl Router {
     /// Returns when nothing runs any more.
     pub async fn stop(&self) {
         self.front.close();
+        self.events().tell(None, EventKind::Stopped, "the router is shutting down");
         // A reload that is under way sees that, and leaves the table as it is.
         drop(self.config.lock().await);
         let mounts: Vec<Arc<Mount>> = self.front.table.load().all_and_retired().cloned().collect();
@@ -318,6 +331,7 @@ impl Router {
             }
         };
         let _ = tokio::time::timeout(GRACE, idle).await;
+        self.close_feeds();
         self.stop.drain.cancel();
         for mount in &mounts {
             mount.close();
@@ -334,9 +348,18 @@ impl Router {
     /// Ends every process at once.
     pub fn kill(&self) {
         self.front.close();
+        self.close_feeds();
         self.front.table.load().all_and_retired().for_each(|mount| mount.kill());
         self.stop.drain.cancel();
         self.stop.cut.cancel();
+    }
+
+    /// What operators hear and see ends.
+    fn close_feeds(&self) {
+        self.events().close();
+        if let Some(traffic) = self.house.traffic() {
+            traffic.close();
+        }
     }
 
     fn make(config: Config, on_loopback: bool) -> Self {
@@ -353,7 +376,7 @@ impl Router {
         catalog.serve(table.named().cloned());
         let clock = CancellationToken::new();
         let background = Background { tracker: tracker.clone(), stop: clock.clone() };
-        let front = Front::new(&config, table, on_loopback, background);
+        let front = Front::new(&config, table, on_loopback, background, &house);
         Self {
             front,
             house,
@@ -369,6 +392,9 @@ impl Router {
     }
 
     fn start_mounts(&self) {
+        let count = self.front.table.load().all().count();
+        let text = format!("version {}, mounts: {count}", env!("CARGO_PKG_VERSION"));
+        self.events().tell(None, EventKind::Started, &text);
         self.front.table.load().all().for_each(Mount::start);
         let (front, stop) = (self.front.clone(), self.clock.clone());
         self.tracker.spawn(async move {

@@ -177,6 +177,9 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     pub log: bool,
 
+    /// Let operators look on at what clients and servers say to each other.
+    #[arg(long, help_heading = LOGGING)]
+    pub traffic: bool,
     /// Ask every caller for a key, and take these: lines of `NAME KEY [GROUP,...]`, where KEY may be `sha256:` and a digest
     /// [env: `MCP_SWITCHBOARD_TOKEN` holds a single key].
     #[arg(long, value_name = "FILE", help_heading = LISTENING)]

@@ -100,6 +100,7 @@ pub fn config(
         pass_environment: arguments.pass_environment,
         stateless: arguments.stateless,
         metrics: true,
+        traffic: arguments.traffic || file.traffic,
         idle_timeout: idle_timeout(arguments, outside)?,
         allow_origins: first(&arguments.allow_origin, file.allow_origins),
         expose_headers: arguments.expose_header.clone(),

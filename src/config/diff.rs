@@ -82,6 +82,7 @@ impl Diff {
             ("allowHosts", old.allow_hosts != new.allow_hosts),
             ("basePath", old.base_path != new.base_path),
             ("trustProxies", old.trust_proxies != new.trust_proxies),
+            ("traffic", old.traffic != new.traffic),
             ("pinsFile", old.pins_file != new.pins_file),
         ];
         diff.needs_restart = fixed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();

@@ -49,6 +49,8 @@ pub struct FileConfig {
     pub trust_proxies: Vec<IpNet>,
     /// As [`Config::pins_file`](super::Config::pins_file).
     pub pins_file: Option<PathBuf>,
+    /// As [`Config::traffic`](super::Config::traffic).
+    pub traffic: bool,
     /// Every limit, where the file says nothing the default.
     pub limits: Limits,
     /// What was odd but not wrong, each with its place.
@@ -206,6 +208,9 @@ fn settings(
         let wanted = "a host name like \"mcp.example.com\"";
         config.allow_hosts =
             list(&node, &mut expansion, wanted, |text| plain(text).then(|| text.to_ascii_lowercase()))?;
+    }
+    if let Some(node) = members.get("traffic") {
+        config.traffic = node.flag()?;
     }
     if let Some(node) = members.get("basePath") {
         let wanted = "a path like \"/mcp\"";

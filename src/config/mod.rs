@@ -53,6 +53,7 @@ pub use tools::{Pin, ToolsSpec};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Config {
     /// The address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
@@ -74,6 +75,8 @@ pub struct Config {
     pub stateless: bool,
     /// Requests are measured.
     pub metrics: bool,
+    /// Whether operators may look on at what clients and servers say to each other.
+    pub traffic: bool,
     /// A session without request and without stream ends after this; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Origins that may read answers (CORS) and pass the guard, each as [`origin()`] reads it; `*` among them allows all.
@@ -349,6 +352,7 @@ impl Default for Config {
             pass_environment: false,
             stateless: false,
             metrics: true,
+            traffic: false,
             idle_timeout: Some(Duration::from_mins(5)),
             allow_origins: Vec::new(),
             expose_headers: Vec::new(),

@@ -6,7 +6,7 @@ use super::door::Door;
 use super::sight::{called, filtered};
 use crate::access::{Caller, ToolRight};
 use crate::session::{Held, Verdict, Warden};
-use crate::telemetry::Call;
+use crate::telemetry::{Call, Side, Traffic};
 use crate::wire::meta::{find, span, splice};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
@@ -17,6 +17,8 @@ use std::sync::Arc;
 struct Watch {
     door: Arc<Door>,
     caller: Caller,
+    /// Where operators may look on.
+    traffic: Option<Traffic>,
 }
 
 impl Mount {
@@ -25,8 +27,10 @@ impl Mount {
         // What serves others asks the mounts behind it, each of which watches by itself, and has no limits but those of its
         // callers. A session outlives the rules, rights and limits under which it was opened: where there are none, there may
         // be some tomorrow.
-        let is_needed = !self.is_aggregate() || caller.is_counted() || self.meter().is_some();
-        let watch = || Watch { door: self.door.clone(), caller: caller.clone() };
+        let traffic = self.traffic.clone();
+        let is_needed =
+            !self.is_aggregate() || caller.is_counted() || self.meter().is_some() || traffic.is_some();
+        let watch = || Watch { door: self.door.clone(), caller: caller.clone(), traffic };
         is_needed.then(|| Arc::new(watch()) as Arc<dyn Warden>)
     }
 }
@@ -95,6 +99,18 @@ impl Warden for Watch {
         let is_call = request.method() == "tools/call";
         let tool = || called(request.body()).filter(|_| is_call).map(Into::into);
         Some(meter.begin(request.method(), tool, &self.caller, request.raw().len()))
+    }
+
+    fn is_watched(&self) -> bool {
+        self.traffic.as_ref().is_some_and(Traffic::is_watched)
+    }
+
+    fn overhear(&self, session: &str, from: Side, message: &Message) {
+        if let (Some(traffic), Some(mount)) = (&self.traffic, self.door.mount()) {
+            // Whether it works with that or not: he would not have it shown.
+            let mask = mount.settings.mask.and(&self.caller.brought());
+            traffic.pass(&mount.label, session, from, message, Arc::new(mask));
+        }
     }
 
     fn looks_at(&self, request: &Message) -> bool {

@@ -5,14 +5,18 @@
 //! is read.
 
 mod call;
+mod events;
 mod method;
 mod outcome;
 mod tally;
+mod traffic;
 
 pub use call::{Call, Ended, Eras, Names};
+pub use events::{EventKind, Events};
 pub use method::known;
 pub use outcome::Outcome;
 pub use tally::{Counter, Latency, Tally};
+pub use traffic::{Conceal, Said, Side, Traffic, Watching};
 
 use crate::access::Caller;
 use std::sync::Arc;
