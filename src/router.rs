@@ -6,7 +6,9 @@ mod listening;
 use crate::aggregate::{Aggregate, Catalog};
 use crate::auth::Background;
 use crate::config::diff::{self, Changed, Fate};
-use crate::config::{AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target};
+use crate::config::{
+    AggregateSpec, Config, Diff, Gateway, HistorySpec, PoolSpec, ServerName, ServerSpec, Target,
+};
 use crate::http::connection::ConnectionSettings;
 use crate::http::operator::Operators;
 use crate::http::serve::{Stop, serve};
@@ -17,7 +19,7 @@ use crate::http::unix::UnixError;
 use crate::http::{self, Front};
 use crate::mount::{House, ListCache, Mount, State, Table};
 use crate::peer::in_process::Service;
-use crate::telemetry::{EventKind, Events, Observer};
+use crate::telemetry::{EventKind, Events, History, HistoryOptions, Observer, Sink};
 use fresh::Fresh;
 use listening::Listening;
 use std::io;
@@ -49,6 +51,8 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 pub struct Router {
     front: Arc<Front>,
     house: House,
+    /// Where calls are recorded, if they are.
+    history: Option<Arc<History>>,
     /// What the servers offer, for those that serve several of them together.
     catalog: Arc<Catalog>,
     /// What is served; the lock lets one reload follow the other.
@@ -343,6 +347,9 @@ impl Router {
         self.clock.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+        if let Some(history) = &self.history {
+            history.finish().await;
+        }
     }
 
     /// Ends every process at once.
@@ -364,7 +371,11 @@ impl Router {
 
     fn make(config: Config, on_loopback: bool) -> Self {
         let tracker = TaskTracker::new();
-        let observer = config.metrics.then(|| Observer::new(Vec::new()));
+        let history = config.history.clone().map(|HistorySpec { file, keep, rows, arguments }| {
+            History::new(HistoryOptions { file, keep, rows, arguments })
+        });
+        let sinks: Vec<_> = history.iter().map(|history| history.clone() as Arc<dyn Sink>).collect();
+        let observer = (config.metrics || !sinks.is_empty()).then(|| Observer::new(sinks));
         let house = House::new(&config, observer, tracker.clone());
         let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
         let table =
@@ -380,6 +391,7 @@ impl Router {
         Self {
             front,
             house,
+            history,
             catalog,
             config: Mutex::new(config),
             tracker,
@@ -392,6 +404,9 @@ impl Router {
     }
 
     fn start_mounts(&self) {
+        if let Some(history) = &self.history {
+            history.start(self.events().clone());
+        }
         let count = self.front.table.load().all().count();
         let text = format!("version {}, mounts: {count}", env!("CARGO_PKG_VERSION"));
         self.events().tell(None, EventKind::Started, &text);

@@ -53,6 +53,8 @@ pub(crate) struct Mounts {
     pub(crate) eras: bool,
     /// Whom it lets in, and how.
     pub(crate) door: Door,
+    /// Calls are recorded.
+    pub(crate) history: bool,
 }
 
 /// Whom a router lets in, and how.
@@ -94,6 +96,7 @@ impl Default for Mounts {
             tools: 0,
             eras: false,
             door: Door::Open,
+            history: false,
         }
     }
 }
@@ -108,6 +111,9 @@ impl Contestant {
             (mounts.door == Door::Encrypted).then(|| certificate::write(directory.path())).transpose()?;
         if tls.is_some() {
             written["tls"] = json!({ "cert": certificate::CERT, "key": certificate::KEY });
+        }
+        if mounts.history {
+            written["history"] = json!({ "file": directory.path().join("history.db") });
         }
         std::fs::write(&file, written.to_string())?;
         let mut command = Command::new(program);

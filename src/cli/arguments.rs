@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::client_config::ClientConfig;
 use super::drop_in::{Habits, Tool};
+use super::history::History;
 use super::import::Import;
 use super::look::Servers;
 use crate::config;
@@ -177,6 +178,9 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     pub log: bool,
 
+    /// Record who calls what, when, how long it takes and how it ends.
+    #[arg(long, value_name = "FILE", help_heading = LOGGING)]
+    pub history: Option<PathBuf>,
     /// Let operators look on at what clients and servers say to each other.
     #[arg(long, help_heading = LOGGING)]
     pub traffic: bool,
@@ -223,6 +227,8 @@ pub enum Task {
     ClientConfig(ClientConfig),
     /// Make a configuration from that of Claude, Cursor, VS Code or `MCProxy`.
     Import(Import),
+    /// Show what was called: by whom, when, how long it took, how it ended.
+    History(History),
     /// Ask a running router whether it is well.
     Healthcheck {
         /// Where it is [default: this machine].

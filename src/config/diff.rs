@@ -82,6 +82,7 @@ impl Diff {
             ("allowHosts", old.allow_hosts != new.allow_hosts),
             ("basePath", old.base_path != new.base_path),
             ("trustProxies", old.trust_proxies != new.trust_proxies),
+            ("history", old.history != new.history),
             ("traffic", old.traffic != new.traffic),
             ("pinsFile", old.pins_file != new.pins_file),
         ];

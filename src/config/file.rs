@@ -13,8 +13,8 @@ use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
 use super::{
-    AuthSpec, Gateway, Limits, ServerName, ServerSpec, Startup, TlsSpec, aggregate, auth, base_path, entry,
-    limits, origin, tls,
+    AuthSpec, Gateway, HistorySpec, Limits, ServerName, ServerSpec, Startup, TlsSpec, aggregate, auth,
+    base_path, entry, history, limits, origin, tls,
 };
 
 /// Keys of the top level that protect something and that this version does not have.
@@ -49,6 +49,8 @@ pub struct FileConfig {
     pub trust_proxies: Vec<IpNet>,
     /// As [`Config::pins_file`](super::Config::pins_file).
     pub pins_file: Option<PathBuf>,
+    /// As [`Config::history`](super::Config::history).
+    pub history: Option<HistorySpec>,
     /// As [`Config::traffic`](super::Config::traffic).
     pub traffic: bool,
     /// Every limit, where the file says nothing the default.
@@ -162,6 +164,10 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
         servers(&root, &mut members, startup.unwrap_or_default(), surroundings, &mut config.warnings)?;
     settings(&mut members, surroundings.variables, &mut config)?;
     listeners(&mut members, surroundings, &mut config)?;
+    if let Some(node) = members.get("history") {
+        let Surroundings { directory, variables, .. } = *surroundings;
+        config.history = Some(history::read(&node, variables, directory, &mut config.warnings)?);
+    }
     if let Some(node) = members.get("limits") {
         config.limits = limits::read(&node)?;
     }

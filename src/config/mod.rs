@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod expand;
 pub mod file;
+mod history;
 mod json;
 mod limits;
 mod login;
@@ -40,6 +41,7 @@ pub use auth::{AuthSpec, RuleSpec, TokenSpec, Who, digest, hexadecimal, patterns
 pub use base_path::{InvalidBasePath, base_path};
 pub use diff::Diff;
 pub use error::{ConfigError, Problem};
+pub use history::HistorySpec;
 pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
@@ -77,6 +79,8 @@ pub struct Config {
     pub metrics: bool,
     /// Whether operators may look on at what clients and servers say to each other.
     pub traffic: bool,
+    /// Where calls are recorded, if they are.
+    pub history: Option<HistorySpec>,
     /// A session without request and without stream ends after this; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Origins that may read answers (CORS) and pass the guard, each as [`origin()`] reads it; `*` among them allows all.
@@ -353,6 +357,7 @@ impl Default for Config {
             stateless: false,
             metrics: true,
             traffic: false,
+            history: None,
             idle_timeout: Some(Duration::from_mins(5)),
             allow_origins: Vec::new(),
             expose_headers: Vec::new(),

@@ -5,8 +5,9 @@ use super::Mount;
 use super::door::Door;
 use super::sight::{called, filtered};
 use crate::access::{Caller, ToolRight};
+use crate::peer::Mask;
 use crate::session::{Held, Verdict, Warden};
-use crate::telemetry::{Call, Side, Traffic};
+use crate::telemetry::{Call, Side, Traffic, arguments_shown};
 use crate::wire::meta::{find, span, splice};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
@@ -77,6 +78,11 @@ impl Watch {
         }
     }
 
+    /// What must not be shown of what is said. What the caller has brought is not, whether this server works with it or not.
+    fn mask(&self, mount: &Mount) -> Mask {
+        mount.settings.mask.and(&self.caller.brought())
+    }
+
     /// Whether what the caller is shown may differ from what others are: he is known, or brings what the server works with.
     fn is_somebody(&self) -> bool {
         !self.caller.is_anyone() || self.door.mount().is_none_or(|mount| mount.is_personal())
@@ -98,7 +104,11 @@ impl Warden for Watch {
         let meter = mount.meter()?;
         let is_call = request.method() == "tools/call";
         let tool = || called(request.body()).filter(|_| is_call).map(Into::into);
-        Some(meter.begin(request.method(), tool, &self.caller, request.raw().len()))
+        let arguments = || {
+            let arguments = find(request.body(), &["arguments"]).filter(|_| is_call)?;
+            Some(arguments_shown(arguments, &self.mask(&mount)))
+        };
+        Some(meter.begin(request.method(), tool, arguments, &self.caller, request.raw().len()))
     }
 
     fn is_watched(&self) -> bool {
@@ -107,9 +117,7 @@ impl Warden for Watch {
 
     fn overhear(&self, session: &str, from: Side, message: &Message) {
         if let (Some(traffic), Some(mount)) = (&self.traffic, self.door.mount()) {
-            // Whether it works with that or not: he would not have it shown.
-            let mask = mount.settings.mask.and(&self.caller.brought());
-            traffic.pass(&mount.label, session, from, message, Arc::new(mask));
+            traffic.pass(&mount.label, session, from, message, Arc::new(self.mask(&mount)));
         }
     }
 

@@ -54,6 +54,10 @@ pub enum EventKind {
     HeldBack,
     /// An operator has approved what a tool says.
     Approved,
+    /// Calls cannot be recorded, or some were not.
+    Unrecorded,
+    /// Calls are recorded again.
+    Recorded,
 }
 
 /// One of them, as it is told.

@@ -17,6 +17,9 @@ const BEHIND: usize = 256;
 /// Bytes of a message that are shown.
 const SHOWN: usize = 64 << 10;
 
+/// Bytes of the arguments of a call that are kept.
+const ARGUMENTS: usize = 16 << 10;
+
 /// So many more are passed on, so that a secret that stands where it is cut is recognised: none that is looked for is longer.
 const MARGIN: usize = 16 << 10;
 
@@ -137,19 +140,33 @@ impl Said {
     /// The message as it may be shown, with what `more` conceals of it, too; and whether something of its end is missing.
     pub fn shown(&self, more: impl Fn(&str) -> Option<String>) -> (String, bool) {
         let text = String::from_utf8_lossy(&self.text);
-        let mut shown = self.conceal.conceal(&text).into_owned();
-        if let Some(less) = more(&shown) {
-            shown = less;
-        }
-        // Where a message was cut, a secret may have been, too: it is not recognised, and stands in the margin.
-        let is_cut = self.text.len() < self.bytes;
-        let most = if is_cut { shown.len().saturating_sub(MARGIN).min(SHOWN) } else { SHOWN };
-        if shown.len() <= most {
-            return (shown, is_cut);
-        }
-        shown.truncate(shown.floor_char_boundary(most));
-        (shown, true)
+        let conceal = |text: &str| {
+            let shown = self.conceal.conceal(text).into_owned();
+            more(&shown).unwrap_or(shown)
+        };
+        beginning(&text, self.text.len() < self.bytes, SHOWN, conceal)
     }
+}
+
+/// At most so many bytes of a text, without what must not be shown; and whether something of its end is missing. `is_cut`: that
+/// is so already.
+fn beginning(text: &str, is_cut: bool, most: usize, conceal: impl FnOnce(&str) -> String) -> (String, bool) {
+    let start = &text[..text.floor_char_boundary(most + MARGIN)];
+    let is_cut = is_cut || start.len() < text.len();
+    let mut shown = conceal(start);
+    // Where it was cut, a secret may have been, too: it is not recognised, and stands in the margin.
+    let most = if is_cut { shown.len().saturating_sub(MARGIN).min(most) } else { most };
+    if shown.len() <= most {
+        return (shown, is_cut);
+    }
+    shown.truncate(shown.floor_char_boundary(most));
+    (shown, true)
+}
+
+/// The arguments of a call as they may be kept: without what must not be shown, and not more than 16 KiB of them.
+pub fn arguments_shown(arguments: &str, conceal: &dyn Conceal) -> Box<str> {
+    let (shown, is_cut) = beginning(arguments, false, ARGUMENTS, |text| conceal.conceal(text).into_owned());
+    if is_cut { format!("{shown}…").into() } else { shown.into() }
 }
 
 impl Side {
@@ -178,7 +195,7 @@ mod tests {
     fn said(text: &str) -> (String, bool) {
         let traffic = Traffic::default();
         let (mut receiver, _watching) = traffic.watch().unwrap();
-        let line = format!(r#"{{"jsonrpc":"2.0","method":"m","params":"{text}"}}"#);
+        let line = format!(r#"{{"jsonrpc":"2.0","method":"m","params":{{"t":"{text}"}}}}"#);
         let message = Message::own(Bytes::from(line)).unwrap();
         traffic.pass(&"a".into(), "1.234567", Side::Client, &message, Arc::new(Word));
         receiver.try_recv().unwrap().shown(|_| None)
@@ -186,8 +203,8 @@ mod tests {
 
     #[test]
     fn what_is_cut_shows_no_half_of_a_secret() {
-        assert_eq!(said("a s3cret").0, r#"{"jsonrpc":"2.0","method":"m","params":"a ***"}"#);
-        let head = r#"{"jsonrpc":"2.0","method":"m","params":""#.len();
+        assert_eq!(said("a s3cret").0, r#"{"jsonrpc":"2.0","method":"m","params":{"t":"a ***"}}"#);
+        let head = r#"{"jsonrpc":"2.0","method":"m","params":{"t":""#.len();
         for before in [SHOWN - head - 3, SHOWN + MARGIN - head - 3] {
             let (shown, is_cut) = said(&format!("{}s3cret{}", "x".repeat(before), "y".repeat(SHOWN)));
             assert!(is_cut && shown.len() <= SHOWN && shown.len() > SHOWN / 2, "{}", shown.len());

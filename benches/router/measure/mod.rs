@@ -6,6 +6,7 @@ mod client;
 mod eras;
 mod growth;
 mod guarded;
+mod history;
 mod large;
 mod memory;
 mod progress;
@@ -33,6 +34,8 @@ pub(crate) enum Measure {
     Eras,
     /// What keys, rules and limits add to a call
     Guarded,
+    /// What a history adds to a call
+    History,
     /// What client mode adds to a call
     Client,
     /// Time to the first result of a new session, when the server is slow to start
@@ -63,6 +66,7 @@ impl Measure {
             Self::Streams => calls::streams(lab).await,
             Self::Eras => eras::take(lab).await,
             Self::Guarded => guarded::take(lab).await,
+            Self::History => history::take(lab).await,
             Self::Client => client::take(lab).await,
             Self::Start => start::take(lab).await,
             Self::Sessions => sessions::take(lab).await,
