@@ -6,7 +6,9 @@ mod listening;
 use crate::aggregate::{Aggregate, Catalog};
 use crate::auth::Background;
 use crate::config::diff::{self, Changed, Fate};
-use crate::config::{AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target};
+use crate::config::{
+    AggregateSpec, Config, Diff, Gateway, HistorySpec, PoolSpec, ServerName, ServerSpec, Target,
+};
 use crate::http::connection::ConnectionSettings;
 use crate::http::operator::Operators;
 use crate::http::serve::{Stop, serve};
@@ -17,7 +19,7 @@ use crate::http::unix::UnixError;
 use crate::http::{self, Front};
 use crate::mount::{House, ListCache, Mount, State, Table};
 use crate::peer::in_process::Service;
-use crate::telemetry::Observer;
+use crate::telemetry::{EventKind, Events, History, HistoryOptions, Observer, Sink};
 use fresh::Fresh;
 use listening::Listening;
 use std::io;
@@ -49,6 +51,8 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 pub struct Router {
     front: Arc<Front>,
     house: House,
+    /// Where calls are recorded, if they are.
+    history: Option<Arc<History>>,
     /// What the servers offer, for those that serve several of them together.
     catalog: Arc<Catalog>,
     /// What is served; the lock lets one reload follow the other.
@@ -174,6 +178,11 @@ impl Router {
         self.front.count_lost_lines(count);
     }
 
+    /// What happens to it and its mounts.
+    pub fn events(&self) -> &Events {
+        self.house.events()
+    }
+
     /// Where its configuration comes from, for `/status`.
     pub fn comes_from(&self, source: Source) {
         self.front.source.store(Some(Arc::new(source)));
@@ -285,6 +294,7 @@ impl Router {
 
     /// Logs what a reload has changed, and what it cannot change.
     fn tell(&self, diff: &Diff) {
+        let events = self.events();
         let table = self.front.table.load();
         for name in &diff.added {
             let url = table.find_any(name).map(|mount| {
@@ -292,18 +302,24 @@ impl Router {
                 line.url
             });
             tracing::info!(server = name, url, "added");
+            events.tell(Some(name), EventKind::Started, "added by a reload");
         }
         for Changed { name, keys } in &diff.changed {
-            tracing::info!(server = name, keys = keys.join(", "), "changed; what is in flight may finish");
+            let keys = keys.join(", ");
+            tracing::info!(server = name, keys, "changed; what is in flight may finish");
+            events.tell(Some(name), EventKind::Reloaded, &format!("changed: {keys}"));
         }
         for name in &diff.removed {
             tracing::info!(server = name, "removed; what is in flight may finish");
+            events.tell(Some(name), EventKind::Stopped, "removed by a reload");
         }
         for key in &diff.settings {
             tracing::info!("{key} has changed, and is used as it is now");
+            events.tell(None, EventKind::Reloaded, &format!("{key} has changed, and is used as it is now"));
         }
         for key in &diff.needs_restart {
             tracing::warn!("the change of {key} needs a restart");
+            events.tell(None, EventKind::Reloaded, &format!("the change of {key} needs a restart"));
         }
     }
 
@@ -311,6 +327,7 @@ impl Router {
     /// Returns when nothing runs any more.
     pub async fn stop(&self) {
         self.front.close();
+        self.events().tell(None, EventKind::Stopped, "the router is shutting down");
         // A reload that is under way sees that, and leaves the table as it is.
         drop(self.config.lock().await);
         let mounts: Vec<Arc<Mount>> = self.front.table.load().all_and_retired().cloned().collect();
@@ -324,6 +341,7 @@ impl Router {
             }
         };
         let _ = tokio::time::timeout(GRACE, idle).await;
+        self.close_feeds();
         self.stop.drain.cancel();
         for mount in &mounts {
             mount.close();
@@ -335,19 +353,35 @@ impl Router {
         self.clock.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+        if let Some(history) = &self.history {
+            history.finish().await;
+        }
     }
 
     /// Ends every process at once.
     pub fn kill(&self) {
         self.front.close();
+        self.close_feeds();
         self.front.table.load().all_and_retired().for_each(|mount| mount.kill());
         self.stop.drain.cancel();
         self.stop.cut.cancel();
     }
 
+    /// What operators hear and see ends.
+    fn close_feeds(&self) {
+        self.events().close();
+        if let Some(traffic) = self.house.traffic() {
+            traffic.close();
+        }
+    }
+
     fn make(config: Config, on_loopback: bool) -> Self {
         let tracker = TaskTracker::new();
-        let observer = config.metrics.then(|| Observer::new(Vec::new()));
+        let history = config.history.clone().map(|HistorySpec { file, keep, rows, arguments }| {
+            History::new(HistoryOptions { file, keep, rows, arguments })
+        });
+        let sinks: Vec<_> = history.iter().map(|history| history.clone() as Arc<dyn Sink>).collect();
+        let observer = (config.metrics || !sinks.is_empty()).then(|| Observer::new(sinks));
         let house = House::new(&config, observer, tracker.clone());
         let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
         let table =
@@ -359,10 +393,11 @@ impl Router {
         catalog.serve(table.named().cloned());
         let clock = CancellationToken::new();
         let background = Background { tracker: tracker.clone(), stop: clock.clone() };
-        let front = Front::new(&config, table, on_loopback, background);
+        let front = Front::new(&config, table, on_loopback, background, &house);
         Self {
             front,
             house,
+            history,
             catalog,
             config: Mutex::new(config),
             tracker,
@@ -375,6 +410,12 @@ impl Router {
     }
 
     fn start_mounts(&self) {
+        if let Some(history) = &self.history {
+            history.start(self.events().clone());
+        }
+        let count = self.front.table.load().all().count();
+        let text = format!("version {}, mounts: {count}", env!("CARGO_PKG_VERSION"));
+        self.events().tell(None, EventKind::Started, &text);
         self.front.table.load().all().for_each(Mount::start);
         let (front, stop) = (self.front.clone(), self.clock.clone());
         self.tracker.spawn(async move {

@@ -55,6 +55,8 @@ pub(crate) struct Mounts {
     pub(crate) door: Door,
     /// It measures its requests.
     pub(crate) metrics: bool,
+    /// Calls are recorded.
+    pub(crate) history: bool,
 }
 
 /// Whom a router lets in, and how.
@@ -97,6 +99,7 @@ impl Default for Mounts {
             eras: false,
             door: Door::Open,
             metrics: true,
+            history: false,
         }
     }
 }
@@ -112,6 +115,9 @@ impl Contestant {
             (mounts.door == Door::Encrypted).then(|| certificate::write(directory.path())).transpose()?;
         if tls.is_some() {
             written["tls"] = json!({ "cert": certificate::CERT, "key": certificate::KEY });
+        }
+        if mounts.history {
+            written["history"] = json!({ "file": directory.path().join("history.db") });
         }
         std::fs::write(&file, written.to_string())?;
         let mut command = Command::new(program);

@@ -266,6 +266,11 @@ impl Caller {
         variables.map(value).collect::<Result<_, _>>().map(Credentials::new)
     }
 
+    /// All that he has brought for servers.
+    pub fn brought(&self) -> Credentials {
+        Credentials::new(self.who.shown.iter().flat_map(Shown::all).collect())
+    }
+
     fn value(&self, header: &HeaderName) -> Result<&SecretString, Unusable> {
         self.who.shown.as_ref().map_or(Err(Unusable::Missing), |shown| shown.value(header))
     }

@@ -64,6 +64,12 @@ impl Shown {
         values.next().map_or(Err(Unusable::Missing), |(_, value)| value.as_ref().map_err(|why| *why))
     }
 
+    /// Every value that is of use, by the name of its header.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Box<str>, SecretString)> {
+        let values = self.0.headers.iter();
+        values.filter_map(|(name, value)| Some((name.as_str().into(), value.as_ref().ok()?.clone())))
+    }
+
     /// All of it.
     pub(super) fn digest(&self) -> Digest {
         self.0.digest

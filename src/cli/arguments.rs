@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::client_config::ClientConfig;
 use super::doctor::Doctor;
 use super::drop_in::{Habits, Tool};
+use super::history::History;
 use super::import::Import;
 use super::look::Servers;
 use crate::config;
@@ -178,6 +179,12 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     pub log: bool,
 
+    /// Record who calls what, when, how long it takes and how it ends.
+    #[arg(long, value_name = "FILE", help_heading = LOGGING)]
+    pub history: Option<PathBuf>,
+    /// Let operators look on at what clients and servers say to each other.
+    #[arg(long, help_heading = LOGGING)]
+    pub traffic: bool,
     /// Ask every caller for a key, and take these: lines of `NAME KEY [GROUP,...]`, where KEY may be `sha256:` and a digest
     /// [env: `MCP_SWITCHBOARD_TOKEN` holds a single key].
     #[arg(long, value_name = "FILE", help_heading = LISTENING)]
@@ -224,6 +231,8 @@ pub enum Task {
     ClientConfig(ClientConfig),
     /// Make a configuration from that of Claude, Cursor, VS Code or `MCProxy`.
     Import(Import),
+    /// Show what was called: by whom, when, how long it took, how it ended.
+    History(History),
     /// Ask a running router whether it is well.
     Healthcheck {
         /// Where it is [default: this machine].

@@ -12,6 +12,7 @@ use crate::config::Diff;
 use crate::http::operator::{Ask, NotReloaded};
 use crate::http::tls::Renewal;
 use crate::router::Router;
+use crate::telemetry::EventKind;
 
 /// Who asks for the certificate alone, where there is no configuration file to be read again.
 pub(super) struct Asking {
@@ -76,6 +77,7 @@ pub(super) async fn renew(router: &Router, is_asked: bool) -> Result<bool, NotRe
         }
         Renewal::Refused(error) => {
             tracing::error!("the changed certificate is not used, the one before stays: {error}");
+            router.events().tell(None, EventKind::Refused, &error.to_string());
             Err(NotReloaded::Broken(error.to_string()))
         }
     }

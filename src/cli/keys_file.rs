@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::Arguments;
 use super::watched::{QUIET, contents, next_look};
 use crate::router::Router;
+use crate::telemetry::EventKind;
 
 /// A file and what stood in it, if it could be read.
 type Seen = (PathBuf, Option<Vec<u8>>);
@@ -57,7 +58,10 @@ pub(super) async fn follow(
                     tracing::info!("the keys were read again");
                 }
             }
-            Err(error) => tracing::error!("the changed keys are not used, those before stay: {error}"),
+            Err(error) => {
+                tracing::error!("the changed keys are not used, those before stay: {error}");
+                router.events().tell(None, EventKind::Refused, &error.to_string());
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod client_config;
 pub mod compat;
 pub mod doctor;
 pub mod drop_in;
+pub mod history;
 pub mod import;
 mod journal;
 mod key;
@@ -83,6 +84,7 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         },
         Some(Task::Compat { tool, words }) => perform(parse_as(*tool, words)),
         Some(Task::ClientConfig(words)) => client_config::run(words),
+        Some(Task::History(words)) => history::run(words),
         Some(Task::Import(words)) => import::run(words),
         Some(Task::Status { url, cacert, json }) => operate::status(url.as_deref(), cacert.as_deref(), *json),
         Some(Task::Key { name, group }) => key::run(name, group),

@@ -21,6 +21,7 @@ use crate::config::{ConfigError, Diff};
 use crate::http::operator::NotReloaded;
 use crate::http::source::Source;
 use crate::router::Router;
+use crate::telemetry::EventKind;
 
 /// A file that never stops changing is taken after this, if it can be used as it stands.
 const AT_LAST: Duration = Duration::from_secs(2);
@@ -164,6 +165,10 @@ impl Follower {
     /// What runs stays as it is; `/status` says why until the file is mended.
     fn refuse(&mut self, reason: String) -> NotReloaded {
         tracing::error!("the changed configuration is not used, the one before stays: {reason}");
+        // Many look again and again at a file that stays broken.
+        if self.source.error.as_ref() != Some(&reason) {
+            self.router.events().tell(None, EventKind::Refused, &reason);
+        }
         self.source.error = Some(reason.clone());
         self.publish();
         NotReloaded::Broken(reason)

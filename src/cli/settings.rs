@@ -15,7 +15,8 @@ use super::compat::is_url;
 use super::remote;
 use crate::config::file::{FileConfig, renamed};
 use crate::config::{
-    AuthSpec, CommandSpec, Config, RemoteSpec, ResourceServerSpec, ServerName, ServerSpec, Target,
+    AuthSpec, CommandSpec, Config, HistorySpec, RemoteSpec, ResourceServerSpec, ServerName, ServerSpec,
+    Target,
 };
 
 /// What the meaning of a command line depends on beside its words.
@@ -100,6 +101,8 @@ pub fn config(
         pass_environment: arguments.pass_environment,
         stateless: arguments.stateless,
         metrics: !arguments.no_metrics && file.metrics.unwrap_or(true),
+        traffic: arguments.traffic || file.traffic,
+        history: history(arguments, file.history),
         idle_timeout: idle_timeout(arguments, outside)?,
         allow_origins: first(&arguments.allow_origin, file.allow_origins),
         expose_headers: arguments.expose_header.clone(),
@@ -321,6 +324,15 @@ fn idle_timeout(arguments: &Arguments, outside: &Outside<'_>) -> Result<Option<D
     };
     let seconds = seconds.unwrap_or(300.0);
     Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
+}
+
+/// Where calls are recorded: where the option says, else where the file does.
+fn history(arguments: &Arguments, file: Option<HistorySpec>) -> Option<HistorySpec> {
+    match (arguments.history.clone(), file) {
+        (Some(path), Some(file)) => Some(HistorySpec { file: path, ..file }),
+        (Some(path), None) => Some(HistorySpec::new(path)),
+        (None, file) => file,
+    }
 }
 
 /// The names that the router answers to; the one that access tokens are for is among them.

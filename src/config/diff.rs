@@ -83,6 +83,8 @@ impl Diff {
             ("basePath", old.base_path != new.base_path),
             ("trustProxies", old.trust_proxies != new.trust_proxies),
             ("metrics", old.metrics != new.metrics),
+            ("history", old.history != new.history),
+            ("traffic", old.traffic != new.traffic),
             ("pinsFile", old.pins_file != new.pins_file),
         ];
         diff.needs_restart = fixed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();

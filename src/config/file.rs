@@ -13,8 +13,8 @@ use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
 use super::{
-    AuthSpec, Gateway, Limits, ServerName, ServerSpec, Startup, TlsSpec, aggregate, auth, base_path, entry,
-    limits, origin, tls,
+    AuthSpec, Gateway, HistorySpec, Limits, ServerName, ServerSpec, Startup, TlsSpec, aggregate, auth,
+    base_path, entry, history, limits, origin, tls,
 };
 
 /// Keys of the top level that protect something and that this version does not have.
@@ -51,6 +51,10 @@ pub struct FileConfig {
     pub metrics: Option<bool>,
     /// As [`Config::pins_file`](super::Config::pins_file).
     pub pins_file: Option<PathBuf>,
+    /// As [`Config::history`](super::Config::history).
+    pub history: Option<HistorySpec>,
+    /// As [`Config::traffic`](super::Config::traffic).
+    pub traffic: bool,
     /// Every limit, where the file says nothing the default.
     pub limits: Limits,
     /// What was odd but not wrong, each with its place.
@@ -162,6 +166,10 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
         servers(&root, &mut members, startup.unwrap_or_default(), surroundings, &mut config.warnings)?;
     settings(&mut members, surroundings.variables, &mut config)?;
     listeners(&mut members, surroundings, &mut config)?;
+    if let Some(node) = members.get("history") {
+        let Surroundings { directory, variables, .. } = *surroundings;
+        config.history = Some(history::read(&node, variables, directory, &mut config.warnings)?);
+    }
     if let Some(node) = members.get("limits") {
         config.limits = limits::read(&node)?;
     }
@@ -209,6 +217,9 @@ fn settings(
         let wanted = "a host name like \"mcp.example.com\"";
         config.allow_hosts =
             list(&node, &mut expansion, wanted, |text| plain(text).then(|| text.to_ascii_lowercase()))?;
+    }
+    if let Some(node) = members.get("traffic") {
+        config.traffic = node.flag()?;
     }
     if let Some(node) = members.get("basePath") {
         let wanted = "a path like \"/mcp\"";

@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod expand;
 pub mod file;
+mod history;
 mod json;
 mod limits;
 mod login;
@@ -40,6 +41,7 @@ pub use auth::{AuthSpec, RuleSpec, TokenSpec, Who, digest, hexadecimal, patterns
 pub use base_path::{InvalidBasePath, base_path};
 pub use diff::Diff;
 pub use error::{ConfigError, Problem};
+pub use history::HistorySpec;
 pub use login::LoginOptions;
 pub use name::{InvalidName, ServerName};
 pub use origin::{InvalidOrigin, origin, origin_pattern};
@@ -53,6 +55,7 @@ pub use tools::{Pin, ToolsSpec};
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Config {
     /// The address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
@@ -74,6 +77,10 @@ pub struct Config {
     pub stateless: bool,
     /// Requests are measured.
     pub metrics: bool,
+    /// Whether operators may look on at what clients and servers say to each other.
+    pub traffic: bool,
+    /// Where calls are recorded, if they are.
+    pub history: Option<HistorySpec>,
     /// A session without request and without stream ends after this; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Origins that may read answers (CORS) and pass the guard, each as [`origin()`] reads it; `*` among them allows all.
@@ -349,6 +356,8 @@ impl Default for Config {
             pass_environment: false,
             stateless: false,
             metrics: true,
+            traffic: false,
+            history: None,
             idle_timeout: Some(Duration::from_mins(5)),
             allow_origins: Vec::new(),
             expose_headers: Vec::new(),

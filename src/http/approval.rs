@@ -3,6 +3,7 @@
 use super::operator::{Operator, json_of};
 use super::refusal::Refusal;
 use crate::mount::{Definition, HeldBack, Mount};
+use crate::telemetry::EventKind;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use warp::reply::Response;
@@ -39,6 +40,9 @@ pub(super) async fn approve(operator: &Operator<'_>, name: &str, query: &str) ->
     }
     let approved = mount.approve(tool.as_deref(), digest.as_deref()).await;
     let approved = approved.map_err(|reason| Refusal::Conflict(format!("{name}: {reason}")))?;
+    if !approved.tools.is_empty() {
+        mount.tell(EventKind::Approved, &format!("{:?}, by {}", approved.tools, operator.name()));
+    }
     Ok(json_of(&json!({ "server": name, "approved": approved.tools, "unsaved": approved.unsaved })))
 }
 

@@ -30,6 +30,10 @@ pub enum Endpoint<'a> {
     Resource(&'a str),
     /// For operators: the configuration is read again.
     Reload,
+    /// For operators: what has happened lately, and what happens.
+    Events,
+    /// For operators: what clients and servers say to each other.
+    Traffic,
     /// For operators: the processes of one mount are replaced.
     Restart(&'a str),
     /// For operators: the tools of one mount that are held back, and what lets them go.
@@ -90,6 +94,8 @@ impl<'a> Endpoint<'a> {
             (Place::Root, "healthz") => Some(Self::Healthz),
             (Place::Root, "readyz") => Some(Self::Readyz),
             (Place::Root, "admin/reload") => Some(Self::Reload),
+            (Place::Root, "admin/events") => Some(Self::Events),
+            (Place::Root, "admin/traffic") => Some(Self::Traffic),
             _ => None,
         }
     }
@@ -115,6 +121,8 @@ impl<'a> Endpoint<'a> {
             Self::Sse(_) | Self::Approve(_) => "GET, HEAD, POST, OPTIONS",
             Self::Messages(_) | Self::Reload | Self::Restart(_) => "POST, OPTIONS",
             Self::MountHealth(_)
+            | Self::Events
+            | Self::Traffic
             | Self::Resource(_)
             | Self::Status
             | Self::Metrics
@@ -142,6 +150,8 @@ mod tests {
             ("views/a/health", None),
             ("views/a", None),
             ("admin/reload", Some(Endpoint::Reload)),
+            ("admin/events", Some(Endpoint::Events)),
+            ("admin/traffic", Some(Endpoint::Traffic)),
             ("admin/servers/a/restart", Some(Endpoint::Restart("a"))),
             ("admin/servers/a/approve", Some(Endpoint::Approve("a"))),
             ("admin/servers/a/b/restart", None),

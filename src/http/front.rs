@@ -5,7 +5,8 @@ use super::guard::GuardPolicy;
 use crate::access::Caller;
 use crate::auth::{Authenticator, Background, Failures};
 use crate::config::{Aliases, AuthSpec, Config, Gateway, Limits};
-use crate::mount::{Mount, Table};
+use crate::mount::{House, Mount, Table};
+use crate::telemetry::{Events, Traffic};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +23,7 @@ use super::source::Source;
 #[derive(Debug)]
 pub struct Front {
     /// The mounts; a reload replaces the whole table.
-    pub table: ArcSwap<Table>,
+    pub table: Arc<ArcSwap<Table>>,
     /// Who is known, and what each may; nothing: everybody may everything.
     pub auth: ArcSwapOption<Authenticator>,
     /// Whoever asks while nobody is asked who he is.
@@ -56,6 +57,10 @@ pub struct Front {
     lost_lines: OnceLock<fn() -> u64>,
     /// When it began to serve.
     pub born: SystemTime,
+    /// What has happened lately.
+    pub events: Events,
+    /// What is said, where operators may look on.
+    pub traffic: Option<Traffic>,
     /// Since when it serves.
     pub started: Instant,
     /// Microseconds since 1970 of the last request to a server.
@@ -79,10 +84,16 @@ impl Anyone {
 
 impl Front {
     /// The front of a router with these mounts.
-    pub fn new(config: &Config, table: Table, bound_to_loopback: bool, background: Background) -> Arc<Self> {
+    pub fn new(
+        config: &Config,
+        table: Table,
+        bound_to_loopback: bool,
+        background: Background,
+        house: &House,
+    ) -> Arc<Self> {
         let known = |spec| Authenticator::new(spec, None).with_oauth(spec, None, &background);
         Arc::new(Self {
-            table: ArcSwap::from_pointee(table),
+            table: Arc::new(ArcSwap::from_pointee(table)),
             anyone: ArcSwap::from_pointee(Anyone::new()),
             auth: ArcSwapOption::from_pointee(config.auth.as_ref().map(known)),
             failures: Failures::default(),
@@ -100,6 +111,8 @@ impl Front {
             metrics: config.metrics,
             lost_lines: OnceLock::new(),
             born: SystemTime::now(),
+            events: house.events().clone(),
+            traffic: house.traffic().cloned(),
             started: Instant::now(),
             last_activity: AtomicU64::new(micros(SystemTime::now())),
             closing: AtomicBool::new(false),

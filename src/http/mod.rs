@@ -14,9 +14,11 @@ pub mod cors;
 mod deadline;
 pub mod endpoint;
 mod entrance;
+mod events;
 mod exchange;
 pub mod exclusive;
 mod farewell;
+mod feed;
 mod front;
 pub mod gate;
 pub mod guard;
@@ -40,6 +42,7 @@ mod stage;
 mod stateless;
 mod stream;
 pub mod tls;
+mod traffic;
 #[cfg(unix)]
 pub mod unix;
 mod unserved;
@@ -288,6 +291,8 @@ where
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
         Endpoint::Alive if get => Ok(admin::alive()),
         Endpoint::Reload if method == Method::POST => operator::reload(&operator()?).await,
+        Endpoint::Events if get => Ok(events::events(front, &operator()?, caller, head)),
+        Endpoint::Traffic if get => traffic::traffic(front, &operator()?, caller, query, head),
         Endpoint::Restart(name) if method == Method::POST => operator::restart(&operator()?, name),
         Endpoint::Approve(name) if get => approval::held_back(&operator()?, name),
         Endpoint::Approve(name) if method == Method::POST => {

@@ -9,6 +9,7 @@ use crate::access::{Caller, Grant, Permission};
 use crate::config::{self, Diff};
 use crate::mount::Mount;
 use crate::protocol::Principal;
+use crate::telemetry::EventKind;
 use crate::wire::{Code, RpcError};
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName};
@@ -122,6 +123,11 @@ impl<'a> Operator<'a> {
         Err(Refusal::NoOperator)
     }
 
+    /// What the log calls him.
+    pub(super) fn name(&self) -> &str {
+        self.name
+    }
+
     /// The mount that he names.
     pub(super) fn mount(&self, name: &str) -> Result<Arc<Mount>, Refusal> {
         let table = self.front.table.load();
@@ -169,6 +175,7 @@ pub(super) fn restart(operator: &Operator<'_>, name: &str) -> Result<Response, R
         in_flight = restarting.in_flight,
         "restarted by an operator"
     );
+    mount.tell(EventKind::Restarted, &format!("all its processes are replaced, by {}", operator.name));
     Ok(json_of(&json!({
         "server": name,
         "pids": restarting.pids,
@@ -190,12 +197,14 @@ mod tests {
     use super::*;
     use crate::auth::Background;
     use crate::config::Config;
-    use crate::mount::Table;
+    use crate::mount::{House, Table};
     use http::HeaderValue;
     use std::sync::Arc;
+    use tokio_util::task::TaskTracker;
 
     fn front_of(config: &Config) -> Arc<Front> {
-        Front::new(config, Table::default(), true, Background::default())
+        let house = House::new(config, None, TaskTracker::new());
+        Front::new(config, Table::default(), true, Background::default(), &house)
     }
 
     fn allowed(front: &Front, peer: Option<&str>, headers: &[(&'static str, &str)]) -> bool {

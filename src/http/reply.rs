@@ -21,7 +21,7 @@ use warp::reply::{Reply, Response};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An idle stream says so this often: load balancers cut silent ones after a minute.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -123,7 +123,7 @@ pub(super) fn events_head() -> Response {
     response
 }
 
-fn set_event_headers(response: &mut Response) {
+pub(super) fn set_event_headers(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

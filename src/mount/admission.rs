@@ -6,6 +6,7 @@ use super::unserved::RETRY_FULL;
 use super::{Facts, Mount, Unserved};
 use crate::access::Caller;
 use crate::config::Target;
+use crate::telemetry::EventKind;
 use crate::wire::{Code, RpcError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -91,6 +92,11 @@ impl Mount {
             (false, false) => {
                 tracing::warn!(server = %self.name(), "cannot be started, it is tried again: {reason}");
             }
+        }
+        // A transition is told once, whatever the reasons are that follow.
+        if before.0 != standing {
+            let kind = if failed { EventKind::Failed } else { EventKind::Failing };
+            self.tell(kind, reason);
         }
         wait
     }

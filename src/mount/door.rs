@@ -1,10 +1,12 @@
 //! The way back from a session to its mount.
 
+use super::health::Standing;
 use super::{Mount, Unserved};
 use crate::access::Caller;
 use crate::peer::{Exit, Peer};
 use crate::protocol::Opened;
 use crate::session::{Home, Session, SessionId};
+use crate::telemetry::EventKind;
 use crate::wire::{Code, RpcError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -39,6 +41,7 @@ impl Home for Closed {
     fn unparked(&self, _state: &str) {}
     fn opened(&self, _opened: &Opened) {}
     fn crashed(&self, _exit: &Exit) {}
+    fn resumed(&self) {}
     fn not_opened(&self) {}
     fn tools_changed(&self) {}
     fn left(&self, _id: &SessionId) {}
@@ -119,17 +122,36 @@ impl Home for Way {
                 mount.learn(revision.era(), true);
             }
             let mut facts = mount.facts();
+            let attempts = mount.spec.restart.attempts;
+            let is_news = !(facts.health.proven && facts.health.standing(attempts) == Standing::Well);
             facts.health.succeeded();
             facts.verified_at = Some(SystemTime::now());
             // What a server says to one user is not shown to others.
             let shown = if mount.is_personal() { opened.without_words() } else { opened.clone() };
             facts.opened = Some(shown);
+            drop(facts);
+            if is_news && !mount.is_aggregate() {
+                mount.tell(EventKind::Ready, &mount.greeting().unwrap_or_else(|| opened.version()));
+            }
         }
     }
 
     fn crashed(&self, exit: &Exit) {
         if let Some(mount) = self.mount() {
-            mount.facts().last_exit = Some(exit.to_string());
+            let mut facts = mount.facts();
+            facts.last_exit = Some(exit.to_string());
+            // That what has failed ends at each try is no news.
+            let is_news = facts.health.standing(mount.spec.restart.attempts) != Standing::Failed;
+            drop(facts);
+            if is_news {
+                mount.tell(EventKind::Crashed, &format!("the server {exit}"));
+            }
+        }
+    }
+
+    fn resumed(&self) {
+        if let Some(mount) = self.mount() {
+            mount.tell(EventKind::Restarted, "a session goes on with a new process");
         }
     }
 

@@ -6,7 +6,7 @@ use super::lodging::Rooms;
 use super::pins::Pins;
 use crate::access::Places;
 use crate::config::{Config, Target};
-use crate::telemetry::Observer;
+use crate::telemetry::{Events, Observer, Traffic};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +31,10 @@ pub struct House {
     pub(super) pins: Arc<Pins>,
     /// Who hears of requests; nobody where nothing is measured.
     pub(super) observer: Option<Observer>,
+    /// What happens to the mounts.
+    pub(super) events: Events,
+    /// What is said, where operators may look on.
+    pub(super) traffic: Option<Traffic>,
     /// Owns the tasks of all processes.
     pub(super) tracker: TaskTracker,
 }
@@ -53,6 +57,8 @@ impl House {
             verdicts: Verdicts::default(),
             pins: Pins::of(config, tracker.clone()),
             observer,
+            events: Events::default(),
+            traffic: config.traffic.then(Traffic::default),
             tracker,
         }
     }
@@ -60,6 +66,16 @@ impl House {
     /// What is noted of the tools of servers that are pinned.
     pub fn pins(&self) -> &Arc<Pins> {
         &self.pins
+    }
+
+    /// What happens to the mounts, and to the router.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// What is said, where operators may look on.
+    pub fn traffic(&self) -> Option<&Traffic> {
+        self.traffic.as_ref()
     }
 
     /// Forgets what it knows of commands and URLs that are not served any more.

@@ -38,7 +38,7 @@ use crate::peer::Mask;
 use crate::peer::in_process::Service;
 use crate::protocol::Opened;
 use crate::session::{Parts, Session, SessionId, Settings};
-use crate::telemetry::{Meter, Tally};
+use crate::telemetry::{Conceal, EventKind, Events, Meter, Tally, Traffic};
 use catalog::Catalogs;
 use crowd::Listeners;
 use door::{Door, Way};
@@ -107,6 +107,11 @@ pub struct Mount {
     freed: Arc<Notify>,
     listeners: Listeners,
     tally: Arc<Tally>,
+    /// What it is called where views have names, too.
+    label: Arc<str>,
+    events: Events,
+    /// Where operators may look on at what is said, if they may.
+    traffic: Option<Traffic>,
     /// What tells of its requests; nothing where nobody listens.
     meter: Option<Meter>,
     /// Whether it shows what that has measured.
@@ -178,7 +183,9 @@ impl Mount {
             Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => Mask::default(),
         };
         let tally: Arc<Tally> = before.map(|before| before.tally.clone()).unwrap_or_default();
-        let meter = house.observer.clone().map(|observer| Meter::new(label(&spec), tally.clone(), observer));
+        let (label, events, traffic) = (label(&spec), house.events.clone(), house.traffic.clone());
+        let meter = house.observer.clone();
+        let meter = meter.map(|observer| Meter::new(label.clone(), tally.clone(), observer));
         let house_rooms = house.rooms.clone();
         let rooms = before.map_or_else(|| Places::new(None), |before| before.rooms.clone());
         rooms.set(spec.limits.sessions);
@@ -228,6 +235,9 @@ impl Mount {
             parked: Mutex::default(),
             freed: before.map(|before| before.freed.clone()).unwrap_or_default(),
             tally,
+            label,
+            events,
+            traffic,
             meter,
             is_measured: config.metrics,
             listeners: Listeners::default(),
@@ -246,6 +256,9 @@ impl Mount {
 
     /// Starts what runs without clients: the first handshake, and the spares.
     pub fn start(self: &Arc<Self>) {
+        if let Target::Broken(reason) = &self.spec.target {
+            self.tell(EventKind::Failed, reason);
+        }
         if let Some(pool) = &self.pool {
             self.tracker.spawn(keeper::keep(self.clone(), pool.clone()));
         }
@@ -263,6 +276,16 @@ impl Mount {
             Target::Remote(remote) => Some(self.settings.mask.apply(&remote.to_string()).into_owned()),
             Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => None,
         }
+    }
+
+    /// Something has happened to it.
+    pub fn tell(&self, kind: EventKind, text: &str) {
+        self.events.tell(Some(&self.label), kind, &self.settings.mask.apply(text));
+    }
+
+    /// The text without the secrets of its entry.
+    pub fn conceal(&self, text: &str) -> String {
+        self.settings.mask.conceal(text).into_owned()
     }
 
     /// What tells of its requests, where anybody listens.

@@ -6,6 +6,7 @@ use super::sight::{Sight, called};
 use super::{Mount, Unserved};
 use crate::access::{Caller, ToolRight};
 use crate::config::Pin;
+use crate::telemetry::EventKind;
 use crate::wire::{Code, RpcError};
 use std::sync::atomic::Ordering;
 
@@ -89,6 +90,12 @@ impl Mount {
         let shown = self.pins.see(server, pin, name, tool);
         if (before == Standing::Held) != (self.pins.standing(server, name) == Standing::Held) {
             self.sights.fetch_add(1, Ordering::Relaxed);
+            if before != Standing::Held {
+                self.tell(
+                    EventKind::HeldBack,
+                    &format!("the tool {name:?} is held back until it is approved"),
+                );
+            }
         }
         shown
     }

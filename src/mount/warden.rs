@@ -5,8 +5,9 @@ use super::Mount;
 use super::door::Door;
 use super::sight::{called, filtered};
 use crate::access::{Caller, ToolRight};
+use crate::peer::Mask;
 use crate::session::{Held, Verdict, Warden};
-use crate::telemetry::Call;
+use crate::telemetry::{Call, Side, Traffic, arguments_shown};
 use crate::wire::meta::{find, span, splice};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 struct Watch {
     door: Arc<Door>,
     caller: Caller,
+    /// Where operators may look on.
+    traffic: Option<Traffic>,
 }
 
 impl Mount {
@@ -25,8 +28,10 @@ impl Mount {
         // What serves others asks the mounts behind it, each of which watches by itself, and has no limits but those of its
         // callers. A session outlives the rules, rights and limits under which it was opened: where there are none, there may
         // be some tomorrow.
-        let is_needed = !self.is_aggregate() || caller.is_counted() || self.meter().is_some();
-        let watch = || Watch { door: self.door.clone(), caller: caller.clone() };
+        let traffic = self.traffic.clone();
+        let is_needed =
+            !self.is_aggregate() || caller.is_counted() || self.meter().is_some() || traffic.is_some();
+        let watch = || Watch { door: self.door.clone(), caller: caller.clone(), traffic };
         is_needed.then(|| Arc::new(watch()) as Arc<dyn Warden>)
     }
 }
@@ -73,6 +78,11 @@ impl Watch {
         }
     }
 
+    /// What must not be shown of what is said. What the caller has brought is not, whether this server works with it or not.
+    fn mask(&self, mount: &Mount) -> Mask {
+        mount.settings.mask.and(&self.caller.brought())
+    }
+
     /// Whether what the caller is shown may differ from what others are: he is known, or brings what the server works with.
     fn is_somebody(&self) -> bool {
         !self.caller.is_anyone() || self.door.mount().is_none_or(|mount| mount.is_personal())
@@ -94,7 +104,21 @@ impl Warden for Watch {
         let meter = mount.meter()?;
         let is_call = request.method() == "tools/call";
         let tool = || called(request.body()).filter(|_| is_call).map(Into::into);
-        Some(meter.begin(request.method(), tool, &self.caller, request.raw().len()))
+        let arguments = || {
+            let arguments = find(request.body(), &["arguments"]).filter(|_| is_call)?;
+            Some(arguments_shown(arguments, &self.mask(&mount)))
+        };
+        Some(meter.begin(request.method(), tool, arguments, &self.caller, request.raw().len()))
+    }
+
+    fn is_watched(&self) -> bool {
+        self.traffic.as_ref().is_some_and(Traffic::is_watched)
+    }
+
+    fn overhear(&self, session: &str, from: Side, message: &Message) {
+        if let (Some(traffic), Some(mount)) = (&self.traffic, self.door.mount()) {
+            traffic.pass(&mount.label, session, from, message, Arc::new(self.mask(&mount)));
+        }
     }
 
     fn looks_at(&self, request: &Message) -> bool {

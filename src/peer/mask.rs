@@ -59,6 +59,11 @@ impl Mask {
         Self { secrets: secrets.into(), longest }
     }
 
+    /// The secrets, longest first.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(|secret| &**secret)
+    }
+
     /// The text without the secrets.
     pub fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);

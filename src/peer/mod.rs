@@ -13,6 +13,7 @@
 //!
 //! A remote server gets each message by a POST; see [`remote`].
 
+mod conceal;
 mod environment;
 mod exit;
 mod group;

@@ -5,7 +5,7 @@ use super::warden::{Admitted, Waiting};
 use super::{Interaction, Link, Session, SessionId, Warden};
 use crate::peer::Peer;
 use crate::protocol::{ClientKey, ExchangeKey, Input, Output};
-use crate::telemetry::{Eras, Outcome};
+use crate::telemetry::{Eras, Outcome, Side};
 use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -155,6 +155,11 @@ impl Client {
             Payload::One(message) => (vec![message], true),
             Payload::Batch(messages) => (messages, false),
         };
+        if let Some(warden) = self.warden.as_ref().filter(|warden| warden.is_watched()) {
+            for message in &messages {
+                warden.overhear(self.id.short(), Side::Client, message);
+            }
+        }
         let mut admitted = self.admitted(&messages, alone).await;
         let refused = admitted.iter().filter(|admitted| admitted.verdict.is_err()).count();
         (0..refused).for_each(|_| self.session.tally.refused.add_one());
@@ -162,6 +167,7 @@ impl Client {
             if let Some(call) = call.take() {
                 call.end(Outcome::Refused(error.code), 0);
             }
+            self.overhear_refusal(error, &messages);
             return Err(Refused::Denied(error.clone()));
         }
         let posted = self.pass_on(&messages, &mut admitted, form).await;
@@ -170,6 +176,15 @@ impl Client {
             calls.for_each(|call| call.end(Outcome::Refused(refused.code()), 0));
         }
         posted
+    }
+
+    /// A single request is refused: what its client hears is not said by the session.
+    fn overhear_refusal(&self, error: &RpcError, messages: &[Message]) {
+        if let Some(warden) = self.warden.as_ref().filter(|warden| warden.is_watched())
+            && let Ok(answer) = Message::own(error.to_line(messages.first().and_then(Message::id)))
+        {
+            warden.overhear(self.id.short(), Side::Server, &answer);
+        }
     }
 
     /// Passes on what may be, as soon as there is a process that takes it.
@@ -229,6 +244,7 @@ impl Client {
     /// Says something of the router's own on the stream of an HTTP+SSE client.
     pub fn tell(&self, message: Bytes) {
         if let Some(participant) = self.session.lock().clients.get(&self.key) {
+            participant.watched.overhear(self.id.short(), &message);
             participant.streams.tell(message);
         }
     }

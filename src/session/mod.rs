@@ -106,6 +106,8 @@ pub trait Home: Send + Sync + 'static {
     fn opened(&self, opened: &Opened);
     /// A process died that was not asked to.
     fn crashed(&self, exit: &Exit);
+    /// The session goes on with a new process.
+    fn resumed(&self);
     /// The first process died, or was silent for too long, before the handshake was over.
     fn not_opened(&self);
     /// The server has announced that its tools have changed.

@@ -43,6 +43,7 @@ impl Session {
                     let Some(participant) = state.clients.get_mut(&client) else { continue };
                     participant.last_active = now;
                     let message = participant.watched.end(exchange, message, failed);
+                    participant.watched.overhear(participant.id.short(), &message);
                     let delivered = participant.streams.answer(exchange, message, now);
                     let last = participant.streams.is_once() && participant.streams.in_flight() == 0;
                     if last || delivered == Delivered::Broken {
@@ -57,6 +58,7 @@ impl Session {
                 }
                 Output::ToClient { client, to, message, class } => {
                     let Some(participant) = state.clients.get_mut(&client) else { continue };
+                    participant.watched.overhear(participant.id.short(), &message);
                     let delivered = participant.streams.deliver(to, message, class, now);
                     if delivered == Delivered::Broken {
                         leaving.push(client);
@@ -84,6 +86,7 @@ impl Session {
                         state.opening_until = None;
                         state.resumed_at = Some(now);
                         self.tally.restarts.add_one();
+                        self.home.resumed();
                         self.changed.notify_waiters();
                         tracing::info!(server = %self.settings().name, "the session goes on with a new process");
                     }

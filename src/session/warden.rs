@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::protocol::ExchangeKey;
-use crate::telemetry::{Call, Outcome};
+use crate::telemetry::{Call, Outcome, Side};
 
 /// Watches over one client of a session, whichever transport and era it has. It is asked before a request is passed on,
 /// and again with its answer.
@@ -21,6 +21,12 @@ pub trait Warden: Send + Sync + std::fmt::Debug + 'static {
 
     /// A request begins, of which is told when it ends; nothing where nobody listens.
     fn begin(&self, request: &Message) -> Option<Call>;
+
+    /// Whether anybody looks on at what is said.
+    fn is_watched(&self) -> bool;
+
+    /// This is said by a side in the session whose id begins so. It is called under the session's lock, and must not block.
+    fn overhear(&self, session: &str, from: Side, message: &Message);
 
     /// Whether the answer to a request is to be shown in another way than it came.
     fn looks_at(&self, request: &Message) -> bool;
@@ -145,6 +151,15 @@ impl Drop for Left<'_> {
 impl Watched {
     pub(super) fn by(warden: Option<Arc<dyn Warden>>) -> Self {
         Self { warden, requests: HashMap::new() }
+    }
+
+    /// This is said to the client, in the session whose id begins so.
+    pub(super) fn overhear(&self, session: &str, message: &Bytes) {
+        if let Some(warden) = self.warden.as_ref().filter(|warden| warden.is_watched())
+            && let Ok(message) = Message::own(message.clone())
+        {
+            warden.overhear(session, Side::Server, &message);
+        }
     }
 
     /// A request was passed on.

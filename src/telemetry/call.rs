@@ -27,6 +27,8 @@ pub struct Names {
     pub tool: Option<Box<str>>,
     /// The beginning of the session's id: the whole would be a credential.
     pub session: Option<Box<str>>,
+    /// With what, as it may be shown, where somebody wants to know.
+    pub arguments: Option<Box<str>>,
 }
 
 /// Which era its client speaks, and which its server.
@@ -62,8 +64,8 @@ pub struct Ended<'a> {
 }
 
 impl Names {
-    pub(super) fn of(caller: &Caller, tool: Option<Box<str>>) -> Self {
-        Self { caller: caller.shared_name(), tool, session: None }
+    pub(super) fn of(caller: &Caller, tool: Option<Box<str>>, arguments: Option<Box<str>>) -> Self {
+        Self { caller: caller.shared_name(), tool, session: None, arguments }
     }
 }
 

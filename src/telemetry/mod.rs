@@ -6,19 +6,25 @@
 
 mod call;
 mod durations;
+mod events;
+mod history;
 mod kinds;
 mod method;
 mod outcome;
 mod requests;
 mod tally;
+mod traffic;
 
 pub use call::{Call, Ended, Eras, Names};
 pub use durations::Durations;
+pub use events::{EventKind, Events};
+pub use history::{Filter, History, HistoryOptions, Reader, Record, Share, Unusable as HistoryUnusable};
 pub use kinds::Kinds;
 pub use method::{Method, known};
 pub use outcome::Outcome;
 pub use requests::Requests;
 pub use tally::{Counter, Measured, Tally};
+pub use traffic::{Conceal, Said, Side, Traffic, Watching, arguments_shown};
 
 use crate::access::Caller;
 use std::sync::Arc;
@@ -29,6 +35,11 @@ pub trait Sink: Send + Sync + std::fmt::Debug + 'static {
     /// Whether it wants to know who called what; to look that up costs a little.
     fn wants_names(&self) -> bool;
 
+    /// Whether it wants to know with what a tool was called, too.
+    fn wants_arguments(&self) -> bool {
+        false
+    }
+
     /// A request has ended.
     fn ended(&self, call: &Ended<'_>);
 }
@@ -38,6 +49,7 @@ pub trait Sink: Send + Sync + std::fmt::Debug + 'static {
 pub struct Observer {
     sinks: Arc<[Arc<dyn Sink>]>,
     wants_names: bool,
+    wants_arguments: bool,
 }
 
 /// What begins the calls of one mount. Every call holds one: it is one pointer.
@@ -56,7 +68,8 @@ impl Observer {
     /// These hear of every request. Without any, the calls are only counted and timed.
     pub fn new(sinks: Vec<Arc<dyn Sink>>) -> Self {
         let wants_names = sinks.iter().any(|sink| sink.wants_names());
-        Self { sinks: sinks.into(), wants_names }
+        let wants_arguments = sinks.iter().any(|sink| sink.wants_arguments());
+        Self { sinks: sinks.into(), wants_names, wants_arguments }
     }
 }
 
@@ -76,22 +89,27 @@ impl Meter {
         &self.0.tally.measured
     }
 
-    /// A request of a caller begins. `tool`: what it calls, which is asked only if somebody wants to know. `received`: its
-    /// bytes.
+    /// A request of a caller begins. `tool`: what it calls, and `arguments`: with what, as it may be shown; both are asked
+    /// only if somebody wants to know. `received`: its bytes.
     pub fn begin(
         &self,
         method: &str,
         tool: impl FnOnce() -> Option<Box<str>>,
+        arguments: impl FnOnce() -> Option<Box<str>>,
         caller: &Caller,
         received: usize,
     ) -> Call {
-        let names = self.0.observer.wants_names.then(|| Box::new(Names::of(caller, tool())));
+        let observer = &self.0.observer;
+        let names = observer.wants_names.then(|| {
+            let arguments = if observer.wants_arguments { arguments() } else { None };
+            Box::new(Names::of(caller, tool(), arguments))
+        });
         Call::begin(self.clone(), Method::of(method), names, received, Instant::now())
     }
 
     /// A request that began then has ended before a session took it.
     pub fn unserved(&self, method: &str, caller: &Caller, begun: Instant, outcome: Outcome) {
-        let names = self.0.observer.wants_names.then(|| Box::new(Names::of(caller, None)));
+        let names = self.0.observer.wants_names.then(|| Box::new(Names::of(caller, None, None)));
         Call::begin(self.clone(), Method::of(method), names, 0, begun).end(outcome, 0);
     }
 }

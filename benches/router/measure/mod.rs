@@ -6,6 +6,7 @@ mod client;
 mod eras;
 mod growth;
 mod guarded;
+mod history;
 mod large;
 mod memory;
 mod observed;
@@ -36,6 +37,8 @@ pub(crate) enum Measure {
     Guarded,
     /// What metrics add to a call
     Observed,
+    /// What a history adds to a call
+    History,
     /// What client mode adds to a call
     Client,
     /// Time to the first result of a new session, when the server is slow to start
@@ -67,6 +70,7 @@ impl Measure {
             Self::Eras => eras::take(lab).await,
             Self::Guarded => guarded::take(lab).await,
             Self::Observed => observed::take(lab).await,
+            Self::History => history::take(lab).await,
             Self::Client => client::take(lab).await,
             Self::Start => start::take(lab).await,
             Self::Sessions => sessions::take(lab).await,
