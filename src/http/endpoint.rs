@@ -16,6 +16,8 @@ pub enum Endpoint<'a> {
     MountHealth(&'a str),
     /// Everything about all mounts.
     Status,
+    /// The same for people: a page without any data, which asks for it. No path means it: it is what a browser gets for [`Self::Status`].
+    Page,
     /// The health of the process, in the shape that older tools have.
     Health,
     /// The process lives.
@@ -114,6 +116,7 @@ impl<'a> Endpoint<'a> {
             Self::MountHealth(_)
             | Self::Resource(_)
             | Self::Status
+            | Self::Page
             | Self::Health
             | Self::Healthz
             | Self::Readyz

@@ -28,6 +28,7 @@ mod modern;
 mod opening;
 pub mod operator;
 pub mod origin;
+mod page;
 mod pulse;
 pub mod refusal;
 mod reply;
@@ -171,9 +172,11 @@ where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
-    let answer = match front.endpoint(parts.path.as_str()) {
+    let (method, headers) = (&parts.method, &parts.headers);
+    let endpoint = front.endpoint(parts.path.as_str());
+    let endpoint = endpoint.map(|endpoint| page::negotiated(endpoint, headers, &parts.query));
+    let answer = match endpoint {
         Some(endpoint) => {
-            let (method, headers) = (&parts.method, &parts.headers);
             match entrance::caller(front, endpoint, method, headers, parts.peer.as_ref()).await {
                 Ok(caller) => {
                     let caller = entrance::bringing(front, caller, headers);
@@ -186,6 +189,7 @@ where
         None => Err(unserved::not_found(None)),
     };
     let mut response = answer.unwrap_or_else(Reply::into_response);
+    page::tell_negotiated(endpoint, response.headers_mut());
     for (name, value) in &front.aliases.headers {
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
@@ -263,6 +267,7 @@ where
         Endpoint::Resource(path) if get => resource::document(front, path),
         Endpoint::MountHealth(name) if get => admin::mount_health(front, name, caller),
         Endpoint::Status if get => Ok(admin::status(front, caller)),
+        Endpoint::Page if get => Ok(page::page()),
         Endpoint::Health if get => Ok(admin::health(front)),
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
