@@ -68,7 +68,8 @@ pub fn accepted(headers: &HeaderMap) -> Accepted {
 pub fn prefers_html(headers: &HeaderMap) -> bool {
     let mut html = None;
     let mut json = None;
-    let ranges = headers.get_all(ACCEPT).iter().flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    let ranges =
+        headers.get_all(ACCEPT).iter().flat_map(|value| value.to_str().unwrap_or_default().split(','));
     for (place, range) in ranges.enumerate() {
         let mut parameters = range.split(';');
         let name = parameters.next().unwrap_or_default().trim();

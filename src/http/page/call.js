@@ -59,7 +59,7 @@ function request(client, { schema, verb, make, render }) {
       bar.value = done;
     }
     const share = total > 0 ? `${number(done)} of ${number(total)}` : number(done);
-    say(progress, message === undefined ? share : `${share} · ${message}`);
+    say(progress, message === undefined || message === share ? share : `${share} · ${message}`);
   }
 
   function settle(title, kind, parts, raw) {

@@ -33,6 +33,7 @@ class Client {
   close() {
     this.closed = true;
     for (const { abort } of this.waiting.values()) abort.abort();
+    for (const question of this.questions.values()) question.abort();
     if (!this.session) return;
     ask(this.path, { method: 'DELETE', headers: this.headers(), keepalive: true }).catch(() => {});
     this.session = undefined;
@@ -50,7 +51,7 @@ class Client {
     };
     if (call.onprogress) params = { ...params, _meta: { progressToken: id } };
     try {
-      const response = await this.post({ id, method, params }, abort.signal);
+      const response = await this.send({ id, method, params }, abort.signal);
       this.session ??= response.headers.get('mcp-session-id') ?? undefined;
       const answer = await this.answer(response, id);
       if (!answer) throw new Error('the connection was lost before the answer came');
@@ -58,6 +59,18 @@ class Client {
       return answer.result ?? {};
     } finally {
       this.waiting.delete(id);
+    }
+  }
+
+  /** Sends a request; in a new session, if the one before has ended meanwhile: then nobody has read it yet. */
+  async send(message, signal) {
+    try {
+      return await this.post(message, signal);
+    } catch (error) {
+      if (error.status !== 404 || !this.session || this.closed) throw error;
+      [this.session, this.version] = [undefined, undefined];
+      await this.open();
+      return this.post(message, signal);
     }
   }
 
@@ -87,7 +100,7 @@ class Client {
     const headers = { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream', ...this.headers() };
     const body = JSON.stringify({ jsonrpc: '2.0', ...message });
     const response = await ask(this.path, { method: 'POST', headers, body, signal });
-    if (!response.ok) throw new Error(await reason(response));
+    if (!response.ok) throw Object.assign(new Error(await reason(response)), { status: response.status });
     return response;
   }
 

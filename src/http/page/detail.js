@@ -115,18 +115,19 @@ function detail({ kind, name, label }, find) {
 function factSheet() {
   const urls = h('dd', { class: 'urls' });
   const cells = {};
-  const fact = (key, label) => h('div', null, h('dt', null, label), (cells[key] = h('dd', { 'data-fact': key })));
+  const fact = (key, label) => h('div', { class: `is-${key}` }, h('dt', null, label), (cells[key] = h('dd', { 'data-fact': key })));
   const [ratePlot, latencyPlot] = [plot('Requests per second', 320, 56), plot('Mean latency', 320, 56)];
   const [perSecond, latency] = [h('span', { class: 'figure' }), h('span', { class: 'figure' })];
   const element = h(
     'section',
     { class: 'card facts', 'aria-label': 'Facts' },
-    h('div', { class: 'plots' }, h('div', null, h('span', { class: 'figure-label' }, 'Requests per second'), perSecond, ratePlot.element), h('div', null, h('span', { class: 'figure-label' }, 'Mean latency'), latency, latencyPlot.element)),
-    h('dl', { class: 'fact-list' }, fact('era', 'Era'), fact('version', 'Revision'), fact('sessions', 'Sessions'), fact('flight', 'In flight'), fact('pids', 'Processes'), fact('requests', 'Requests'), fact('errors', 'Errors'), fact('refused', 'Refused'), fact('restarts', 'Restarts'), fact('exit', 'Last exit'), fact('verified', 'Verified'), fact('sandbox', 'Sandbox'), fact('held', 'Held back')),
+    h('div', { class: 'plots' }, h('div', null, h('span', { class: 'figure-label' }, 'Requests per second'), perSecond, ratePlot.element), h('div', { class: 'is-latency' }, h('span', { class: 'figure-label' }, 'Mean latency'), latency, latencyPlot.element)),
+    h('dl', { class: 'fact-list' }, fact('era', 'Era'), fact('version', 'Revision'), fact('sessions', 'Sessions'), fact('flight', 'In flight'), fact('pids', 'Processes'), fact('requests', 'Requests'), fact('errors', 'Errors'), fact('refused', 'Refused'), fact('restarts', 'Restarts'), fact('exit', 'Last exit'), fact('verified', 'Last handshake'), fact('sandbox', 'Sandbox'), fact('held', 'Held back')),
     h('dl', { class: 'url-list' }, h('dt', null, 'URLs'), urls),
   );
   let shown;
   const update = (mount, course) => {
+    element.classList.toggle('is-unmeasured', !mount.latency);
     say(cells.era, mount.era ?? '–');
     say(cells.version, mount.protocol_version ?? '–');
     say(cells.sessions, number(mount.sessions));

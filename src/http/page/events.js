@@ -32,18 +32,28 @@ async function* eventsOf(response) {
 
 /** A stream that is opened again when it ends. `ontrouble` hears why there is none; what will not change is not asked again. */
 class Feed {
-  constructor(path, { onitem, ontrouble, onopen }) {
+  constructor(path, { onitem, ontrouble, onopen, rests = false }) {
     Object.assign(this, { path, onitem, ontrouble, onopen });
+    // Browsers have few connections to one place: what can be had again later takes none while nobody looks.
+    this.rest = () => rests && document.hidden && this.abort?.abort();
+    document.addEventListener('visibilitychange', this.rest);
+    this.isResting = () => rests && document.hidden;
     this.run();
   }
 
   stop() {
     this.stopped = true;
+    document.removeEventListener('visibilitychange', this.rest);
     this.abort?.abort();
   }
 
   async run() {
     for (let wait = 500; !this.stopped; wait = Math.min(wait * 2, 15000)) {
+      if (this.isResting()) {
+        await new Promise(resolve => document.addEventListener('visibilitychange', resolve, { once: true }));
+        wait = 250;
+        continue;
+      }
       this.abort = new AbortController();
       try {
         const response = await ask(this.path, { headers: { Accept: 'text/event-stream' }, signal: this.abort.signal });
@@ -59,7 +69,7 @@ class Feed {
           }
         }
       } catch {
-        if (!this.stopped) this.ontrouble(0, 'the connection was lost');
+        if (!this.stopped && !this.isResting()) this.ontrouble(0, 'the connection was lost');
       }
       await new Promise(resolve => setTimeout(resolve, wait));
     }

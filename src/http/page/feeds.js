@@ -12,6 +12,7 @@ function eventsPanel() {
   const feed = new Feed('admin/events', {
     // After a break the last events come again.
     onopen: () => list.replaceChildren(),
+    rests: true,
     onitem: ({ at, server, kind, text }) => {
       show(note, false);
       const kindText = String(kind ?? '');

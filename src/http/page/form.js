@@ -1,6 +1,6 @@
 // A form from a JSON Schema: one field for each property, JSON text for what has no field of its own.
 
-/** A form's fields, and `read()`: `{ value, wrong }`, where `wrong` is the first field that is not as it must be. */
+/** A form's fields (`isShort`: in a dialog, where Enter answers), and `read()`: `{ value, wrong }`, where `wrong` is the first field that is not as it must be. */
 function form(schema, { isShort = false } = {}) {
   const root = resolved(schema, schema);
   const required = new Set(Array.isArray(root.required) ? root.required : []);
@@ -9,7 +9,7 @@ function form(schema, { isShort = false } = {}) {
   const isOpen = !properties.length && root.additionalProperties !== false && Object.keys(root).some(word => word !== 'type' && word !== '$schema' && word !== 'title');
   if (isOpen) fields.push(field(null, { type: 'object', title: 'Arguments', description: 'A JSON object' }, false, false));
   const element = h('div', { class: 'fields' }, fields.map(({ element }) => element));
-  if (!fields.length) element.append(h('p', { class: 'quiet-text' }, 'It takes no arguments.'));
+  if (!fields.length && !isShort) element.append(h('p', { class: 'quiet-text' }, 'It takes no arguments.'));
   const read = () => {
     let value = {};
     let wrong;

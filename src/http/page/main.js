@@ -145,6 +145,8 @@ addEventListener('keydown', event => {
     page.filter.focus();
   } else if (event.key === 'Escape' && isTyping) {
     event.target.blur();
+  } else if (event.key === 'Escape' && main.querySelector('[data-cancel]:not([hidden])')) {
+    main.querySelector('[data-cancel]:not([hidden])').click();
   } else if (event.key === 'Escape' && location.hash.length > 2) {
     location.hash = '#/';
   }

@@ -133,7 +133,9 @@ mod tests {
             assert!(policy.contains(&wanted), "{wanted} is not in {policy}");
         }
         assert!(policy.starts_with("default-src 'none';"), "{policy}");
-        for wanted in ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "connect-src 'self'"] {
+        for wanted in
+            ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "connect-src 'self'"]
+        {
             assert!(policy.contains(wanted), "{wanted} is not in {policy}");
         }
         assert!(!policy.contains("unsafe"), "{policy}");
@@ -146,7 +148,15 @@ mod tests {
         assert!(!html.contains(STYLE_HERE) && !html.contains(SCRIPT_HERE));
         // Nothing is loaded from elsewhere, and no text can become markup.
         let script = SCRIPT.concat();
-        for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "DOMParser"] {
+        for word in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "Function(",
+            "DOMParser",
+        ] {
             assert!(!script.contains(word), "the script has {word}");
         }
         for word in ["//fonts", "https://", "src=\"http", "@import", "url("] {

@@ -34,6 +34,8 @@ function overview() {
     show(togetherCard, others.length > 0);
     show(nothing, !mounts.length);
     show(servers.element, mounts.length > 0);
+    const isMeasured = mounts.some(([, { latency }]) => latency);
+    element.classList.toggle('is-unmeasured', !isMeasured);
     figures.update(status, mounts.map(([, mount]) => mount), courses.total);
     const error = status.config?.error;
     show(configuration, Boolean(error));
@@ -47,16 +49,16 @@ function overview() {
 function summary() {
   const cells = {};
   const cell = (name, label, drawn) => {
-    cells[name] = { value: h('span', { class: 'figure' }), note: h('span', { class: 'figure-note' }), plot: drawn && plot(label, 160, 36) };
-    return h('div', { class: 'figure-cell', 'data-figure': name }, h('span', { class: 'figure-label' }, label), h('span', { class: 'figure-row' }, cells[name].value, cells[name].plot?.element), cells[name].note);
+    cells[name] = { value: h('span', { class: 'figure' }), note: h('span'), alarm: h('span', { class: 'alarm' }), plot: drawn && plot(label, 160, 36) };
+    return h('div', { class: 'figure-cell', 'data-figure': name }, h('span', { class: 'figure-label' }, label), h('span', { class: 'figure-row' }, cells[name].value, cells[name].plot?.element), h('span', { class: 'figure-note' }, cells[name].note, cells[name].alarm));
   };
   const element = h('section', { class: 'figures', 'aria-label': 'In figures' }, cell('servers', 'Servers'), cell('sessions', 'Sessions'), cell('flight', 'In flight'), cell('rate', 'Requests per second', true), cell('latency', 'Mean latency', true));
   const update = (status, mounts, total) => {
     const count = states => mounts.filter(({ state }) => states.includes(state)).length;
     const [well, ill] = [count(['ready', 'idle']), count(['failing', 'failed'])];
     say(cells.servers.value, number(mounts.length));
-    say(cells.servers.note, [well && `${well} well`, count(['starting']) && `${count(['starting'])} starting`, ill && `${ill} not well`, count(['disabled']) && `${count(['disabled'])} off`].filter(Boolean).join(', '));
-    cells.servers.note.classList.toggle('is-bad', ill > 0);
+    say(cells.servers.note, [well && `${well} well`, count(['starting']) && `${count(['starting'])} starting`, count(['disabled']) && `${count(['disabled'])} off`].filter(Boolean).join(', '));
+    say(cells.servers.alarm, ill ? `${ill} not well` : '');
     const add = key => mounts.reduce((sum, mount) => sum + (mount[key] ?? 0), 0);
     say(cells.sessions.value, number(add('sessions')));
     say(cells.sessions.note, plural(mounts.reduce((sum, { pids }) => sum + (pids?.length ?? 0), 0), 'process', 'processes'));
@@ -65,7 +67,7 @@ function summary() {
     say(cells.rate.value, rate(total.rate));
     say(cells.rate.note, plural(add('errors'), 'error so far', 'errors so far'));
     say(cells.latency.value, lasting(total.latency));
-    say(cells.latency.note, mounts.some(({ latency }) => latency) ? 'of answered requests' : 'not measured');
+    say(cells.latency.note, 'of what was answered');
     cells.rate.plot.draw(total.rates);
     cells.latency.plot.draw(total.latencies);
   };
@@ -74,7 +76,7 @@ function summary() {
 
 function mountTable(caption) {
   const rows = new Map();
-  const head = h('thead', null, h('tr', null, COLUMNS.map((name, at) => h('th', { scope: 'col', class: at > 2 ? 'is-number' : null }, name))));
+  const head = h('thead', null, h('tr', null, COLUMNS.map((name, at) => h('th', { scope: 'col', class: `${at > 2 ? 'is-number' : ''} ${name === 'Latency' ? 'is-latency' : ''}` }, name))));
   const element = h('table', { class: 'mounts' }, h('caption', { class: 'unseen' }, caption), head);
   const update = mounts => {
     const names = new Set(mounts.map(({ name }) => name));
@@ -104,7 +106,8 @@ function mountRow({ kind, name, label }) {
   const info = h('span', { class: 'sub' });
   const state = badge();
   const [era, version] = [h('span'), h('span', { class: 'sub' })];
-  const [sessions, flight, processes, pids, restarts, exit] = [h('span'), h('span'), h('span'), h('span', { class: 'sub' }), h('span'), h('span', { class: 'sub' })];
+  const [sessions, flight, processes, restarts] = [h('span'), h('span'), h('span'), h('span')];
+  const pids = h('span', { class: 'sub pids' });
   const [perSecond, latency] = [h('span'), h('span')];
   const [ratePlot, latencyPlot] = [plot(`Requests per second of ${name}`), plot(`Latency of ${name}`)];
   const error = h('td', { colspan: COLUMNS.length });
@@ -118,13 +121,13 @@ function mountRow({ kind, name, label }) {
       null,
       h('th', { scope: 'row' }, h('a', { href: address(kind, name) }, label ?? name), info),
       cell('State', 'state-cell', state.element),
-      cell('Era', null, era, version),
+      cell('Era', 'era-cell', era, version),
       cell('Sessions', 'is-number', sessions),
       cell('In flight', 'is-number', flight),
       cell('Processes', 'is-number', processes, pids),
       cell('Requests/s', 'is-number is-plot', ratePlot.element, perSecond),
-      cell('Latency', 'is-number is-plot', latencyPlot.element, latency),
-      cell('Restarts', 'is-number', restarts, exit),
+      cell('Latency', 'is-number is-plot is-latency', latencyPlot.element, latency),
+      cell('Restarts', 'is-number', restarts),
     ),
     note,
   );
@@ -139,6 +142,7 @@ function mountRow({ kind, name, label }) {
     if (changed) flash(body);
     last = mount;
     say(info, [mount.server_info?.title ?? mount.server_info?.name, mount.server_info?.version].filter(Boolean).join(' '));
+    info.title = info.textContent;
     state.set(mount.state);
     say(era, mount.era ?? '–');
     say(version, mount.protocol_version);
@@ -151,17 +155,18 @@ function mountRow({ kind, name, label }) {
     ratePlot.draw(course.rates);
     latencyPlot.draw(course.latencies);
     say(restarts, number(mount.restarts));
-    say(exit, mount.last_exit);
+    restarts.classList.toggle('is-some', mount.restarts > 0);
     const held = mount.held_back?.length ? `${plural(mount.held_back.length, 'tool')} held back until approved: ${mount.held_back.join(', ')}` : '';
-    say(error, [mount.error, held].filter(Boolean).join(' · '));
+    const exit = mount.last_exit && !mount.error?.includes(mount.last_exit) ? `last exit: ${mount.last_exit}` : '';
+    say(error, [mount.error, held, exit].filter(Boolean).join(' · '));
     show(note, Boolean(error.textContent));
-    note.classList.toggle('is-warning', mount.state !== 'failed');
+    note.className = `note ${mount.state === 'failed' ? 'is-bad' : mount.error || held ? 'is-warn' : ''}`;
   };
   const text = () => [label ?? name, last?.state, last?.era, last?.error, info.textContent].join(' ').toLowerCase();
   return { body, set, text };
 }
 
-const shortened = pids => (pids.length > 3 ? `${pids.slice(0, 3).join(', ')}, …` : pids.join(', '));
+const shortened = pids => (pids.length > 2 ? `${pids.slice(0, 2).join(', ')} + ${pids.length - 2}` : pids.join(', '));
 
 function flash(element) {
   element.classList.remove('is-new');
