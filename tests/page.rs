@@ -66,6 +66,14 @@ async fn a_call_shows_its_progress_and_is_cancelled() {
 }
 
 #[tokio::test]
+async fn a_session_that_has_ended_meanwhile_is_opened_again_and_none_is_needed_where_there_is_none() {
+    let Some(browser) = Browser::installed() else { return };
+    let file = json!({ "mcpServers": { "demo": demo() } });
+    browser.plays("aToolIsCalledAfterAWhile", &Router::start(file.clone(), &["--timeout", "1"]).await).await;
+    browser.plays("aToolIsCalledAfterAWhile", &Router::start(file, &["--stateless"]).await).await;
+}
+
+#[tokio::test]
 async fn text_from_servers_never_becomes_markup() {
     let Some(browser) = Browser::installed() else { return };
     let once = json!({ "restart": { "attempts": 1 } });
@@ -155,6 +163,7 @@ async fn who_may_not_watch_is_told_so_and_how_watching_is_switched_on() {
 
 #[tokio::test]
 async fn the_page_is_for_browsers_and_json_for_everybody_else() {
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     let file = json!({
         "mcpServers": { "demo": demo() },
         "auth": { "tokens": [{ "name": "reader", "token": "reader-key-0123456789", "allow": ["demo"] }] },
@@ -163,10 +172,9 @@ async fn the_page_is_for_browsers_and_json_for_everybody_else() {
     let http = support::http_client();
     let ask = async |method: reqwest::Method, path: &str, accept: &str, key: Option<&str>| {
         let request = http.request(method, router.url(path)).header("accept", accept);
-        let request = key.iter().fold(request, |request, key| request.bearer_auth(key));
+        let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         request.send().await.expect("an answer")
     };
-    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     for (path, accept, key, status, kind) in [
         ("/status", BROWSER, None, 200, "text/html; charset=utf-8"),
         ("/status/", BROWSER, None, 200, "text/html; charset=utf-8"),

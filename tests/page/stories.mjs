@@ -125,10 +125,21 @@ const stories = {
     await count.locator('[data-cancel]').click();
     await outcome(count).getByText('Cancelled').waitFor();
     await eventually('the server has stopped', async () => (await status(base)).servers.demo.in_flight === 0);
-    // A question that is open when its call is cancelled is withdrawn by the server, or goes with the session.
+    // The session goes on.
     await fill(count, 'to', '3');
     await count.getByRole('button', { name: 'Call' }).click();
     await outcome(count).getByText('Counted to 3.').first().waitFor();
+    check();
+  },
+
+  async aToolIsCalledAfterAWhile(browser, base) {
+    const { page, check } = await visit(browser, base);
+    const add = await openTool(page, 'demo', 'add');
+    await eventually('no session is left', async () => (await status(base)).servers.demo.sessions === 0);
+    await fill(add, 'a', '3');
+    await fill(add, 'b', '4');
+    await add.getByRole('button', { name: 'Call' }).click();
+    await outcome(add).getByText('7').first().waitFor();
     check();
   },
 
