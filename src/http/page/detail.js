@@ -25,6 +25,13 @@ const OFFERS = {
   },
 };
 
+/** Why a mount is not asked at once. */
+const WHY_NOT = {
+  disabled: 'It is switched off.',
+  failed: 'It does not work now. Connecting tries it again.',
+  failing: 'It does not work now. Connecting tries it again.',
+};
+
 function promptSchema(prompt) {
   const named = Array.isArray(prompt.arguments) ? prompt.arguments : [];
   const properties = Object.fromEntries(named.map(({ name, title, description }) => [String(name), { type: 'string', title, description }]));
@@ -54,7 +61,7 @@ function detail({ kind, name, label }, find) {
   const chooser = tabs('What it offers', entries, changed);
   const body = h('section', { class: 'card' }, chooser.list, idle, ...entries.map(({ panel }) => panel));
   const element = h('div', { class: 'page' }, h('p', null, h('a', { href: '#/', class: 'back' }, '← All servers')), h('div', { class: 'title-row' }, h('h1', { tabindex: -1 }, label ?? name), state.element), info, error, gone, facts.element, body);
-  let [client, feed, current, isGone, tab] = [undefined, undefined, undefined, false, 'tools'];
+  let [client, feed, current, tab, isRefused] = [undefined, undefined, undefined, 'tools', false];
 
   function changed(next) {
     tab = next;
@@ -79,7 +86,8 @@ function detail({ kind, name, label }, find) {
     } catch (failure) {
       if (mine.closed) return;
       mine.close();
-      client = undefined;
+      // Not asked again by itself: whoever looks decides.
+      [client, isRefused] = [undefined, true];
       say(trouble, `It could not be asked: ${failure.message}`);
     } finally {
       connect.disabled = false;
@@ -88,22 +96,21 @@ function detail({ kind, name, label }, find) {
 
   function update(status, courses) {
     current = find(status);
-    isGone = !current;
-    show(gone, isGone);
-    show(body, !isGone);
-    show(facts.element, !isGone);
-    if (isGone) return;
+    show(gone, !current);
+    show(body, Boolean(current));
+    show(facts.element, Boolean(current));
+    if (!current) return;
     state.set(current.state);
     say(info, [current.server_info?.title ?? current.server_info?.name, current.server_info?.version].filter(Boolean).join(' '));
     show(info, Boolean(info.textContent));
     say(error, current.error);
     show(error, Boolean(current.error));
     facts.update(current, courses.of(kind, name));
-    if (client || trouble.textContent) return;
+    if (client || isRefused) return;
     // What runs already is asked at once; nothing is started only because somebody looks.
     if (current.state === 'ready') open();
     else show(idle, tab !== 'traffic');
-    if (!client) say(trouble, current.state === 'disabled' ? 'It is switched off.' : 'It does not run now. To see what it offers, it has to be started.');
+    if (!client) say(trouble, WHY_NOT[current.state] ?? 'It does not run now. To see what it offers, it has to be started.');
     show(connect, current.state !== 'disabled');
   }
 
@@ -169,8 +176,7 @@ async function offerPanel(client, offer, what, panel, isOffered) {
   const made = new Map();
   const filter = h('input', { type: 'search', placeholder: `Filter ${plural(items.length, what.label.toLowerCase().replace(/s$/, ''))}`, 'aria-label': `Filter ${offer}`, 'data-filter': '', oninput: sieve });
   const buttons = items.map(item => {
-    const title = item.title ?? item.annotations?.title;
-    const words = h('span', { class: 'sub' }, String(title ?? item.description ?? item.uri ?? item.uriTemplate ?? '').slice(0, 120));
+    const words = h('span', { class: 'sub' }, String(titleOf(item) ?? item.description ?? item.uri ?? item.uriTemplate ?? '').slice(0, 120));
     return h('button', { type: 'button', class: 'item', 'aria-pressed': 'false', 'data-item': item.name ?? '', onclick: () => choose(item) }, h('span', { class: 'item-name' }, String(item.name ?? item.uri ?? '')), words);
   });
   const list = h('ul', { class: 'items' }, buttons.map(button => h('li', null, button)));
@@ -197,13 +203,20 @@ async function offerPanel(client, offer, what, panel, isOffered) {
   }
 }
 
+/** What an item is called, if that is more than its name. */
+function titleOf({ name, title, annotations }) {
+  const words = String(title ?? annotations?.title ?? '').trim();
+  const plain = text => String(text).toLowerCase().replace(/[\s_-]+/g, ' ');
+  return words && plain(words) !== plain(name ?? '') ? words : undefined;
+}
+
 function offered(client, what, item) {
-  const title = item.title ?? item.annotations?.title;
+  const title = titleOf(item);
   const hints = Object.entries({ readOnlyHint: 'only reads', destructiveHint: 'may destroy', idempotentHint: 'may be repeated', openWorldHint: 'reaches out' });
   const tags = hints.filter(([hint]) => item.annotations?.[hint] === true).map(([, word]) => h('span', { class: 'tag', title: 'The server says so' }, word));
   const schemas = what.schemas(item).filter(([, schema]) => schema).map(([label, schema]) => h('details', null, h('summary', null, label), jsonBlock(schema)));
   const uri = item.uri ?? item.uriTemplate;
-  const about = h('div', { class: 'about' }, h('h3', null, h('code', null, String(item.name ?? '')), title ? h('span', { class: 'field-title' }, String(title)) : null, ...tags));
+  const about = h('div', { class: 'about' }, h('h3', null, h('code', null, String(item.name ?? '')), title && h('span', { class: 'field-title' }, title), ...tags));
   if (uri !== undefined) about.append(h('p', null, h('code', null, String(uri)), item.mimeType ? ` ${item.mimeType}` : ''));
   if (item.description) about.append(h('p', { class: 'description' }, String(item.description)));
   return h('div', null, about, request(client, what.request(item)), ...schemas);

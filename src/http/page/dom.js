@@ -14,7 +14,7 @@ function dress(element, attributes) {
 function h(name, attributes, ...children) {
   const element = document.createElement(name);
   dress(element, attributes);
-  element.append(...children.flat().filter(child => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat().filter(child => child !== null && child !== undefined && child !== false && child !== ''));
   return element;
 }
 

@@ -164,6 +164,7 @@ function row(item) {
       body.append(...cut, whole === undefined ? textBlock(item.message, { isCode: true }) : jsonBlock(whole));
     }
     body.hidden = !isOpen;
+    if (isOpen) body.scrollIntoView({ block: 'nearest' });
   }
   const element = h('li', null, head, body);
   element.item = item;

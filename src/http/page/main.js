@@ -81,6 +81,7 @@ async function look() {
 
 function connected(is, error) {
   show(forget, is && key.get() !== null);
+  if (page) document.body.classList.remove('is-locked');
   link.className = `link-state ${is ? 'is-live' : 'is-lost'}`;
   say(link, is ? 'Live' : 'No answer');
   link.title = is ? 'What you see is true now' : `The router does not answer; what you see is old. ${error?.message ?? ''}`;
@@ -96,6 +97,7 @@ function lock(why) {
   courses.total = new Course();
   key.set(null);
   show(forget, false);
+  document.body.classList.add('is-locked');
   say(link, '');
   say(document.getElementById('facts'), '');
   document.title = 'mcp-switchboard';

@@ -150,6 +150,7 @@ function mountRow({ kind, name, label }) {
     say(flight, number(mount.in_flight));
     say(processes, number(mount.pids?.length));
     say(pids, shortened(mount.pids ?? []));
+    pids.title = mount.pids?.join(', ') ?? '';
     say(perSecond, rate(course.rate));
     say(latency, lasting(course.latency));
     ratePlot.draw(course.rates);
