@@ -347,6 +347,12 @@ const stories = {
     });
     const { page, check } = await visit(browser, base, { before });
     await page.getByText('Events are shown to operators only.').waitFor();
+    // Whoever has a key can show it, though the router asks for none.
+    await page.getByRole('button', { name: 'I have a key' }).click();
+    await page.getByRole('button', { name: 'Without' }).click();
+    await page.getByRole('button', { name: 'I have a key' }).click();
+    const [asked] = await Promise.all([page.waitForRequest(request => request.url().includes('/admin/events')), page.getByLabel('Key or access token').fill('operator-key').then(() => page.keyboard.press('Enter'))]);
+    assert.equal(await asked.headerValue('authorization'), 'Bearer operator-key');
     await row(page, 'demo').getByRole('link').click();
     await page.getByRole('tab', { name: 'Traffic' }).click();
     await page.getByText('The traffic view is off.').waitFor();

@@ -23,11 +23,17 @@ function eventsPanel() {
     ontrouble: status => {
       if (list.childElementCount) return;
       show(note, true);
-      say(note, status === 404 ? 'This router keeps no record of events.' : status === 0 || status >= 500 ? 'Events cannot be had right now.' : 'Events are shown to operators only.');
+      const words = status === 404 ? ['This router keeps no record of events.'] : isRefusal(status) ? refused('Events') : ['Events cannot be had right now.'];
+      note.replaceChildren(...words);
     },
   });
   return { element, stop: () => feed.stop() };
 }
+
+const isRefusal = status => status === 401 || status === 403;
+
+/** What somebody is told who is no operator, and a way to become one. */
+const refused = what => [`${what} are shown to operators only. `, h('button', { type: 'button', class: 'small', onclick: () => lock('', false) }, 'I have a key')];
 
 function tone(kind) {
   if (/^(crashed|failed)$/.test(kind)) return 'bad';
@@ -122,7 +128,7 @@ function trafficPanel(name) {
     onitem: take,
     ontrouble: (status, why) => {
       show(note, !all.length);
-      show(tools, status !== 409 && status !== 404 && status !== 403 && status !== 401);
+      show(tools, status !== 409 && status !== 404 && !isRefusal(status));
       note.replaceChildren(...trouble(status, why));
     },
   });
@@ -135,7 +141,7 @@ function trouble(status, why) {
     return [h('strong', null, 'The traffic view is off. '), 'It shows what clients and servers say to each other, so it has to be wanted: start the router with ', h('code', null, '--traffic'), ', or put ', h('code', null, '"traffic": true'), ' into its file.'];
   }
   if (status === 404) return ['This router has no traffic view.'];
-  if (status === 403 || status === 401) return ['Messages are shown to operators only.'];
+  if (isRefusal(status)) return refused('Messages');
   return [`Messages cannot be had right now: ${why}`];
 }
 

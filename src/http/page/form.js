@@ -6,8 +6,9 @@ function form(schema, { isShort = false } = {}) {
   const required = new Set(Array.isArray(root.required) ? root.required : []);
   const properties = root.properties && typeof root.properties === 'object' ? Object.entries(root.properties) : [];
   const fields = properties.map(([name, property]) => field(name, resolved(property, schema), required.has(name), isShort));
-  const isOpen = !properties.length && root.additionalProperties !== false && Object.keys(root).some(word => word !== 'type' && word !== '$schema' && word !== 'title');
-  if (isOpen) fields.push(field(null, { type: 'object', title: 'Arguments', description: 'A JSON object' }, false, false));
+  // What says nothing of its members, but has something to say, may take any.
+  const isOpen = Boolean(root.additionalProperties) || (!root.properties && ['anyOf', 'oneOf', 'allOf', 'patternProperties'].some(word => word in root));
+  if (!properties.length && isOpen) fields.push(field(null, { type: 'object', title: 'Arguments' }, false, false));
   const element = h('div', { class: 'fields' }, fields.map(({ element }) => element));
   if (!fields.length && !isShort) element.append(h('p', { class: 'quiet-text' }, 'It takes no arguments.'));
   const read = () => {

@@ -89,8 +89,8 @@ function connected(is, error) {
   if (!page && !main.querySelector('.lock')) main.replaceChildren(h('div', { class: 'page' }, h('p', { class: 'empty' }, is ? 'Loading…' : 'The router does not answer. It is asked again each second.')));
 }
 
-/** Asks for a key. Nothing of what was shown before stays. */
-function lock(why) {
+/** Asks for a key. Nothing of what was shown before stays. `isNeeded`: without one there is nothing to see. */
+function lock(why, isNeeded = true) {
   page?.stop();
   [page, status] = [undefined, undefined];
   courses.all.clear();
@@ -117,8 +117,8 @@ function lock(why) {
       'div',
       { class: 'lock card' },
       h('h1', null, 'Who are you?'),
-      h('p', { class: 'quiet-text' }, 'This router asks for a key. It is kept in this tab alone, and forgotten with it.'),
-      h('form', { onsubmit: enter, novalidate: true }, h('label', { for: id }, 'Key or access token'), input, trouble, h('button', { type: 'submit', class: 'primary' }, 'Go on')),
+      h('p', { class: 'quiet-text' }, isNeeded ? 'This router asks for a key.' : 'With an operator’s key you see more.', ' It is kept in this tab alone, and forgotten with it.'),
+      h('form', { onsubmit: enter, novalidate: true }, h('label', { for: id }, 'Key or access token'), input, trouble, h('div', { class: 'buttons' }, h('button', { type: 'submit', class: 'primary' }, 'Go on'), !isNeeded && h('button', { type: 'button', onclick: look }, 'Without'))),
     ),
   );
   input.focus();

@@ -1,6 +1,6 @@
-// What happened in the last two minutes: figures from one look to the next, and small plots of them.
+// What happened in the last minute: figures from one look to the next, and small plots of them.
 
-const LOOKS = 120;
+const LOOKS = 60;
 
 /** The looks at one mount. */
 class Course {
@@ -46,36 +46,22 @@ function keep(list, value) {
   if (list.length > LOOKS) list.shift();
 }
 
-/** A small plot; where there is no figure, there is no line. */
+/** A small plot; what is not known between two figures is a straight line. */
 function plot(label, width = 96, height = 28) {
   const line = svg('path', { class: 'plot-line' });
   const area = svg('path', { class: 'plot-area' });
   const base = svg('path', { class: 'plot-base', d: `M0 ${height - 0.5}H${width}` });
   const element = svg('svg', { class: 'plot', viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label, preserveAspectRatio: 'none' }, base, area, line);
   const draw = values => {
-    const shown = values.slice(-60);
-    const most = Math.max(...shown.filter(Number.isFinite), 0) || 1;
-    const points = shown.map((value, at) => [((60 - shown.length + at) / 59) * width, height - 1.5 - (value / most) * (height - 4)]);
-    let stroke = '';
-    let fill = '';
-    let begun = null;
-    points.forEach(([x, y], at) => {
-      const isThere = Number.isFinite(y);
-      if (isThere) {
-        stroke += `${begun === null ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`;
-        fill += `${begun === null ? `M${x.toFixed(1)} ${height}L` : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`;
-        if (begun === null) begun = at;
-      }
-      if (begun !== null && (!isThere || at === points.length - 1)) {
-        const end = points[isThere ? at : at - 1][0].toFixed(1);
-        // A figure that stands alone is a short dash.
-        if (begun === (isThere ? at : at - 1)) stroke += 'h1.2';
-        fill += `L${end} ${height}Z`;
-        begun = null;
-      }
-    });
-    line.setAttribute('d', stroke);
-    area.setAttribute('d', fill);
+    const most = Math.max(...values.filter(Number.isFinite), 0) || 1;
+    const across = at => (((LOOKS - values.length + at) / (LOOKS - 1)) * width).toFixed(1);
+    const points = values.map((value, at) => [across(at), (height - 1.5 - (value / most) * (height - 4)).toFixed(1), value]);
+    const known = points.filter(([, , value]) => Number.isFinite(value)).map(([x, y]) => `${x} ${y}`);
+    const [first, last] = [known[0]?.split(' ')[0], known.at(-1)?.split(' ')[0]];
+    // A figure that stands alone is a dot.
+    line.setAttribute('d', known.length ? `M${known.join('L')}${known.length === 1 ? 'h.01' : ''}` : '');
+    area.setAttribute('d', known.length > 1 ? `M${first} ${height}L${known.join('L')}L${last} ${height}Z` : '');
+    line.classList.toggle('is-dot', known.length === 1);
   };
   return { element, draw };
 }
