@@ -78,7 +78,7 @@ async fn a_call_is_found_with_who_and_what_and_how_long_and_how_it_ended() {
     assert_ne!(unknown["outcome"], "ok", "{unknown}");
     let bridged = recorded(&file, &["--tool", "echo", "--server", "b"], 1).await.remove(0);
     assert_eq!((&bridged["eras"], &bridged["caller"]), (&json!("modern_to_legacy"), &json!("ann")));
-    recorded(&file, &["--tool", "a__add", "--server", "aggregate", "--caller", "ann"], 1).await;
+    recorded(&file, &["--tool", "a__add", "--server", "views/aggregate", "--caller", "ann"], 1).await;
     recorded(&file, &["--tool", "add", "--server", "a"], 1).await;
     recorded(&file, &["--slow", "100", "--tool", "sleep"], 1).await;
     recorded(&file, &["--caller", "bob"], 0).await;

@@ -35,6 +35,7 @@ pub(crate) struct Contestant {
 }
 
 /// What a router is asked to mount, all of it the echo server.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the router's own")]
 #[derive(Clone, Debug)]
 pub(crate) struct Mounts {
     /// Mounts; the first is called `echo`.

@@ -1,5 +1,7 @@
 //! What a request says about types: of the answers that it takes, and of its body.
 
+use std::cmp::Reverse;
+
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 
@@ -60,6 +62,41 @@ pub fn accepted(headers: &HeaderMap) -> Accepted {
     } else {
         Accepted { json: true, events: true }
     }
+}
+
+/// Whether a page is wanted rather than JSON, as only browsers do: `text/html` is named, and JSON is not, or for less.
+pub fn prefers_html(headers: &HeaderMap) -> bool {
+    let mut html = None;
+    let mut json = None;
+    let ranges =
+        headers.get_all(ACCEPT).iter().flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    for (place, range) in ranges.enumerate() {
+        let mut parameters = range.split(';');
+        let name = parameters.next().unwrap_or_default().trim();
+        let wish = if name.eq_ignore_ascii_case("text/html") {
+            &mut html
+        } else if name.eq_ignore_ascii_case("application/json") {
+            &mut json
+        } else {
+            continue;
+        };
+        let weight = parameters.find_map(weight).unwrap_or(1000);
+        // What is named first is meant first.
+        *wish = (*wish).max(Some((weight, Reverse(place))));
+    }
+    html.is_some_and(|(weight, _)| weight > 0) && html > json
+}
+
+/// The weight that a parameter gives, in thousandths; one that cannot be read is none at all.
+fn weight(parameter: &str) -> Option<u16> {
+    let (name, value) = parameter.split_once('=')?;
+    if !name.trim().eq_ignore_ascii_case("q") {
+        return None;
+    }
+    let (whole, part) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let thousandths = format!("{whole}{part:0<3}");
+    let is_weight = whole.len() == 1 && part.len() <= 3;
+    Some(thousandths.parse().ok().filter(|weight| is_weight && *weight <= 1000).unwrap_or(0))
 }
 
 /// The body is JSON, and not compressed.
@@ -145,6 +182,36 @@ mod tests {
                 headers.append(ACCEPT, HeaderValue::from_static(value));
             }
             assert_eq!(accepted(&headers), Accepted { json, events }, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_for_whoever_names_html_and_wants_json_less() {
+        for (values, expected) in [
+            (&[][..], false),
+            (&["*/*"][..], false),
+            (&["text/*"][..], false),
+            (&["application/json"][..], false),
+            (&["text/html"][..], true),
+            (&["Text/HTML; charset=utf-8"][..], true),
+            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"][..], true),
+            (&["text/html, application/json"][..], true),
+            (&["application/json, text/html"][..], false),
+            (&["application/json", "text/html"][..], false),
+            (&["application/json;q=0.9, text/html"][..], true),
+            (&["application/json, text/html;q=0.9"][..], false),
+            (&["text/html;q=0"][..], false),
+            (&["text/html;q=0.000"][..], false),
+            (&["text/html;q=0.001"][..], true),
+            (&["text/html;q=9"][..], false),
+            (&["text/html;q=much"][..], false),
+            (&["xtext/html, text/htmlx"][..], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(ACCEPT, HeaderValue::from_static(value));
+            }
+            assert_eq!(prefers_html(&headers), expected, "{values:?}");
         }
     }
 

@@ -18,6 +18,8 @@ pub enum Endpoint<'a> {
     Status,
     /// What is counted and measured.
     Metrics,
+    /// The same for people: a page without any data, which asks for it. No path means it: it is what a browser gets for [`Self::Status`].
+    Page,
     /// The health of the process, in the shape that older tools have.
     Health,
     /// The process lives.
@@ -126,6 +128,7 @@ impl<'a> Endpoint<'a> {
             | Self::Resource(_)
             | Self::Status
             | Self::Metrics
+            | Self::Page
             | Self::Health
             | Self::Healthz
             | Self::Readyz

@@ -12,8 +12,8 @@ use crate::mount::Mount;
 use crate::wire::{Code, RpcError};
 use http::{HeaderMap, HeaderValue, Method};
 
-/// Who asks. What needs no name is asked by anybody: whether the process lives, what a browser asks before it asks, and
-/// where access tokens come from.
+/// Who asks. What needs no name is asked by anybody: whether the process lives, what a browser asks before it asks,
+/// where access tokens come from, and the page that asks its reader for a key.
 pub(super) async fn caller(
     front: &Front,
     endpoint: Endpoint<'_>,
@@ -122,7 +122,12 @@ pub(super) fn helpful(front: &Front, endpoint: Endpoint<'_>, caller: &Caller, re
 fn is_public(endpoint: Endpoint<'_>) -> bool {
     matches!(
         endpoint,
-        Endpoint::Health | Endpoint::Healthz | Endpoint::Readyz | Endpoint::Alive | Endpoint::Resource(_)
+        Endpoint::Health
+            | Endpoint::Healthz
+            | Endpoint::Readyz
+            | Endpoint::Alive
+            | Endpoint::Page
+            | Endpoint::Resource(_)
     )
 }
 

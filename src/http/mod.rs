@@ -32,6 +32,7 @@ mod modern;
 mod opening;
 pub mod operator;
 pub mod origin;
+mod page;
 mod pulse;
 pub mod refusal;
 mod reply;
@@ -189,9 +190,11 @@ where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
-    let answer = match front.endpoint(parts.path.as_str()) {
+    let (method, headers) = (&parts.method, &parts.headers);
+    let endpoint = front.endpoint(parts.path.as_str());
+    let endpoint = endpoint.map(|endpoint| page::negotiated(endpoint, headers, &parts.query));
+    let answer = match endpoint {
         Some(endpoint) => {
-            let (method, headers) = (&parts.method, &parts.headers);
             match entrance::caller(front, endpoint, method, headers, parts.peer.as_ref()).await {
                 Ok(caller) => {
                     let caller = entrance::bringing(front, caller, headers);
@@ -208,6 +211,7 @@ where
         refusal.into_response()
     });
     front.ledger.answered(response.status());
+    page::tell_negotiated(endpoint, response.headers_mut());
     for (name, value) in &front.aliases.headers {
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
@@ -286,6 +290,7 @@ where
         Endpoint::MountHealth(name) if get => admin::mount_health(front, name, caller),
         Endpoint::Status if get => Ok(admin::status(front, caller)),
         Endpoint::Metrics if get => metrics::metrics(front, caller),
+        Endpoint::Page if get => Ok(page::page()),
         Endpoint::Health if get => Ok(admin::health(front)),
         Endpoint::Healthz if get => Ok(admin::healthz()),
         Endpoint::Readyz if get => Ok(admin::readyz(front)),

@@ -1,7 +1,7 @@
 //! Python and Node programs that tests need, installed once under the target directory.
 //!
-//! What is installed is pinned in `tests/interop/requirements-*.txt`, `tests/interop/package.json` and
-//! `tests/conformance/package.json`.
+//! What is installed is pinned in `tests/interop/requirements-*.txt`, and in the `package.json` of `tests/interop`,
+//! `tests/conformance` and `tests/page`.
 //! Test processes that run side by side wait for each other on a lock file; a stamp remembers what was
 //! installed, so that only a changed pin or another interpreter installs again.
 
@@ -83,6 +83,17 @@ pub(crate) fn program(name: &str, advice: &str) -> Result<PathBuf, Missing> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
     found.ok_or_else(|| Missing(format!("there is no {name} in PATH: {advice}")))
+}
+
+#[allow(dead_code, reason = "only the page needs it")]
+/// The system's Chromium, or what goes by another name and is one.
+pub(crate) fn chromium() -> Result<PathBuf, Missing> {
+    const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = NAMES.iter().find_map(|name| {
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+    });
+    found.ok_or_else(|| Missing("there is no Chromium in PATH (Debian: apt-get install chromium)".to_owned()))
 }
 
 /// What there is of `tool`; nothing, after saying so, where it cannot be had, which ends a test early.
