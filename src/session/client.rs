@@ -146,7 +146,7 @@ impl Client {
     /// Passes the messages of a POST on.
     ///
     /// Waits while the process is being replaced, and, if nothing needs an answer, up to 10 s for a server that does
-    /// not read. A request to such a server is answered with [`Code::Overloaded`](crate::wire::Code::Overloaded) at once.
+    /// not read. A request to such a server is answered with [`Code::Overloaded`] at once.
     ///
     /// # Errors
     /// [`Refused::Denied`] for a single request that the client may not make; in a batch, it is answered so.
