@@ -175,3 +175,81 @@ fn micros(time: SystemTime) -> i64 {
 fn whole(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Names, Outcome};
+
+    fn options(file: PathBuf) -> HistoryOptions {
+        HistoryOptions { file, keep: Duration::from_hours(1), rows: 1000, arguments: true }
+    }
+
+    /// A call that took so many milliseconds has ended.
+    fn end(history: &History, ms: u64, outcome: Outcome, arguments: Option<&str>) {
+        let names = Names {
+            caller: "ann".into(),
+            tool: Some("t".into()),
+            session: None,
+            arguments: arguments.map(Box::from),
+        };
+        history.ended(&Ended {
+            server: &"a".into(),
+            method: "tools/call",
+            names: Some(&names),
+            eras: None,
+            outcome,
+            begun: Instant::now(),
+            took: Duration::from_millis(ms),
+            received: 1,
+            sent: 2,
+        });
+    }
+
+    #[tokio::test]
+    async fn what_was_called_is_summed_up_and_what_is_meant_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("new/calls.db");
+        let history = History::new(options(file.clone()));
+        history.start(Events::default());
+        for ms in (1..=100).rev() {
+            let outcome = if ms % 10 == 0 { Outcome::ToolError } else { Outcome::Ok };
+            end(&history, ms, outcome, Some("{}"));
+        }
+        history.finish().await;
+        let reader = Reader::open(&file).unwrap();
+        let [share] = &reader.summary(&Filter::default()).unwrap()[..] else {
+            panic!("one tool of one server")
+        };
+        assert_eq!((share.server.as_str(), share.what.as_str()), ("a", "t"));
+        assert_eq!((share.calls, share.errors), (100, 10));
+        assert_eq!((share.median, share.p95), (Duration::from_millis(50), Duration::from_millis(95)));
+        let filter = Filter {
+            outcome: Some("tool_error".to_owned()),
+            slow: Some(Duration::from_millis(50)),
+            last: Some(2),
+            ..Filter::default()
+        };
+        let calls = reader.calls(&filter).unwrap();
+        let took: Vec<_> = calls.iter().map(|call| call.took.as_millis()).collect();
+        assert_eq!(took, [60, 50], "the last two of six, the newest last");
+        let nobody = Filter { caller: Some("ann' OR '1'='1".to_owned()), ..Filter::default() };
+        assert!(reader.calls(&nobody).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_nobody_writes_is_counted_and_takes_no_more_room() {
+        let history = History::new(options(PathBuf::from("/nowhere")));
+        for _ in 0..WAITING + 7 {
+            end(&history, 1, Outcome::Ok, None);
+        }
+        assert_eq!(history.shared.lost.load(Ordering::Relaxed), 7);
+        let history = History::new(options(PathBuf::from("/nowhere")));
+        let long = "x".repeat(WAITING_BYTES / 4);
+        for _ in 0..6 {
+            end(&history, 1, Outcome::Ok, Some(&long));
+        }
+        let Shared { bytes, lost, .. } = &*history.shared;
+        assert_eq!((bytes.load(Ordering::Relaxed), lost.load(Ordering::Relaxed)), (WAITING_BYTES, 2));
+    }
+}
