@@ -173,6 +173,9 @@ pub struct Arguments {
     /// Log to the system's log instead of stderr.
     #[arg(long, help_heading = LOGGING)]
     pub syslog: bool,
+    /// Write a line for each request to the end of FILE, or into the log with `-`.
+    #[arg(long, value_name = "FILE", help_heading = LOGGING)]
+    pub access_log: Option<PathBuf>,
     /// Log to stderr, as is done anyway.
     #[arg(long, hide = true)]
     pub log: bool,

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::peer::STDERR;
+use crate::telemetry::{RequestId, access_log};
 use indicatif::MultiProgress;
 use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -55,7 +56,7 @@ impl Log {
             NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("log");
         let (queue, writer) = builder.finish(sink);
         let dropped = queue.error_counter();
-        let lines = Lines { queue, syslog: options.syslog, journal, colours };
+        let lines = Lines { queue, syslog: options.syslog, journal, colours, format: options.format };
         let layer = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(lines);
         let knows_the_time = options.syslog || journal;
         let layer: Box<dyn Layer<Registry> + Send + Sync> = match (options.format, knows_the_time) {
@@ -100,6 +101,7 @@ fn filter(level: Level) -> Targets {
         .with_default(own.min(LevelFilter::WARN))
         .with_target("mcp_switchboard", own)
         .with_target(STDERR, own)
+        .with_target(access_log::TARGET, LevelFilter::INFO)
         .with_target(ALWAYS, own.max(LevelFilter::WARN))
 }
 
@@ -132,6 +134,7 @@ struct Lines {
     syslog: bool,
     journal: bool,
     colours: bool,
+    format: Format,
 }
 
 /// The writer of one line, which the formatter hands over in one piece.
@@ -139,13 +142,14 @@ struct Line {
     queue: NonBlocking,
     prefix: String,
     colours: bool,
+    format: Format,
 }
 
 impl<'a> MakeWriter<'a> for Lines {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
-        Line { queue: self.queue.clone(), prefix: String::new(), colours: self.colours }
+        Line { queue: self.queue.clone(), prefix: String::new(), colours: self.colours, format: self.format }
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line {
@@ -163,7 +167,10 @@ impl<'a> MakeWriter<'a> for Lines {
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = one_line(&String::from_utf8_lossy(line), self.colours);
+        let mut text = one_line(&String::from_utf8_lossy(line), self.colours);
+        if let Some(request) = RequestId::current() {
+            name_request(&mut text, request, self.format);
+        }
         self.queue.write_all(format!("{}{text}", self.prefix).as_bytes())?;
         Ok(line.len())
     }
@@ -187,6 +194,20 @@ fn one_line(text: &str, colours: bool) -> String {
     }
     line.push('\n');
     line
+}
+
+/// Adds to a line for which request it was written. A span for each request would do the same, and cost each of them, also
+/// those of which nothing is said.
+fn name_request(line: &mut String, request: RequestId, format: Format) {
+    let json = format == Format::Json;
+    let end = if json { "}\n" } else { "\n" };
+    if line.ends_with(end) {
+        line.truncate(line.len() - end.len());
+        // Such a name needs no escapes.
+        let field = if json { format!(",\"request\":\"{request}\"") } else { format!(" request={request}") };
+        line.push_str(&field);
+        line.push_str(end);
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +236,18 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_written_for_a_request_names_it() {
+        let request = RequestId::given(b"r-1").unwrap();
+        let named = |line: &str, format| {
+            let mut line = line.to_owned();
+            name_request(&mut line, request, format);
+            line
+        };
+        assert_eq!(named("a warning\n", Format::Text), "a warning request=r-1\n");
+        assert_eq!(named("{\"message\":\"x\"}\n", Format::Json), "{\"message\":\"x\",\"request\":\"r-1\"}\n");
+    }
+
+    #[test]
     fn libraries_are_heard_from_warnings_on_and_some_warnings_always() {
         let debug = filter(Level::Debug);
         assert!(debug.would_enable("mcp_switchboard::peer", &Severity::DEBUG));
@@ -232,7 +265,7 @@ mod tests {
         let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(2);
         let (queue, guard) = builder.finish(Stalled(stalled));
         let dropped = queue.error_counter();
-        let mut line = Line { queue, prefix: String::new(), colours: false };
+        let mut line = Line { queue, prefix: String::new(), colours: false, format: Format::Text };
         for _ in 0..10 {
             line.write_all(b"x\n").unwrap();
         }

@@ -20,7 +20,7 @@ use super::reload::Follower;
 use super::signals::Signals;
 use super::{failed, print, settings, stdin, tell};
 use crate::config::file::Written;
-use crate::config::{ClientAuth, Config};
+use crate::config::{AccessLogPlace, ClientAuth, Config};
 use crate::http::operator;
 use crate::peer::orphans;
 use crate::router::{Inherited, Router};
@@ -79,7 +79,11 @@ async fn route(
 ) -> anyhow::Result<ExitCode> {
     let hangups = Arc::new(Notify::new());
     let has_files = written.is_some() || config.tls.is_some() || !config.files().is_empty();
-    let mut signals = Signals::listen(has_files.then(|| hangups.clone()))?;
+    let turnovers = Arc::new(Notify::new());
+    let has_log = config.access_log.as_ref().is_some_and(|log| matches!(log.place, AccessLogPlace::File(_)));
+    let told = [(has_files, &hangups), (has_log, &turnovers)];
+    let told = told.into_iter().filter(|(is_told, _)| *is_told).map(|(_, told)| told.clone()).collect();
+    let mut signals = Signals::listen(told)?;
     adopt_orphans();
     raise_descriptor_limit(&config);
     for warning in &config.warnings {
@@ -103,6 +107,9 @@ async fn route(
             return Ok(ExitCode::SUCCESS);
         }
     };
+    if has_log {
+        tasks.spawn(turn_over(Arc::clone(&router), turnovers, stop.clone()));
+    }
     if let Ok(token) = std::env::var(operator::TOKEN) {
         router.operators().trust(&token);
     }
@@ -154,6 +161,16 @@ async fn route(
     tasks.close();
     tasks.wait().await;
     Ok(outcome)
+}
+
+/// Opens the access log again whenever that is asked for.
+async fn turn_over(router: Arc<Router>, asked: Arc<Notify>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = asked.notified() => router.reopen_access_log(),
+        }
+    }
 }
 
 /// Only the program does this, never the library: it changes whose children orphans become.

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::arguments::{Arguments, Level, Transport};
+use super::arguments::{Arguments, Format, Level, Transport};
 use super::compat::is_url;
 use super::remote;
 use crate::config::file::{FileConfig, renamed};
 use crate::config::{
-    AuthSpec, CommandSpec, Config, RemoteSpec, ResourceServerSpec, ServerName, ServerSpec, Target,
+    AccessLogPlace, AccessLogSpec, AuthSpec, CommandSpec, Config, RemoteSpec, ResourceServerSpec, ServerName,
+    ServerSpec, Target,
 };
 
 /// What the meaning of a command line depends on beside its words.
@@ -100,6 +101,7 @@ pub fn config(
         pass_environment: arguments.pass_environment,
         stateless: arguments.stateless,
         metrics: true,
+        access_log: access_log(arguments, file.access_log.take()),
         idle_timeout: idle_timeout(arguments, outside)?,
         allow_origins: first(&arguments.allow_origin, file.allow_origins),
         expose_headers: arguments.expose_header.clone(),
@@ -321,6 +323,12 @@ fn idle_timeout(arguments: &Arguments, outside: &Outside<'_>) -> Result<Option<D
     };
     let seconds = seconds.unwrap_or(300.0);
     Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
+}
+
+/// Where the access log goes, if there is one; it has the form of the other log.
+fn access_log(arguments: &Arguments, file: Option<AccessLogPlace>) -> Option<AccessLogSpec> {
+    let place = arguments.access_log.clone().map(AccessLogPlace::named).or(file)?;
+    Some(AccessLogSpec { place, json: arguments.log_format == Format::Json })
 }
 
 /// The names that the router answers to; the one that access tokens are for is among them.

@@ -17,7 +17,7 @@ pub(super) fn serve(config: Config, options: Options) -> ExitCode {
 }
 
 async fn bridge(mut config: Config) -> anyhow::Result<ExitCode> {
-    let mut signals = Signals::listen(None)?;
+    let mut signals = Signals::listen(Vec::new())?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

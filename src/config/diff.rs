@@ -83,6 +83,7 @@ impl Diff {
             ("basePath", old.base_path != new.base_path),
             ("trustProxies", old.trust_proxies != new.trust_proxies),
             ("pinsFile", old.pins_file != new.pins_file),
+            ("accessLog", old.access_log != new.access_log),
         ];
         diff.needs_restart = fixed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();
         diff

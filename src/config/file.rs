@@ -13,8 +13,8 @@ use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
 use super::{
-    AuthSpec, Gateway, Limits, ServerName, ServerSpec, Startup, TlsSpec, aggregate, auth, base_path, entry,
-    limits, origin, tls,
+    AccessLogPlace, AuthSpec, Gateway, Limits, ServerName, ServerSpec, Startup, TlsSpec, access_log,
+    aggregate, auth, base_path, entry, limits, origin, tls,
 };
 
 /// Keys of the top level that protect something and that this version does not have.
@@ -47,6 +47,8 @@ pub struct FileConfig {
     pub base_path: Option<String>,
     /// As [`Config::trust_proxies`](super::Config::trust_proxies).
     pub trust_proxies: Vec<IpNet>,
+    /// Where the access log goes; `None`: there is none.
+    pub access_log: Option<AccessLogPlace>,
     /// As [`Config::pins_file`](super::Config::pins_file).
     pub pins_file: Option<PathBuf>,
     /// Every limit, where the file says nothing the default.
@@ -166,6 +168,9 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     if let Some(node) = members.get("aggregate") {
         let names: Vec<ServerName> = config.servers.iter().map(|server| server.name.clone()).collect();
         config.gateway = aggregate::read(&node, &names, &mut config.warnings)?;
+    }
+    if let Some(node) = members.get("accessLog") {
+        config.access_log = access_log::read(&node, surroundings)?;
     }
     if let Some(node) = members.protecting("pinsFile")? {
         let mut expansion = Expansion::new(surroundings.variables);

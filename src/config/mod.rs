@@ -2,6 +2,7 @@
 //!
 //! [`Config`] comes from the command line and, where one is named, from a [`file`](mod@file).
 
+mod access_log;
 mod aggregate;
 mod aliases;
 mod auth;
@@ -34,6 +35,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access_log::{AccessLogPlace, AccessLogSpec};
 pub use aggregate::{AggregateSpec, Gateway, Prefix, Rules};
 pub use aliases::Aliases;
 pub use auth::{AuthSpec, RuleSpec, TokenSpec, Who, digest, hexadecimal, patterns};
@@ -74,6 +76,8 @@ pub struct Config {
     pub stateless: bool,
     /// Requests are measured.
     pub metrics: bool,
+    /// Where a line is written for each request; `None`: nowhere.
+    pub access_log: Option<AccessLogSpec>,
     /// A session without request and without stream ends after this; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Origins that may read answers (CORS) and pass the guard, each as [`origin()`] reads it; `*` among them allows all.
@@ -349,6 +353,7 @@ impl Default for Config {
             pass_environment: false,
             stateless: false,
             metrics: true,
+            access_log: None,
             idle_timeout: Some(Duration::from_mins(5)),
             allow_origins: Vec::new(),
             expose_headers: Vec::new(),

@@ -44,6 +44,7 @@ mod unserved;
 
 use crate::access::Caller;
 use crate::mount::Mount;
+use crate::telemetry::Request;
 use bytes::Buf;
 use connection::ConnectionInfo;
 use endpoint::{Endpoint, Place};
@@ -51,7 +52,7 @@ use exclusive::{AnyBody, Exclusive};
 use futures::Stream;
 use gate::Gate;
 use http::header::{ALLOW, HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use operator::Operator;
 use refusal::Refusal;
 use std::convert::Infallible;
@@ -166,7 +167,23 @@ fn parts(front: Arc<Front>) -> impl Filter<Extract = (Parts,), Error = Rejection
         .map(|path, method, query, headers, peer| Parts { path, method, query, headers, peer })
 }
 
+/// The header in which a request has its name, and its answer, too.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 async fn respond<S, B>(front: &Front, parts: &Parts, body: S) -> Response
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let request = Request::named(parts.headers.get(X_REQUEST_ID).map(HeaderValue::as_bytes));
+    let id = request.id();
+    let mut response = request.serve(served(front, parts, body)).await;
+    let id = HeaderValue::from_str(id.as_str()).ok().map(|id| (X_REQUEST_ID, id));
+    response.headers_mut().extend(id);
+    response
+}
+
+async fn served<S, B>(front: &Front, parts: &Parts, body: S) -> Response
 where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,

@@ -1,6 +1,6 @@
 //! One request of a client, from when it is passed on until it is answered.
 
-use super::{Meter, Outcome};
+use super::{Meter, Outcome, RequestId};
 use crate::access::Caller;
 use crate::wire::Era;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub struct Names {
     pub tool: Option<Box<str>>,
     /// The beginning of the session's id: the whole would be a credential.
     pub session: Option<Box<str>>,
+    /// The name of the request of HTTP by which it came, or one of its own.
+    pub request: RequestId,
 }
 
 /// Which era its client speaks, and which its server.
@@ -63,7 +65,8 @@ pub struct Ended<'a> {
 
 impl Names {
     pub(super) fn of(caller: &Caller, tool: Option<Box<str>>) -> Self {
-        Self { caller: caller.shared_name(), tool, session: None }
+        let request = RequestId::current().unwrap_or_else(RequestId::fresh);
+        Self { caller: caller.shared_name(), tool, session: None, request }
     }
 }
 

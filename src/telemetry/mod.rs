@@ -4,14 +4,17 @@
 //! sees every transport, both eras, and what is behind the aggregate. Where nobody listens there is no [`Meter`], and no clock
 //! is read.
 
+pub mod access_log;
 mod call;
 mod method;
 mod outcome;
+mod request;
 mod tally;
 
 pub use call::{Call, Ended, Eras, Names};
 pub use method::known;
 pub use outcome::Outcome;
+pub use request::{Request, RequestId};
 pub use tally::{Counter, Latency, Tally};
 
 use crate::access::Caller;

@@ -74,7 +74,7 @@ pub(super) fn run(
         Err(unusable) => return refused(task, &unusable),
     };
     serve::run(options, |_screen| async move {
-        let mut signals = Signals::listen(None)?;
+        let mut signals = Signals::listen(Vec::new())?;
         let (reaped, tasks) = (CancellationToken::new(), TaskTracker::new());
         serve::adopt_orphans();
         tasks.spawn(orphans::reap_until(reaped.clone()));
