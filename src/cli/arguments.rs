@@ -291,6 +291,17 @@ pub enum Task {
         #[arg(long, value_name = "URL")]
         url: Option<String>,
     },
+    /// Show what a running router logs, or change it until its end.
+    Log {
+        /// A level for everything, and levels of single targets: `info,mcp_switchboard::http=debug,server=warning`.
+        filter: Option<String>,
+        /// Where it is [default: this machine] [env: `MCP_SWITCHBOARD_URL`].
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+        /// The authorities whose certificates are believed, instead of the system's [env: `MCP_SWITCHBOARD_CA`].
+        #[arg(long, value_name = "FILE", env = "MCP_SWITCHBOARD_CA", hide_env = true)]
+        cacert: Option<PathBuf>,
+    },
     /// Replace the processes of a server of a running router; its sessions go on.
     Restart {
         /// The server's name.

@@ -1,20 +1,21 @@
 //! Where log lines go: to stderr or to the system's log, through a bounded queue that never makes anybody wait.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
-use crate::peer::STDERR;
-use crate::telemetry::{RequestId, access_log};
+use crate::telemetry::RequestId;
 use indicatif::MultiProgress;
 use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use super::arguments::{Format, Level};
 use super::journal;
+use super::levels::{Levels, Volume};
 
 /// The target of warnings that no level silences.
 pub const ALWAYS: &str = "mcp_switchboard::always";
@@ -37,6 +38,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Log {
     dropped: ErrorCounter,
+    volume: Arc<Volume>,
     _writer: WorkerGuard,
 }
 
@@ -64,9 +66,16 @@ impl Log {
             (Format::Text, true) => layer.without_time().boxed(),
             (Format::Text, false) => layer.boxed(),
         };
-        let registry = tracing_subscriber::registry().with(layer.with_filter(filter(options.level)));
+        let (filter, handle) = reload::Layer::new(Levels::all(options.level).filter());
+        let volume = Arc::new(Volume::new(options.level, handle));
+        let registry = tracing_subscriber::registry().with(layer.with_filter(filter));
         registry.try_init().map_err(io::Error::other)?;
-        Ok(Self { dropped, _writer: writer })
+        Ok(Self { dropped, volume, _writer: writer })
+    }
+
+    /// What is logged.
+    pub(super) fn volume(&self) -> Arc<Volume> {
+        self.volume.clone()
     }
 
     /// How many lines were dropped so far because they could not be written fast enough.
@@ -87,22 +96,6 @@ pub(super) fn severity(level: tracing::Level) -> u8 {
 
 fn takes_colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
-}
-
-fn filter(level: Level) -> Targets {
-    let own = match level {
-        Level::Trace => LevelFilter::TRACE,
-        Level::Debug => LevelFilter::DEBUG,
-        Level::Info => LevelFilter::INFO,
-        Level::Warning => LevelFilter::WARN,
-        Level::Error | Level::Critical => LevelFilter::ERROR,
-    };
-    Targets::new()
-        .with_default(own.min(LevelFilter::WARN))
-        .with_target("mcp_switchboard", own)
-        .with_target(STDERR, own)
-        .with_target(access_log::TARGET, LevelFilter::INFO)
-        .with_target(ALWAYS, own.max(LevelFilter::WARN))
 }
 
 #[cfg(unix)]
@@ -213,7 +206,6 @@ fn name_request(line: &mut String, request: RequestId, format: Format) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracing::Level as Severity;
 
     /// Takes nothing until the sender is gone, as a stopped terminal does.
     struct Stalled(std::sync::mpsc::Receiver<()>);
@@ -245,18 +237,6 @@ mod tests {
         };
         assert_eq!(named("a warning\n", Format::Text), "a warning request=r-1\n");
         assert_eq!(named("{\"message\":\"x\"}\n", Format::Json), "{\"message\":\"x\",\"request\":\"r-1\"}\n");
-    }
-
-    #[test]
-    fn libraries_are_heard_from_warnings_on_and_some_warnings_always() {
-        let debug = filter(Level::Debug);
-        assert!(debug.would_enable("mcp_switchboard::peer", &Severity::DEBUG));
-        assert!(!debug.would_enable("hyper::proto", &Severity::INFO));
-        assert!(debug.would_enable("hyper::proto", &Severity::WARN));
-        let critical = filter(Level::Critical);
-        assert!(!critical.would_enable("mcp_switchboard::peer", &Severity::WARN));
-        assert!(!critical.would_enable("hyper", &Severity::WARN));
-        assert!(critical.would_enable(ALWAYS, &Severity::WARN));
     }
 
     #[test]

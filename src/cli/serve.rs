@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::activation;
 use super::arguments::Arguments;
 use super::certificates::{self, Asking};
+use super::levels::Volume;
 use super::logging::{ALWAYS, Log, Options};
 use super::progress::MountProgress;
 use super::reload::Follower;
@@ -43,11 +44,11 @@ pub(super) fn serve(
         Ok(inherited) => inherited,
         Err(wrong) => return failed(&wrong),
     };
-    run(options, |screen| route(config, screen, arguments.clone(), written, inherited))
+    run(options, |screen, volume| route(config, screen, volume, arguments.clone(), written, inherited))
 }
 
 /// Runs `work` with a log and a runtime, and says how it ended.
-pub(super) fn run<W>(options: Options, work: impl FnOnce(MultiProgress) -> W) -> ExitCode
+pub(super) fn run<W>(options: Options, work: impl FnOnce(MultiProgress, Arc<Volume>) -> W) -> ExitCode
 where
     W: Future<Output = anyhow::Result<ExitCode>>,
 {
@@ -60,7 +61,7 @@ where
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("failed to start: {error}")),
     };
-    let outcome = runtime.block_on(work(screen));
+    let outcome = runtime.block_on(work(screen, log.volume()));
     runtime.shutdown_timeout(PATIENCE);
     let dropped = log.dropped();
     drop(log);
@@ -73,6 +74,7 @@ where
 async fn route(
     config: Config,
     screen: MultiProgress,
+    volume: Arc<Volume>,
     arguments: Arguments,
     written: Option<Written>,
     inherited: Inherited,
@@ -110,6 +112,7 @@ async fn route(
     if has_log {
         tasks.spawn(turn_over(Arc::clone(&router), turnovers, stop.clone()));
     }
+    router.operators().may_set(volume);
     if let Ok(token) = std::env::var(operator::TOKEN) {
         router.operators().trust(&token);
     }

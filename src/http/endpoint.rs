@@ -28,6 +28,8 @@ pub enum Endpoint<'a> {
     Resource(&'a str),
     /// For operators: the configuration is read again.
     Reload,
+    /// For operators: what is logged.
+    Log,
     /// For operators: the processes of one mount are replaced.
     Restart(&'a str),
     /// For operators: the tools of one mount that are held back, and what lets them go.
@@ -87,6 +89,7 @@ impl<'a> Endpoint<'a> {
             (Place::Root, "healthz") => Some(Self::Healthz),
             (Place::Root, "readyz") => Some(Self::Readyz),
             (Place::Root, "admin/reload") => Some(Self::Reload),
+            (Place::Root, "admin/log") => Some(Self::Log),
             _ => None,
         }
     }
@@ -110,6 +113,7 @@ impl<'a> Endpoint<'a> {
             Self::Mcp(_) if stateless => "POST, OPTIONS",
             Self::Mcp(_) => "GET, HEAD, POST, DELETE, OPTIONS",
             Self::Sse(_) | Self::Approve(_) => "GET, HEAD, POST, OPTIONS",
+            Self::Log => "GET, HEAD, PUT, POST, OPTIONS",
             Self::Messages(_) | Self::Reload | Self::Restart(_) => "POST, OPTIONS",
             Self::MountHealth(_)
             | Self::Resource(_)
@@ -138,6 +142,8 @@ mod tests {
             ("views/a/health", None),
             ("views/a", None),
             ("admin/reload", Some(Endpoint::Reload)),
+            ("admin/log", Some(Endpoint::Log)),
+            ("servers/a/admin/log", None),
             ("admin/servers/a/restart", Some(Endpoint::Restart("a"))),
             ("admin/servers/a/approve", Some(Endpoint::Approve("a"))),
             ("admin/servers/a/b/restart", None),

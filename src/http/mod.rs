@@ -22,6 +22,7 @@ pub mod gate;
 pub mod guard;
 mod incoming;
 mod legacy_sse;
+mod levels;
 pub mod listener;
 mod mcp;
 mod modern;
@@ -242,6 +243,11 @@ where
         entrance::admit(place, &mount, caller)?;
         Ok::<_, Refusal>(mount)
     };
+    if matches!(endpoint, Endpoint::Log) && (method == Method::PUT || method == Method::POST) {
+        let operator = Operator::asking(front, caller, headers, peer.as_ref())?;
+        let body = body::bounded_body(body, None, levels::LONGEST, front.limits.body_timeout).await?;
+        return levels::set(&operator, &body);
+    }
     // Nothing is read before this is awaited: who is refused for another reason need not send a body.
     let payload = incoming::payload(front, headers, body);
     let head = method == Method::HEAD;
@@ -285,6 +291,7 @@ where
         Endpoint::Readyz if get => Ok(admin::readyz(front)),
         Endpoint::Alive if get => Ok(admin::alive()),
         Endpoint::Reload if method == Method::POST => operator::reload(&operator()?).await,
+        Endpoint::Log if get => levels::shown(&operator()?),
         Endpoint::Restart(name) if method == Method::POST => operator::restart(&operator()?, name),
         Endpoint::Approve(name) if get => approval::held_back(&operator()?, name),
         Endpoint::Approve(name) if method == Method::POST => {

@@ -73,7 +73,7 @@ pub(super) fn run(
         Ok(given) => given.map(|(config, _)| (config, HashMap::new())),
         Err(unusable) => return refused(task, &unusable),
     };
-    serve::run(options, |_screen| async move {
+    serve::run(options, |_screen, _volume| async move {
         let mut signals = Signals::listen(Vec::new())?;
         let (reaped, tasks) = (CancellationToken::new(), TaskTracker::new());
         serve::adopt_orphans();
