@@ -2,13 +2,12 @@
 
 mod fresh;
 mod listening;
+mod sinks;
 
 use crate::aggregate::{Aggregate, Catalog};
 use crate::auth::Background;
 use crate::config::diff::{self, Changed, Fate};
-use crate::config::{
-    AccessLogPlace, AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target,
-};
+use crate::config::{AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target};
 use crate::http::connection::ConnectionSettings;
 use crate::http::operator::Operators;
 use crate::http::serve::{Stop, serve};
@@ -19,10 +18,9 @@ use crate::http::unix::UnixError;
 use crate::http::{self, Front};
 use crate::mount::{House, ListCache, Mount, State, Table};
 use crate::peer::in_process::Service;
-use crate::telemetry::access_log::{AccessLog, Place as Paper};
-use crate::telemetry::{Observer, Sink};
 use fresh::Fresh;
 use listening::Listening;
+use sinks::Sinks;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -61,7 +59,7 @@ pub struct Router {
     connections: TaskTracker,
     stop: Stop,
     clock: CancellationToken,
-    access_log: Option<Arc<AccessLog>>,
+    sinks: Sinks,
     /// Where it listens.
     places: Vec<Place>,
     tls: Option<Arc<Tls>>,
@@ -95,6 +93,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Traces cannot be sent.
+    #[error("traces cannot be sent to {endpoint}: {reason}")]
+    Traces {
+        /// Where to.
+        endpoint: String,
+        /// Why.
+        reason: String,
+    },
     /// A socket that was opened for it cannot be used.
     #[error("a socket that was opened for the router cannot be used")]
     Inherited(#[source] io::Error),
@@ -125,8 +131,8 @@ impl Router {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let access_log = access_log(&config)?;
-        let mut router = Self::make(config, places.iter().all(Place::is_local), access_log);
+        let sinks = Sinks::open(&config)?;
+        let mut router = Self::make(config, places.iter().all(Place::is_local), sinks);
         (router.places, router.tls) = (places, tls);
         let proxies = router.front.trust_proxies.clone();
         let settings = ConnectionSettings { proxies, ..(&router.front.limits).into() };
@@ -142,11 +148,11 @@ impl Router {
     ///
     /// Must be called within a tokio runtime.
     pub fn build(config: Config, on_loopback: bool) -> Self {
-        let access_log = access_log(&config).unwrap_or_else(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "there is no access log");
-            None
+        let sinks = Sinks::open(&config).unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "nobody is told of requests");
+            Sinks::default()
         });
-        let router = Self::make(config, on_loopback, access_log);
+        let router = Self::make(config, on_loopback, sinks);
         router.start_mounts();
         router
     }
@@ -322,9 +328,7 @@ impl Router {
 
     /// Opens the file of the access log again, if there is one: who turns logs over gives the old one another name before.
     pub fn reopen_access_log(&self) {
-        if let Some(log) = &self.access_log {
-            log.reopen();
-        }
+        self.sinks.reopen();
     }
 
     /// Stops in peace: nothing new is taken, streams end, calls in flight have 10 s, then the processes are stopped.
@@ -355,10 +359,7 @@ impl Router {
         self.clock.cancel();
         self.tracker.close();
         self.tracker.wait().await;
-        if let Some(log) = self.access_log.clone() {
-            // A disk that hangs must not keep us.
-            let _ = tokio::time::timeout(LAST_BYTES, tokio::task::spawn_blocking(move || log.close())).await;
-        }
+        self.sinks.close().await;
     }
 
     /// Ends every process at once.
@@ -369,10 +370,9 @@ impl Router {
         self.stop.cut.cancel();
     }
 
-    fn make(config: Config, on_loopback: bool, access_log: Option<Arc<AccessLog>>) -> Self {
+    fn make(config: Config, on_loopback: bool, sinks: Sinks) -> Self {
         let tracker = TaskTracker::new();
-        let sinks: Vec<Arc<dyn Sink>> = access_log.iter().cloned().map(|log| log as Arc<dyn Sink>).collect();
-        let observer = (config.metrics || !sinks.is_empty()).then(|| Observer::new(sinks));
+        let observer = sinks.observer(config.metrics);
         let house = House::new(&config, observer, tracker.clone());
         let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
         let table =
@@ -394,7 +394,7 @@ impl Router {
             connections: TaskTracker::new(),
             stop: Stop::default(),
             clock,
-            access_log,
+            sinks,
             places: Vec::new(),
             tls: None,
         }
@@ -427,17 +427,6 @@ impl Router {
         let url = self.places.first().map_or_else(|| path.to_owned(), |place| place.url(path));
         MountLine { name: mount.name().to_string(), state: state.as_str(), detail, url }
     }
-}
-
-/// The access log that is asked for.
-fn access_log(config: &Config) -> Result<Option<Arc<AccessLog>>, StartError> {
-    let Some(spec) = &config.access_log else { return Ok(None) };
-    let paper = match &spec.place {
-        AccessLogPlace::Log => Paper::Log,
-        AccessLogPlace::File(path) => Paper::File { path: path.clone(), json: spec.json },
-    };
-    let named = |source| StartError::AccessLog { path: spec.place.to_string(), source };
-    AccessLog::open(paper).map(|log| Some(Arc::new(log))).map_err(named)
 }
 
 /// The table with what serves several of its mounts together, each a `mount` of such a service.

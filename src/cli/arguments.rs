@@ -176,6 +176,9 @@ pub struct Arguments {
     /// Write a line for each request to the end of FILE, or into the log with `-`.
     #[arg(long, value_name = "FILE", help_heading = LOGGING)]
     pub access_log: Option<PathBuf>,
+    /// Send a span of each request to a collector of OpenTelemetry [env: `OTEL_EXPORTER_OTLP_ENDPOINT`].
+    #[arg(long, help_heading = LOGGING)]
+    pub traces: bool,
     /// Log to stderr, as is done anyway.
     #[arg(long, hide = true)]
     pub log: bool,

@@ -16,7 +16,7 @@ use super::remote;
 use crate::config::file::{FileConfig, renamed};
 use crate::config::{
     AccessLogPlace, AccessLogSpec, AuthSpec, CommandSpec, Config, RemoteSpec, ResourceServerSpec, ServerName,
-    ServerSpec, Target,
+    ServerSpec, Target, TracesSpec,
 };
 
 /// What the meaning of a command line depends on beside its words.
@@ -102,6 +102,7 @@ pub fn config(
         stateless: arguments.stateless,
         metrics: true,
         access_log: access_log(arguments, file.access_log.take()),
+        traces: traces(arguments, file.traces.take(), outside)?,
         idle_timeout: idle_timeout(arguments, outside)?,
         allow_origins: first(&arguments.allow_origin, file.allow_origins),
         expose_headers: arguments.expose_header.clone(),
@@ -329,6 +330,28 @@ fn idle_timeout(arguments: &Arguments, outside: &Outside<'_>) -> Result<Option<D
 fn access_log(arguments: &Arguments, file: Option<AccessLogPlace>) -> Option<AccessLogSpec> {
     let place = arguments.access_log.clone().map(AccessLogPlace::named).or(file)?;
     Some(AccessLogSpec { place, json: arguments.log_format == Format::Json })
+}
+
+/// Where traces go, if that is asked for. Only then the environment is looked at, where whoever starts the router may have what
+/// is meant for others.
+fn traces(
+    arguments: &Arguments,
+    file: Option<TracesSpec>,
+    outside: &Outside<'_>,
+) -> Result<Option<TracesSpec>, Unusable> {
+    let Some(mut spec) = file.or_else(|| arguments.traces.then(TracesSpec::default)) else { return Ok(None) };
+    let endpoint = variable(
+        outside,
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "a URL like http://localhost:4318",
+        TracesSpec::endpoint,
+    )?;
+    spec.endpoint = endpoint.unwrap_or(spec.endpoint);
+    let sample = variable(outside, "OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1", TracesSpec::share)?;
+    spec.sample = sample.unwrap_or(spec.sample);
+    let service = (outside.environment)("OTEL_SERVICE_NAME").filter(|name| !name.trim().is_empty());
+    spec.service = service.unwrap_or(spec.service);
+    Ok(Some(spec))
 }
 
 /// The names that the router answers to; the one that access tokens are for is among them.

@@ -84,6 +84,7 @@ impl Diff {
             ("trustProxies", old.trust_proxies != new.trust_proxies),
             ("pinsFile", old.pins_file != new.pins_file),
             ("accessLog", old.access_log != new.access_log),
+            ("traces", old.traces != new.traces),
         ];
         diff.needs_restart = fixed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();
         diff

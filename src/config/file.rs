@@ -13,8 +13,8 @@ use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
 use super::{
-    AccessLogPlace, AuthSpec, Gateway, Limits, ServerName, ServerSpec, Startup, TlsSpec, access_log,
-    aggregate, auth, base_path, entry, limits, origin, tls,
+    AccessLogPlace, AuthSpec, Gateway, Limits, ServerName, ServerSpec, Startup, TlsSpec, TracesSpec,
+    access_log, aggregate, auth, base_path, entry, limits, origin, tls, traces,
 };
 
 /// Keys of the top level that protect something and that this version does not have.
@@ -49,6 +49,8 @@ pub struct FileConfig {
     pub trust_proxies: Vec<IpNet>,
     /// Where the access log goes; `None`: there is none.
     pub access_log: Option<AccessLogPlace>,
+    /// As [`Config::traces`](super::Config::traces).
+    pub traces: Option<TracesSpec>,
     /// As [`Config::pins_file`](super::Config::pins_file).
     pub pins_file: Option<PathBuf>,
     /// Every limit, where the file says nothing the default.
@@ -171,6 +173,9 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     }
     if let Some(node) = members.get("accessLog") {
         config.access_log = access_log::read(&node, surroundings)?;
+    }
+    if let Some(node) = members.get("traces") {
+        config.traces = traces::read(&node, surroundings, &mut config.warnings)?;
     }
     if let Some(node) = members.protecting("pinsFile")? {
         let mut expansion = Expansion::new(surroundings.variables);

@@ -28,6 +28,7 @@ mod sandbox;
 mod target;
 mod tls;
 mod tools;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,6 +53,7 @@ pub use resource_server::{ResourceServerSpec, SigningAlgorithm};
 pub use sandbox::{Places, Sandbox};
 pub use tls::{ClientAuth, TlsSpec, UnixSpec, mode};
 pub use tools::{Pin, ToolsSpec};
+pub use traces::TracesSpec;
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
@@ -78,6 +80,8 @@ pub struct Config {
     pub metrics: bool,
     /// Where a line is written for each request; `None`: nowhere.
     pub access_log: Option<AccessLogSpec>,
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<TracesSpec>,
     /// A session without request and without stream ends after this; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Origins that may read answers (CORS) and pass the guard, each as [`origin()`] reads it; `*` among them allows all.
@@ -354,6 +358,7 @@ impl Default for Config {
             stateless: false,
             metrics: true,
             access_log: None,
+            traces: None,
             idle_timeout: Some(Duration::from_mins(5)),
             allow_origins: Vec::new(),
             expose_headers: Vec::new(),

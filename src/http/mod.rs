@@ -45,7 +45,7 @@ mod unserved;
 
 use crate::access::Caller;
 use crate::mount::Mount;
-use crate::telemetry::Request;
+use crate::telemetry::{Carried, Request};
 use bytes::Buf;
 use connection::ConnectionInfo;
 use endpoint::{Endpoint, Place};
@@ -176,7 +176,9 @@ where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
+    let header = |name: &str| parts.headers.get(name)?.to_str().ok().map(str::to_owned);
     let request = Request::named(parts.headers.get(X_REQUEST_ID).map(HeaderValue::as_bytes));
+    let request = request.carrying(Carried::read(header));
     let id = request.id();
     let mut response = request.serve(served(front, parts, body)).await;
     let id = HeaderValue::from_str(id.as_str()).ok().map(|id| (X_REQUEST_ID, id));

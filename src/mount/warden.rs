@@ -94,7 +94,7 @@ impl Warden for Watch {
         let meter = mount.meter()?;
         let is_call = request.method() == "tools/call";
         let tool = || called(request.body()).filter(|_| is_call).map(Into::into);
-        Some(meter.begin(request.method(), tool, &self.caller, request.raw().len()))
+        Some(meter.begin(request, tool, &self.caller))
     }
 
     fn looks_at(&self, request: &Message) -> bool {

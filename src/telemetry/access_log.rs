@@ -3,7 +3,7 @@
 //! A request only leaves a note; a thread makes lines of the notes some twenty times a second. So nobody waits for a disk,
 //! and a line costs little more than its text.
 
-use super::{Ended, Eras, Outcome, RequestId, Sink};
+use super::{Ended, Eras, Outcome, RequestId, Sink, Trace};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -70,6 +70,7 @@ struct Note {
     tool: Option<Box<str>>,
     session: Option<Box<str>>,
     request: Option<RequestId>,
+    trace: Option<u128>,
     eras: Option<Eras>,
     outcome: Outcome,
     took: Duration,
@@ -129,6 +130,7 @@ impl Sink for AccessLog {
             tool: names.and_then(|names| names.tool.as_deref()).map(cut),
             session: names.and_then(|names| names.session.clone()),
             request: names.map(|names| names.request),
+            trace: call.trace.map(Trace::id),
             eras: call.eras,
             outcome: call.outcome,
             took: call.took,
@@ -260,6 +262,7 @@ fn log(note: &Note) {
         session = note.session.as_deref(),
         eras = note.eras.map(Eras::as_str),
         request = note.request.as_ref().map(RequestId::as_str),
+        trace = note.trace.map(|id| format!("{id:032x}")),
     );
 }
 
@@ -285,6 +288,9 @@ fn as_text(note: &Note, text: &mut String) {
     if let Some(request) = &note.request {
         let _ = write!(text, " request={request}");
     }
+    if let Some(trace) = note.trace {
+        let _ = write!(text, " trace={trace:032x}");
+    }
 }
 
 fn as_json(note: &Note, text: &mut String) {
@@ -302,6 +308,7 @@ fn as_json(note: &Note, text: &mut String) {
         session: note.session.as_deref(),
         eras: note.eras.map(Eras::as_str),
         request: note.request.as_ref().map(RequestId::as_str),
+        trace: note.trace.map(|id| format!("{id:032x}")),
     };
     // It has nothing that JSON could not say.
     text.push_str(&serde_json::to_string(&line).unwrap_or_default());
@@ -328,6 +335,8 @@ struct Line<'a> {
     eras: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
 }
 
 /// To the thousandth.
@@ -372,6 +381,7 @@ mod tests {
             tool: Some(cut(tool)),
             session: Some("ab12".into()),
             request: RequestId::given(b"r-1"),
+            trace: None,
             eras: None,
             outcome: Outcome::ServerError(-32602),
             took: Duration::from_micros(1234),
@@ -419,6 +429,7 @@ mod tests {
             took: Duration::ZERO,
             received: 1,
             sent: 1,
+            trace: None,
         });
         let waiting = log.shared.lock();
         assert_eq!((waiting.notes.len(), waiting.dropped), (MOST, 1));

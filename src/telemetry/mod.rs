@@ -10,14 +10,18 @@ mod method;
 mod outcome;
 mod request;
 mod tally;
+mod trace;
+pub mod traces;
 
 pub use call::{Call, Ended, Eras, Names};
 pub use method::known;
 pub use outcome::Outcome;
 pub use request::{Request, RequestId};
 pub use tally::{Counter, Latency, Tally};
+pub use trace::{Carried, Share, Trace};
 
 use crate::access::Caller;
+use crate::wire::Message;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -35,6 +39,8 @@ pub trait Sink: Send + Sync + std::fmt::Debug + 'static {
 pub struct Observer {
     sinks: Arc<[Arc<dyn Sink>]>,
     wants_names: bool,
+    /// Which share of the traces that begin here is kept; nothing: there are no traces.
+    share: Option<Share>,
 }
 
 /// What begins the calls of one mount.
@@ -49,7 +55,13 @@ impl Observer {
     /// These hear of every request. Without any, the calls are only counted and timed.
     pub fn new(sinks: Vec<Arc<dyn Sink>>) -> Self {
         let wants_names = sinks.iter().any(|sink| sink.wants_names());
-        Self { sinks: sinks.into(), wants_names }
+        Self { sinks: sinks.into(), wants_names, share: None }
+    }
+
+    /// The same; each request has a trace, of which this share is kept where it begins here.
+    #[must_use]
+    pub fn tracing(self, share: Option<Share>) -> Self {
+        Self { share, ..self }
     }
 }
 
@@ -59,22 +71,24 @@ impl Meter {
         Self { server, tally, observer }
     }
 
-    /// A request of a caller begins. `tool`: what it calls, which is asked only if somebody wants to know. `received`: its
-    /// bytes.
-    pub fn begin(
-        &self,
-        method: &str,
-        tool: impl FnOnce() -> Option<Box<str>>,
-        caller: &Caller,
-        received: usize,
-    ) -> Call {
+    /// A request of a caller begins. `tool`: what it calls, which is asked only if somebody wants to know.
+    pub fn begin(&self, request: &Message, tool: impl FnOnce() -> Option<Box<str>>, caller: &Caller) -> Call {
         let names = self.observer.wants_names.then(|| Box::new(Names::of(caller, tool())));
-        Call::begin(self.clone(), known(method), names, received, Instant::now())
+        let (method, received) = (known(request.method()), request.raw().len());
+        Call::begin(self.clone(), method, names, received, Instant::now())
+            .in_trace(self.trace(request.body()))
     }
 
     /// A request that began then has ended before a session took it.
     pub fn unserved(&self, method: &str, caller: &Caller, begun: Instant, outcome: Outcome) {
         let names = self.observer.wants_names.then(|| Box::new(Names::of(caller, None)));
-        Call::begin(self.clone(), known(method), names, 0, begun).end(outcome, 0);
+        let call = Call::begin(self.clone(), known(method), names, 0, begun);
+        call.in_trace(self.trace("")).end(outcome, 0);
+    }
+
+    /// The trace of a request with these params.
+    fn trace(&self, params: &str) -> Option<Box<Trace>> {
+        let share = self.observer.share?;
+        Some(Box::new(Trace::of(params, Request::carried().as_deref(), share)))
     }
 }

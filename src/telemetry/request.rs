@@ -1,9 +1,10 @@
 //! The name of a request: whatever is done for it in its own task knows it, and so do its answer, its line in the access log
 //! and whatever is logged on the way.
 
+use super::Carried;
 use std::fmt;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 /// Bytes of a name that a client has chosen.
 const LONGEST: usize = 64;
@@ -22,6 +23,7 @@ pub struct RequestId {
 #[derive(Clone, Debug)]
 pub struct Request {
     id: RequestId,
+    carried: Option<Arc<Carried>>,
 }
 
 tokio::task_local! {
@@ -31,13 +33,20 @@ tokio::task_local! {
 impl RequestId {
     /// A name that nobody has had.
     pub fn fresh() -> Self {
-        // Without random numbers the names of two routers may be the same, and nothing worse.
-        static BASE: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self::of(scattered(BASE.wrapping_add(count.wrapping_mul(STEP))))
+        Self::of(unlike_any())
     }
+}
 
+/// A number that nobody has had.
+pub(super) fn unlike_any() -> u64 {
+    // Without random numbers the names of two routers may be the same, and nothing worse.
+    static BASE: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    scattered(BASE.wrapping_add(count.wrapping_mul(STEP)))
+}
+
+impl RequestId {
     /// A number in sixteen hexadecimal digits.
     fn of(number: u64) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -75,7 +84,18 @@ impl RequestId {
 impl Request {
     /// A request that its client calls so, if that is a name.
     pub fn named(given: Option<&[u8]>) -> Self {
-        Self { id: given.and_then(RequestId::given).unwrap_or_else(RequestId::fresh) }
+        Self { id: given.and_then(RequestId::given).unwrap_or_else(RequestId::fresh), carried: None }
+    }
+
+    /// The same, asked in the context of a trace.
+    #[must_use]
+    pub fn carrying(self, carried: Option<Carried>) -> Self {
+        Self { carried: carried.map(Arc::new), ..self }
+    }
+
+    /// The context in which the request was asked for which this is done.
+    pub(super) fn carried() -> Option<Arc<Carried>> {
+        CURRENT.try_with(|request| request.carried.clone()).ok().flatten()
     }
 
     /// Its name.
