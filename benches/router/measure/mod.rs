@@ -13,6 +13,7 @@ mod sessions;
 mod slow;
 mod start;
 mod tls;
+mod told;
 
 use std::fmt;
 
@@ -33,6 +34,8 @@ pub(crate) enum Measure {
     Eras,
     /// What keys, rules and limits add to a call
     Guarded,
+    /// What an access log and traces add to a call
+    Told,
     /// What client mode adds to a call
     Client,
     /// Time to the first result of a new session, when the server is slow to start
@@ -63,6 +66,7 @@ impl Measure {
             Self::Streams => calls::streams(lab).await,
             Self::Eras => eras::take(lab).await,
             Self::Guarded => guarded::take(lab).await,
+            Self::Told => told::take(lab).await,
             Self::Client => client::take(lab).await,
             Self::Start => start::take(lab).await,
             Self::Sessions => sessions::take(lab).await,
