@@ -2,13 +2,12 @@
 
 mod fresh;
 mod listening;
+mod sinks;
 
 use crate::aggregate::{Aggregate, Catalog};
 use crate::auth::Background;
 use crate::config::diff::{self, Changed, Fate};
-use crate::config::{
-    AggregateSpec, Config, Diff, Gateway, HistorySpec, PoolSpec, ServerName, ServerSpec, Target,
-};
+use crate::config::{AggregateSpec, Config, Diff, Gateway, PoolSpec, ServerName, ServerSpec, Target};
 use crate::http::connection::ConnectionSettings;
 use crate::http::operator::Operators;
 use crate::http::serve::{Stop, serve};
@@ -19,9 +18,10 @@ use crate::http::unix::UnixError;
 use crate::http::{self, Front};
 use crate::mount::{House, ListCache, Mount, State, Table};
 use crate::peer::in_process::Service;
-use crate::telemetry::{EventKind, Events, History, HistoryOptions, Observer, Sink};
+use crate::telemetry::{EventKind, Events};
 use fresh::Fresh;
 use listening::Listening;
+use sinks::Sinks;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,8 +51,6 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 pub struct Router {
     front: Arc<Front>,
     house: House,
-    /// Where calls are recorded, if they are.
-    history: Option<Arc<History>>,
     /// What the servers offer, for those that serve several of them together.
     catalog: Arc<Catalog>,
     /// What is served; the lock lets one reload follow the other.
@@ -62,6 +60,7 @@ pub struct Router {
     connections: TaskTracker,
     stop: Stop,
     clock: CancellationToken,
+    sinks: Sinks,
     /// Where it listens.
     places: Vec<Place>,
     tls: Option<Arc<Tls>>,
@@ -85,6 +84,24 @@ pub enum StartError {
     /// Connections cannot be encrypted as they should be.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The file of the access log cannot be opened.
+    #[error(
+        "the access log cannot be written to {path} (`--access-log` or `accessLog` names it; `-` is the log itself)"
+    )]
+    AccessLog {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Traces cannot be sent.
+    #[error("traces cannot be sent to {endpoint}: {reason}")]
+    Traces {
+        /// Where to.
+        endpoint: String,
+        /// Why.
+        reason: String,
+    },
     /// A socket that was opened for it cannot be used.
     #[error("a socket that was opened for the router cannot be used")]
     Inherited(#[source] io::Error),
@@ -115,7 +132,8 @@ impl Router {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let mut router = Self::make(config, places.iter().all(Place::is_local));
+        let sinks = Sinks::open(&config)?;
+        let mut router = Self::make(config, places.iter().all(Place::is_local), sinks);
         (router.places, router.tls) = (places, tls);
         let proxies = router.front.trust_proxies.clone();
         let settings = ConnectionSettings { proxies, ..(&router.front.limits).into() };
@@ -132,7 +150,11 @@ impl Router {
     ///
     /// Must be called within a tokio runtime.
     pub fn build(config: Config, on_loopback: bool) -> Self {
-        let router = Self::make(config, on_loopback);
+        let sinks = Sinks::open(&config).unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "nobody is told of requests");
+            Sinks::default()
+        });
+        let router = Self::make(config, on_loopback, sinks);
         router.start_mounts();
         router
     }
@@ -323,6 +345,11 @@ impl Router {
         }
     }
 
+    /// Opens the file of the access log again, if there is one: who turns logs over gives the old one another name before.
+    pub fn reopen_access_log(&self) {
+        self.sinks.reopen();
+    }
+
     /// Stops in peace: nothing new is taken, streams end, calls in flight have 10 s, then the processes are stopped.
     /// Returns when nothing runs any more.
     pub async fn stop(&self) {
@@ -353,9 +380,7 @@ impl Router {
         self.clock.cancel();
         self.tracker.close();
         self.tracker.wait().await;
-        if let Some(history) = &self.history {
-            history.finish().await;
-        }
+        self.sinks.close().await;
     }
 
     /// Ends every process at once.
@@ -375,13 +400,9 @@ impl Router {
         }
     }
 
-    fn make(config: Config, on_loopback: bool) -> Self {
+    fn make(config: Config, on_loopback: bool, sinks: Sinks) -> Self {
         let tracker = TaskTracker::new();
-        let history = config.history.clone().map(|HistorySpec { file, keep, rows, arguments }| {
-            History::new(HistoryOptions { file, keep, rows, arguments })
-        });
-        let sinks: Vec<_> = history.iter().map(|history| history.clone() as Arc<dyn Sink>).collect();
-        let observer = (config.metrics || !sinks.is_empty()).then(|| Observer::new(sinks));
+        let observer = sinks.observer(config.metrics);
         let house = House::new(&config, observer, tracker.clone());
         let mount = |spec: &ServerSpec| Mount::new(spec.clone(), &config, house.clone());
         let table =
@@ -397,22 +418,20 @@ impl Router {
         Self {
             front,
             house,
-            history,
             catalog,
             config: Mutex::new(config),
             tracker,
             connections: TaskTracker::new(),
             stop: Stop::default(),
             clock,
+            sinks,
             places: Vec::new(),
             tls: None,
         }
     }
 
     fn start_mounts(&self) {
-        if let Some(history) = &self.history {
-            history.start(self.events().clone());
-        }
+        self.sinks.start(self.events());
         let count = self.front.table.load().all().count();
         let text = format!("version {}, mounts: {count}", env!("CARGO_PKG_VERSION"));
         self.events().tell(None, EventKind::Started, &text);

@@ -58,6 +58,21 @@ pub(crate) struct Mounts {
     pub(crate) metrics: bool,
     /// Calls are recorded.
     pub(crate) history: bool,
+    /// Who is told of each call.
+    pub(crate) told: Told,
+}
+
+/// Who is told of each call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Nobody but the counters.
+    Nobody,
+    /// An access log, in a file.
+    AccessLog,
+    /// A collector of traces at this URL, of all of them.
+    Collector(String),
+    /// Both.
+    Both(String),
 }
 
 /// Whom a router lets in, and how.
@@ -101,6 +116,7 @@ impl Default for Mounts {
             door: Door::Open,
             metrics: true,
             history: false,
+            told: Told::Nobody,
         }
     }
 }
@@ -302,6 +318,12 @@ impl Mounts {
                 servers["echo"]["limits"] = plenty;
             }
             file["auth"] = json!({ "tokens": tokens, "rules": rules });
+        }
+        if matches!(self.told, Told::AccessLog | Told::Both(_)) {
+            file["accessLog"] = json!("access.log");
+        }
+        if let Told::Collector(url) | Told::Both(url) = &self.told {
+            file["traces"] = json!({ "endpoint": url });
         }
         file["mcpServers"] = servers.into();
         Ok(file)

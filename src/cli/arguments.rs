@@ -175,6 +175,12 @@ pub struct Arguments {
     /// Log to the system's log instead of stderr.
     #[arg(long, help_heading = LOGGING)]
     pub syslog: bool,
+    /// Write a line for each request to the end of FILE, or into the log with `-`.
+    #[arg(long, value_name = "FILE", help_heading = LOGGING)]
+    pub access_log: Option<PathBuf>,
+    /// Send a span of each request to a collector of OpenTelemetry [env: `OTEL_EXPORTER_OTLP_ENDPOINT`].
+    #[arg(long, help_heading = LOGGING)]
+    pub traces: bool,
     /// Log to stderr, as is done anyway.
     #[arg(long, hide = true)]
     pub log: bool,
@@ -302,6 +308,17 @@ pub enum Task {
         /// Where the router is [default: this machine] [env: `MCP_SWITCHBOARD_URL`].
         #[arg(long, value_name = "URL")]
         url: Option<String>,
+    },
+    /// Show what a running router logs, or change it until its end.
+    Log {
+        /// A level for everything, and levels of single targets: `info,mcp_switchboard::http=debug,server=warning`.
+        filter: Option<String>,
+        /// Where it is [default: this machine] [env: `MCP_SWITCHBOARD_URL`].
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+        /// The authorities whose certificates are believed, instead of the system's [env: `MCP_SWITCHBOARD_CA`].
+        #[arg(long, value_name = "FILE", env = "MCP_SWITCHBOARD_CA", hide_env = true)]
+        cacert: Option<PathBuf>,
     },
     /// Replace the processes of a server of a running router; its sessions go on.
     Restart {

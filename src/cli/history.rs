@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{failed, misused, print, told};
 use crate::config::file;
 use crate::shell::on_one_line;
-use crate::telemetry::{Filter, Reader, Record, Share};
+use crate::telemetry::{Filter, Reader, Record, Summary};
 
 /// Calls that are shown where nobody says how many.
 const LAST: u64 = 50;
@@ -101,7 +101,7 @@ fn show(words: &History, reader: &Reader) -> Result<String, crate::telemetry::Hi
         last: words.last.or_else(|| (!is_all).then_some(LAST)),
     };
     let (names, rows): (Vec<&str>, Vec<Vec<Value>>) = if words.summary {
-        (SHARES.to_vec(), reader.summary(&filter)?.iter().map(of_share).collect())
+        (SHARES.to_vec(), reader.summary(&filter)?.iter().map(of_summary).collect())
     } else {
         (RECORDS.to_vec(), reader.calls(&filter)?.iter().map(of_record).collect())
     };
@@ -152,7 +152,7 @@ fn of_record(record: &Record) -> Vec<Value> {
     ]
 }
 
-fn of_share(share: &Share) -> Vec<Value> {
+fn of_summary(share: &Summary) -> Vec<Value> {
     let percent = share.errors * 1000 / share.calls.max(1);
     vec![
         json!(share.server),

@@ -1,20 +1,21 @@
 //! Where log lines go: to stderr or to the system's log, through a bounded queue that never makes anybody wait.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use crate::peer::STDERR;
+use crate::telemetry::RequestId;
 use indicatif::MultiProgress;
 use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use super::arguments::{Format, Level};
 use super::journal;
+use super::levels::{Levels, Volume};
 
 /// The target of warnings that no level silences.
 pub const ALWAYS: &str = "mcp_switchboard::always";
@@ -40,6 +41,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Log {
     dropped: ErrorCounter,
+    volume: Arc<Volume>,
     _writer: WorkerGuard,
 }
 
@@ -60,7 +62,7 @@ impl Log {
         let (queue, writer) = builder.finish(sink);
         let dropped = queue.error_counter();
         let _ = DROPPED.set(dropped.clone());
-        let lines = Lines { queue, syslog: options.syslog, journal, colours };
+        let lines = Lines { queue, syslog: options.syslog, journal, colours, format: options.format };
         let layer = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(lines);
         let knows_the_time = options.syslog || journal;
         let layer: Box<dyn Layer<Registry> + Send + Sync> = match (options.format, knows_the_time) {
@@ -68,9 +70,16 @@ impl Log {
             (Format::Text, true) => layer.without_time().boxed(),
             (Format::Text, false) => layer.boxed(),
         };
-        let registry = tracing_subscriber::registry().with(layer.with_filter(filter(options.level)));
+        let (filter, handle) = reload::Layer::new(Levels::all(options.level).filter());
+        let volume = Arc::new(Volume::new(options.level, handle));
+        let registry = tracing_subscriber::registry().with(layer.with_filter(filter));
         registry.try_init().map_err(io::Error::other)?;
-        Ok(Self { dropped, _writer: writer })
+        Ok(Self { dropped, volume, _writer: writer })
+    }
+
+    /// What is logged.
+    pub(super) fn volume(&self) -> Arc<Volume> {
+        self.volume.clone()
     }
 
     /// How many lines were dropped so far because they could not be written fast enough.
@@ -96,21 +105,6 @@ pub(super) fn severity(level: tracing::Level) -> u8 {
 
 fn takes_colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
-}
-
-fn filter(level: Level) -> Targets {
-    let own = match level {
-        Level::Trace => LevelFilter::TRACE,
-        Level::Debug => LevelFilter::DEBUG,
-        Level::Info => LevelFilter::INFO,
-        Level::Warning => LevelFilter::WARN,
-        Level::Error | Level::Critical => LevelFilter::ERROR,
-    };
-    Targets::new()
-        .with_default(own.min(LevelFilter::WARN))
-        .with_target("mcp_switchboard", own)
-        .with_target(STDERR, own)
-        .with_target(ALWAYS, own.max(LevelFilter::WARN))
 }
 
 #[cfg(unix)]
@@ -142,6 +136,7 @@ struct Lines {
     syslog: bool,
     journal: bool,
     colours: bool,
+    format: Format,
 }
 
 /// The writer of one line, which the formatter hands over in one piece.
@@ -149,13 +144,14 @@ struct Line {
     queue: NonBlocking,
     prefix: String,
     colours: bool,
+    format: Format,
 }
 
 impl<'a> MakeWriter<'a> for Lines {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
-        Line { queue: self.queue.clone(), prefix: String::new(), colours: self.colours }
+        Line { queue: self.queue.clone(), prefix: String::new(), colours: self.colours, format: self.format }
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line {
@@ -173,7 +169,10 @@ impl<'a> MakeWriter<'a> for Lines {
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = one_line(&String::from_utf8_lossy(line), self.colours);
+        let mut text = one_line(&String::from_utf8_lossy(line), self.colours);
+        if let Some(request) = RequestId::current() {
+            name_request(&mut text, request, self.format);
+        }
         self.queue.write_all(format!("{}{text}", self.prefix).as_bytes())?;
         Ok(line.len())
     }
@@ -199,10 +198,23 @@ fn one_line(text: &str, colours: bool) -> String {
     line
 }
 
+/// Adds to a line for which request it was written. A span for each request would do the same, and cost each of them, also
+/// those of which nothing is said.
+fn name_request(line: &mut String, request: RequestId, format: Format) {
+    let json = format == Format::Json;
+    let end = if json { "}\n" } else { "\n" };
+    if line.ends_with(end) {
+        line.truncate(line.len() - end.len());
+        // Such a name needs no escapes.
+        let field = if json { format!(",\"request\":\"{request}\"") } else { format!(" request={request}") };
+        line.push_str(&field);
+        line.push_str(end);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracing::Level as Severity;
 
     /// Takes nothing until the sender is gone, as a stopped terminal does.
     struct Stalled(std::sync::mpsc::Receiver<()>);
@@ -225,15 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_heard_from_warnings_on_and_some_warnings_always() {
-        let debug = filter(Level::Debug);
-        assert!(debug.would_enable("mcp_switchboard::peer", &Severity::DEBUG));
-        assert!(!debug.would_enable("hyper::proto", &Severity::INFO));
-        assert!(debug.would_enable("hyper::proto", &Severity::WARN));
-        let critical = filter(Level::Critical);
-        assert!(!critical.would_enable("mcp_switchboard::peer", &Severity::WARN));
-        assert!(!critical.would_enable("hyper", &Severity::WARN));
-        assert!(critical.would_enable(ALWAYS, &Severity::WARN));
+    fn a_line_that_is_written_for_a_request_names_it() {
+        let request = RequestId::given(b"r-1").unwrap();
+        let named = |line: &str, format| {
+            let mut line = line.to_owned();
+            name_request(&mut line, request, format);
+            line
+        };
+        assert_eq!(named("a warning\n", Format::Text), "a warning request=r-1\n");
+        assert_eq!(named("{\"message\":\"x\"}\n", Format::Json), "{\"message\":\"x\",\"request\":\"r-1\"}\n");
     }
 
     #[test]
@@ -242,7 +254,7 @@ mod tests {
         let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(2);
         let (queue, guard) = builder.finish(Stalled(stalled));
         let dropped = queue.error_counter();
-        let mut line = Line { queue, prefix: String::new(), colours: false };
+        let mut line = Line { queue, prefix: String::new(), colours: false, format: Format::Text };
         for _ in 0..10 {
             line.write_all(b"x\n").unwrap();
         }

@@ -18,6 +18,7 @@ pub mod import;
 mod journal;
 mod key;
 mod keys_file;
+mod levels;
 pub mod logging;
 pub mod look;
 mod operate;
@@ -93,6 +94,9 @@ fn perform(arguments: Result<Arguments, clap::Error>) -> ExitCode {
         }
         Some(Task::Restart { name, url, cacert }) => {
             operate::restart(name, url.as_deref(), cacert.as_deref())
+        }
+        Some(Task::Log { filter, url, cacert }) => {
+            operate::log(filter.as_deref(), url.as_deref(), cacert.as_deref())
         }
         Some(Task::Healthcheck { url, cacert }) => crate::healthcheck::run(url.as_deref(), cacert.as_deref()),
         Some(Task::Tools { name, json, servers }) => look::tools(servers, name.as_deref(), *json),

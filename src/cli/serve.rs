@@ -14,13 +14,14 @@ use tokio_util::task::TaskTracker;
 use super::activation;
 use super::arguments::Arguments;
 use super::certificates::{self, Asking};
+use super::levels::Volume;
 use super::logging::{ALWAYS, Log, Options, dropped_lines};
 use super::progress::MountProgress;
 use super::reload::Follower;
 use super::signals::Signals;
 use super::{failed, print, settings, stdin, tell};
 use crate::config::file::Written;
-use crate::config::{ClientAuth, Config};
+use crate::config::{AccessLogPlace, ClientAuth, Config};
 use crate::http::operator;
 use crate::peer::orphans;
 use crate::router::{Inherited, Router};
@@ -43,11 +44,11 @@ pub(super) fn serve(
         Ok(inherited) => inherited,
         Err(wrong) => return failed(&wrong),
     };
-    run(options, |screen| route(config, screen, arguments.clone(), written, inherited))
+    run(options, |screen, volume| route(config, screen, volume, arguments.clone(), written, inherited))
 }
 
 /// Runs `work` with a log and a runtime, and says how it ended.
-pub(super) fn run<W>(options: Options, work: impl FnOnce(MultiProgress) -> W) -> ExitCode
+pub(super) fn run<W>(options: Options, work: impl FnOnce(MultiProgress, Arc<Volume>) -> W) -> ExitCode
 where
     W: Future<Output = anyhow::Result<ExitCode>>,
 {
@@ -60,7 +61,7 @@ where
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("failed to start: {error}")),
     };
-    let outcome = runtime.block_on(work(screen));
+    let outcome = runtime.block_on(work(screen, log.volume()));
     runtime.shutdown_timeout(PATIENCE);
     let dropped = log.dropped();
     drop(log);
@@ -73,13 +74,18 @@ where
 async fn route(
     config: Config,
     screen: MultiProgress,
+    volume: Arc<Volume>,
     arguments: Arguments,
     written: Option<Written>,
     inherited: Inherited,
 ) -> anyhow::Result<ExitCode> {
     let hangups = Arc::new(Notify::new());
     let has_files = written.is_some() || config.tls.is_some() || !config.files().is_empty();
-    let mut signals = Signals::listen(has_files.then(|| hangups.clone()))?;
+    let turnovers = Arc::new(Notify::new());
+    let has_log = config.access_log.as_ref().is_some_and(|log| matches!(log.place, AccessLogPlace::File(_)));
+    let told = [(has_files, &hangups), (has_log, &turnovers)];
+    let told = told.into_iter().filter(|(is_told, _)| *is_told).map(|(_, told)| told.clone()).collect();
+    let mut signals = Signals::listen(told)?;
     adopt_orphans();
     raise_descriptor_limit(&config);
     for warning in &config.warnings {
@@ -104,6 +110,10 @@ async fn route(
         }
     };
     router.counts_lost_lines(dropped_lines);
+    if has_log {
+        tasks.spawn(turn_over(Arc::clone(&router), turnovers, stop.clone()));
+    }
+    router.operators().may_set(volume);
     if let Ok(token) = std::env::var(operator::TOKEN) {
         router.operators().trust(&token);
     }
@@ -155,6 +165,16 @@ async fn route(
     tasks.close();
     tasks.wait().await;
     Ok(outcome)
+}
+
+/// Opens the access log again whenever that is asked for.
+async fn turn_over(router: Arc<Router>, asked: Arc<Notify>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = asked.notified() => router.reopen_access_log(),
+        }
+    }
 }
 
 /// Only the program does this, never the library: it changes whose children orphans become.

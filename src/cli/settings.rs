@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::arguments::{Arguments, Level, Transport};
+use super::arguments::{Arguments, Format, Level, Transport};
 use super::compat::is_url;
 use super::remote;
 use crate::config::file::{FileConfig, renamed};
 use crate::config::{
-    AuthSpec, CommandSpec, Config, HistorySpec, RemoteSpec, ResourceServerSpec, ServerName, ServerSpec,
-    Target,
+    AccessLogPlace, AccessLogSpec, AuthSpec, CommandSpec, Config, HistorySpec, RemoteSpec,
+    ResourceServerSpec, ServerName, ServerSpec, Target, TracesSpec,
 };
 
 /// What the meaning of a command line depends on beside its words.
@@ -103,6 +103,8 @@ pub fn config(
         metrics: !arguments.no_metrics && file.metrics.unwrap_or(true),
         traffic: arguments.traffic || file.traffic,
         history: history(arguments, file.history),
+        access_log: access_log(arguments, file.access_log.take()),
+        traces: traces(arguments, file.traces.take(), outside)?,
         idle_timeout: idle_timeout(arguments, outside)?,
         allow_origins: first(&arguments.allow_origin, file.allow_origins),
         expose_headers: arguments.expose_header.clone(),
@@ -333,6 +335,34 @@ fn history(arguments: &Arguments, file: Option<HistorySpec>) -> Option<HistorySp
         (Some(path), None) => Some(HistorySpec::new(path)),
         (None, file) => file,
     }
+}
+
+/// Where the access log goes, if there is one; it has the form of the other log.
+fn access_log(arguments: &Arguments, file: Option<AccessLogPlace>) -> Option<AccessLogSpec> {
+    let place = arguments.access_log.clone().map(AccessLogPlace::named).or(file)?;
+    Some(AccessLogSpec { place, json: arguments.log_format == Format::Json })
+}
+
+/// Where traces go, if that is asked for. Only then the environment is looked at, where whoever starts the router may have what
+/// is meant for others.
+fn traces(
+    arguments: &Arguments,
+    file: Option<TracesSpec>,
+    outside: &Outside<'_>,
+) -> Result<Option<TracesSpec>, Unusable> {
+    let Some(mut spec) = file.or_else(|| arguments.traces.then(TracesSpec::default)) else { return Ok(None) };
+    let endpoint = variable(
+        outside,
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "a URL like http://localhost:4318",
+        TracesSpec::endpoint,
+    )?;
+    spec.endpoint = endpoint.unwrap_or(spec.endpoint);
+    let sample = variable(outside, "OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1", TracesSpec::share)?;
+    spec.sample = sample.unwrap_or(spec.sample);
+    let service = (outside.environment)("OTEL_SERVICE_NAME").filter(|name| !name.trim().is_empty());
+    spec.service = service.unwrap_or(spec.service);
+    Ok(Some(spec))
 }
 
 /// The names that the router answers to; the one that access tokens are for is among them.

@@ -17,20 +17,20 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Option<Signal>,
-    reload: Option<Arc<Notify>>,
+    told: Vec<Arc<Notify>>,
     /// There was a terminal at the start.
     had_terminal: bool,
 }
 
 #[cfg(unix)]
 impl Signals {
-    /// From now on these signals no longer end the process by themselves. `reload` is told by SIGHUP.
-    pub(super) fn listen(reload: Option<Arc<Notify>>) -> io::Result<Self> {
+    /// From now on these signals no longer end the process by themselves. These are told by SIGHUP, if there are any.
+    pub(super) fn listen(told: Vec<Arc<Notify>>) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: if hangup_ends_us() { Some(signal(SignalKind::hangup())?) } else { None },
-            reload,
+            told,
             had_terminal: has_terminal(),
         })
     }
@@ -49,10 +49,10 @@ impl Signals {
                 _ = self.interrupt.recv() => return "SIGINT",
                 _ = hangup => {}
             }
-            match &self.reload {
-                Some(reload) if !self.had_terminal || has_terminal() => reload.notify_one(),
-                _ => return "SIGHUP",
+            if self.told.is_empty() || (self.had_terminal && !has_terminal()) {
+                return "SIGHUP";
             }
+            self.told.iter().for_each(|told| told.notify_one());
         }
     }
 }
@@ -84,7 +84,7 @@ pub(super) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    pub(super) fn listen(_reload: Option<Arc<Notify>>) -> io::Result<Self> {
+    pub(super) fn listen(_told: Vec<Arc<Notify>>) -> io::Result<Self> {
         Ok(Self)
     }
 

@@ -13,11 +13,11 @@ use crate::router::Router;
 
 /// Serves the default server, or all servers together, until stdin ends, or a signal comes; the session with the server is ended in peace.
 pub(super) fn serve(config: Config, options: Options) -> ExitCode {
-    run(options, |_screen| bridge(config))
+    run(options, |_screen, _volume| bridge(config))
 }
 
 async fn bridge(mut config: Config) -> anyhow::Result<ExitCode> {
-    let mut signals = Signals::listen(None)?;
+    let mut signals = Signals::listen(Vec::new())?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -86,6 +86,8 @@ impl Diff {
             ("history", old.history != new.history),
             ("traffic", old.traffic != new.traffic),
             ("pinsFile", old.pins_file != new.pins_file),
+            ("accessLog", old.access_log != new.access_log),
+            ("traces", old.traces != new.traces),
         ];
         diff.needs_restart = fixed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();
         diff

@@ -13,8 +13,8 @@ use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
 use super::{
-    AuthSpec, Gateway, HistorySpec, Limits, ServerName, ServerSpec, Startup, TlsSpec, aggregate, auth,
-    base_path, entry, history, limits, origin, tls,
+    AccessLogPlace, AuthSpec, Gateway, HistorySpec, Limits, ServerName, ServerSpec, Startup, TlsSpec,
+    TracesSpec, access_log, aggregate, auth, base_path, entry, history, limits, origin, tls, traces,
 };
 
 /// Keys of the top level that protect something and that this version does not have.
@@ -49,6 +49,10 @@ pub struct FileConfig {
     pub trust_proxies: Vec<IpNet>,
     /// As [`Config::metrics`](super::Config::metrics).
     pub metrics: Option<bool>,
+    /// Where the access log goes; `None`: there is none.
+    pub access_log: Option<AccessLogPlace>,
+    /// As [`Config::traces`](super::Config::traces).
+    pub traces: Option<TracesSpec>,
     /// As [`Config::pins_file`](super::Config::pins_file).
     pub pins_file: Option<PathBuf>,
     /// As [`Config::history`](super::Config::history).
@@ -176,6 +180,12 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
     if let Some(node) = members.get("aggregate") {
         let names: Vec<ServerName> = config.servers.iter().map(|server| server.name.clone()).collect();
         config.gateway = aggregate::read(&node, &names, &mut config.warnings)?;
+    }
+    if let Some(node) = members.get("accessLog") {
+        config.access_log = access_log::read(&node, surroundings)?;
+    }
+    if let Some(node) = members.get("traces") {
+        config.traces = traces::read(&node, surroundings, &mut config.warnings)?;
     }
     if let Some(node) = members.protecting("pinsFile")? {
         let mut expansion = Expansion::new(surroundings.variables);

@@ -2,6 +2,7 @@
 //!
 //! [`Config`] comes from the command line and, where one is named, from a [`file`](mod@file).
 
+mod access_log;
 mod aggregate;
 mod aliases;
 mod auth;
@@ -28,6 +29,7 @@ mod sandbox;
 mod target;
 mod tls;
 mod tools;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +37,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access_log::{AccessLogPlace, AccessLogSpec};
 pub use aggregate::{AggregateSpec, Gateway, Prefix, Rules};
 pub use aliases::Aliases;
 pub use auth::{AuthSpec, RuleSpec, TokenSpec, Who, digest, hexadecimal, patterns};
@@ -52,6 +55,7 @@ pub use resource_server::{ResourceServerSpec, SigningAlgorithm};
 pub use sandbox::{Places, Sandbox};
 pub use tls::{ClientAuth, TlsSpec, UnixSpec, mode};
 pub use tools::{Pin, ToolsSpec};
+pub use traces::TracesSpec;
 
 /// Everything that a router is built from.
 #[derive(Clone, Debug)]
@@ -81,6 +85,10 @@ pub struct Config {
     pub traffic: bool,
     /// Where calls are recorded, if they are.
     pub history: Option<HistorySpec>,
+    /// Where a line is written for each request; `None`: nowhere.
+    pub access_log: Option<AccessLogSpec>,
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<TracesSpec>,
     /// A session without request and without stream ends after this; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Origins that may read answers (CORS) and pass the guard, each as [`origin()`] reads it; `*` among them allows all.
@@ -358,6 +366,8 @@ impl Default for Config {
             metrics: true,
             traffic: false,
             history: None,
+            access_log: None,
+            traces: None,
             idle_timeout: Some(Duration::from_mins(5)),
             allow_origins: Vec::new(),
             expose_headers: Vec::new(),

@@ -36,6 +36,8 @@ pub enum Endpoint<'a> {
     Events,
     /// For operators: what clients and servers say to each other.
     Traffic,
+    /// For operators: what is logged.
+    Log,
     /// For operators: the processes of one mount are replaced.
     Restart(&'a str),
     /// For operators: the tools of one mount that are held back, and what lets them go.
@@ -98,6 +100,7 @@ impl<'a> Endpoint<'a> {
             (Place::Root, "admin/reload") => Some(Self::Reload),
             (Place::Root, "admin/events") => Some(Self::Events),
             (Place::Root, "admin/traffic") => Some(Self::Traffic),
+            (Place::Root, "admin/log") => Some(Self::Log),
             _ => None,
         }
     }
@@ -121,6 +124,7 @@ impl<'a> Endpoint<'a> {
             Self::Mcp(_) if stateless => "POST, OPTIONS",
             Self::Mcp(_) => "GET, HEAD, POST, DELETE, OPTIONS",
             Self::Sse(_) | Self::Approve(_) => "GET, HEAD, POST, OPTIONS",
+            Self::Log => "GET, HEAD, PUT, POST, OPTIONS",
             Self::Messages(_) | Self::Reload | Self::Restart(_) => "POST, OPTIONS",
             Self::MountHealth(_)
             | Self::Events
@@ -155,6 +159,8 @@ mod tests {
             ("admin/reload", Some(Endpoint::Reload)),
             ("admin/events", Some(Endpoint::Events)),
             ("admin/traffic", Some(Endpoint::Traffic)),
+            ("admin/log", Some(Endpoint::Log)),
+            ("servers/a/admin/log", None),
             ("admin/servers/a/restart", Some(Endpoint::Restart("a"))),
             ("admin/servers/a/approve", Some(Endpoint::Approve("a"))),
             ("admin/servers/a/b/restart", None),

@@ -25,6 +25,7 @@ pub mod guard;
 mod incoming;
 pub mod ledger;
 mod legacy_sse;
+mod levels;
 pub mod listener;
 mod mcp;
 mod metrics;
@@ -50,6 +51,7 @@ mod unserved;
 
 use crate::access::Caller;
 use crate::mount::Mount;
+use crate::telemetry::{Carried, Request};
 use bytes::Buf;
 use connection::ConnectionInfo;
 use endpoint::{Endpoint, Place};
@@ -57,7 +59,7 @@ use exclusive::{AnyBody, Exclusive};
 use futures::Stream;
 use gate::Gate;
 use http::header::{ALLOW, HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use operator::Operator;
 use refusal::Refusal;
 use std::convert::Infallible;
@@ -185,7 +187,25 @@ fn parts(front: Arc<Front>) -> impl Filter<Extract = (Parts,), Error = Rejection
         .map(|path, method, query, headers, peer| Parts { path, method, query, headers, peer })
 }
 
+/// The header in which a request has its name, and its answer, too.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 async fn respond<S, B>(front: &Front, parts: &Parts, body: S) -> Response
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let header = |name: &str| parts.headers.get(name)?.to_str().ok().map(str::to_owned);
+    let request = Request::named(parts.headers.get(X_REQUEST_ID).map(HeaderValue::as_bytes));
+    let request = request.carrying(Carried::read(header));
+    let id = request.id();
+    let mut response = request.serve(served(front, parts, body)).await;
+    let id = HeaderValue::from_str(id.as_str()).ok().map(|id| (X_REQUEST_ID, id));
+    response.headers_mut().extend(id);
+    response
+}
+
+async fn served<S, B>(front: &Front, parts: &Parts, body: S) -> Response
 where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
@@ -251,6 +271,11 @@ where
         entrance::admit(place, &mount, caller)?;
         Ok::<_, Refusal>(mount)
     };
+    if matches!(endpoint, Endpoint::Log) && (method == Method::PUT || method == Method::POST) {
+        let operator = Operator::asking(front, caller, headers, peer.as_ref())?;
+        let body = body::bounded_body(body, None, levels::LONGEST, front.limits.body_timeout).await?;
+        return levels::set(&operator, &body);
+    }
     // Nothing is read before this is awaited: who is refused for another reason need not send a body.
     let payload = incoming::payload(front, headers, body);
     let head = method == Method::HEAD;
@@ -298,6 +323,7 @@ where
         Endpoint::Reload if method == Method::POST => operator::reload(&operator()?).await,
         Endpoint::Events if get => Ok(events::events(front, &operator()?, caller, head)),
         Endpoint::Traffic if get => traffic::traffic(front, &operator()?, caller, query, head),
+        Endpoint::Log if get => levels::shown(&operator()?),
         Endpoint::Restart(name) if method == Method::POST => operator::restart(&operator()?, name),
         Endpoint::Approve(name) if get => approval::held_back(&operator()?, name),
         Endpoint::Approve(name) if method == Method::POST => {

@@ -61,6 +61,19 @@ pub enum NotReloaded {
 pub struct Operators {
     token: OnceLock<[u8; 32]>,
     asks: OnceLock<mpsc::Sender<Ask>>,
+    levels: OnceLock<Arc<dyn Levels>>,
+}
+
+/// What is logged, for whoever may change it.
+pub trait Levels: Send + Sync + std::fmt::Debug + 'static {
+    /// As `info,server=warn` says it.
+    fn shown(&self) -> String;
+
+    /// Changes it, and says how it is now.
+    ///
+    /// # Errors
+    /// What is wrong about the text; nothing has changed.
+    fn set(&self, text: &str) -> Result<String, String>;
 }
 
 impl Operators {
@@ -75,6 +88,11 @@ impl Operators {
     pub fn listen(&self) -> Option<mpsc::Receiver<Ask>> {
         let (sender, receiver) = mpsc::channel(WAITING);
         self.asks.set(sender).ok().map(|()| receiver)
+    }
+
+    /// They may change what is logged; the first one stays.
+    pub fn may_set(&self, levels: Arc<dyn Levels>) {
+        let _ = self.levels.set(levels);
     }
 
     /// The operator, if the request shows his token: he may everything.
@@ -126,6 +144,14 @@ impl<'a> Operator<'a> {
     /// What the log calls him.
     pub(super) fn name(&self) -> &str {
         self.name
+    }
+
+    /// What is logged.
+    pub(super) fn levels(&self) -> Result<&dyn Levels, Refusal> {
+        let levels = self.front.operators.levels.get();
+        levels.map(|levels| &**levels).ok_or(Refusal::Conflict(
+            "the log is not the router's: the program in which it runs decides what is logged".into(),
+        ))
     }
 
     /// The mount that he names.

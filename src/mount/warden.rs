@@ -108,7 +108,7 @@ impl Warden for Watch {
             let arguments = find(request.body(), &["arguments"]).filter(|_| is_call)?;
             Some(arguments_shown(arguments, &self.mask(&mount)))
         };
-        Some(meter.begin(request.method(), tool, arguments, &self.caller, request.raw().len()))
+        Some(meter.begin(request, tool, arguments, &self.caller))
     }
 
     fn is_watched(&self) -> bool {

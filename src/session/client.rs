@@ -319,12 +319,13 @@ impl Client {
                 next.0 += 1;
                 let Admitted { verdict, looked_at, mut call } =
                     admitted.next().unwrap_or_else(Admitted::freely);
+                let message = call.as_ref().and_then(|call| call.traced(&message)).unwrap_or(message);
                 match verdict {
                     Ok(held) => {
                         if let Some(participant) = state.clients.get_mut(&client) {
                             let eras = Eras { client: participant.era, server: state.bridge.era() };
                             if let Some(call) = &mut call {
-                                call.taken(self.id.short(), eras, now);
+                                call.taken(self.id.short(), eras, now, || state.bridge.revision(client));
                             }
                             participant.watched.begin(exchange, held, looked_at, call);
                         }

@@ -1,8 +1,8 @@
 //! One request of a client, from when it is passed on until it is answered.
 
-use super::{Meter, Method, Outcome};
+use super::{Meter, Method, Outcome, RequestId, Trace};
 use crate::access::Caller;
-use crate::wire::{Code, Era};
+use crate::wire::{Code, Era, Message, Revision};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ pub struct Call {
     names: Option<Box<Names>>,
     eras: Option<Eras>,
     received: usize,
+    trace: Option<Box<Trace>>,
     has_ended: bool,
 }
 
@@ -29,6 +30,10 @@ pub struct Names {
     pub session: Option<Box<str>>,
     /// With what, as it may be shown, where somebody wants to know.
     pub arguments: Option<Box<str>>,
+    /// The revision that its client speaks.
+    pub revision: Option<Revision>,
+    /// The name of the request of HTTP by which it came, or one of its own.
+    pub request: RequestId,
 }
 
 /// Which era its client speaks, and which its server.
@@ -61,11 +66,14 @@ pub struct Ended<'a> {
     pub received: usize,
     /// Bytes of its answer.
     pub sent: usize,
+    /// Its trace, where there are any.
+    pub trace: Option<&'a Trace>,
 }
 
 impl Names {
     pub(super) fn of(caller: &Caller, tool: Option<Box<str>>, arguments: Option<Box<str>>) -> Self {
-        Self { caller: caller.shared_name(), tool, session: None, arguments }
+        let request = RequestId::current().unwrap_or_else(RequestId::fresh);
+        Self { caller: caller.shared_name(), tool, session: None, arguments, revision: None, request }
     }
 }
 
@@ -77,14 +85,33 @@ impl Call {
         received: usize,
         begun: Instant,
     ) -> Self {
-        Self { meter, begun, method, names, eras: None, received, has_ended: false }
+        Self { meter, begun, method, names, eras: None, received, trace: None, has_ended: false }
     }
 
-    /// A session has taken it, and passes it on now.
-    pub fn taken(&mut self, session: &str, eras: Eras, now: Instant) {
+    pub(super) fn in_trace(self, trace: Option<Box<Trace>>) -> Self {
+        // It has no end of its own yet.
+        let mut call = self;
+        call.trace = trace;
+        call
+    }
+
+    /// The request as its server gets it, where it is told of the trace.
+    pub fn traced(&self, request: &Message) -> Option<Message> {
+        self.trace.as_ref()?.told_with(request)
+    }
+
+    /// A session has taken it, and passes it on now. `revision`: what its client speaks, which is asked only if somebody wants to know.
+    pub fn taken(
+        &mut self,
+        session: &str,
+        eras: Eras,
+        now: Instant,
+        revision: impl FnOnce() -> Option<Revision>,
+    ) {
         self.eras = Some(eras);
         self.meter.measured().waited_for_turn.add(now.saturating_duration_since(self.begun));
         if let Some(names) = &mut self.names {
+            names.revision = revision();
             names.session = Some(session.into());
         }
     }
@@ -131,6 +158,7 @@ impl Call {
             took,
             received: self.received,
             sent,
+            trace: self.trace.as_deref(),
         };
         sinks.iter().for_each(|sink| sink.ended(&ended));
     }

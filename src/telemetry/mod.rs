@@ -4,6 +4,7 @@
 //! sees every transport, both eras, and what is behind the aggregate. Where nobody listens there is no [`Meter`], and no clock
 //! is read.
 
+pub mod access_log;
 mod call;
 mod durations;
 mod events;
@@ -11,22 +12,28 @@ mod history;
 mod kinds;
 mod method;
 mod outcome;
+mod request;
 mod requests;
 mod tally;
+mod trace;
+pub mod traces;
 mod traffic;
 
 pub use call::{Call, Ended, Eras, Names};
 pub use durations::Durations;
 pub use events::{EventKind, Events};
-pub use history::{Filter, History, HistoryOptions, Reader, Record, Share, Unusable as HistoryUnusable};
+pub use history::{Filter, History, HistoryOptions, Reader, Record, Summary, Unusable as HistoryUnusable};
 pub use kinds::Kinds;
 pub use method::{Method, known};
 pub use outcome::Outcome;
+pub use request::{Request, RequestId};
 pub use requests::Requests;
 pub use tally::{Counter, Measured, Tally};
+pub use trace::{Carried, Share, Trace};
 pub use traffic::{Conceal, Said, Side, Traffic, Watching, arguments_shown};
 
 use crate::access::Caller;
+use crate::wire::Message;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,6 +57,8 @@ pub struct Observer {
     sinks: Arc<[Arc<dyn Sink>]>,
     wants_names: bool,
     wants_arguments: bool,
+    /// Which share of the traces that begin here is kept; nothing: there are no traces.
+    share: Option<Share>,
 }
 
 /// What begins the calls of one mount. Every call holds one: it is one pointer.
@@ -69,7 +78,13 @@ impl Observer {
     pub fn new(sinks: Vec<Arc<dyn Sink>>) -> Self {
         let wants_names = sinks.iter().any(|sink| sink.wants_names());
         let wants_arguments = sinks.iter().any(|sink| sink.wants_arguments());
-        Self { sinks: sinks.into(), wants_names, wants_arguments }
+        Self { sinks: sinks.into(), wants_names, wants_arguments, share: None }
+    }
+
+    /// The same; each request has a trace, of which this share is kept where it begins here.
+    #[must_use]
+    pub fn tracing(self, share: Option<Share>) -> Self {
+        Self { share, ..self }
     }
 }
 
@@ -90,26 +105,34 @@ impl Meter {
     }
 
     /// A request of a caller begins. `tool`: what it calls, and `arguments`: with what, as it may be shown; both are asked
-    /// only if somebody wants to know. `received`: its bytes.
+    /// only if somebody wants to know.
     pub fn begin(
         &self,
-        method: &str,
+        request: &Message,
         tool: impl FnOnce() -> Option<Box<str>>,
         arguments: impl FnOnce() -> Option<Box<str>>,
         caller: &Caller,
-        received: usize,
     ) -> Call {
         let observer = &self.0.observer;
         let names = observer.wants_names.then(|| {
             let arguments = if observer.wants_arguments { arguments() } else { None };
             Box::new(Names::of(caller, tool(), arguments))
         });
-        Call::begin(self.clone(), Method::of(method), names, received, Instant::now())
+        let (method, received) = (Method::of(request.method()), request.raw().len());
+        Call::begin(self.clone(), method, names, received, Instant::now())
+            .in_trace(self.trace(request.body()))
     }
 
     /// A request that began then has ended before a session took it.
     pub fn unserved(&self, method: &str, caller: &Caller, begun: Instant, outcome: Outcome) {
         let names = self.0.observer.wants_names.then(|| Box::new(Names::of(caller, None, None)));
-        Call::begin(self.clone(), Method::of(method), names, 0, begun).end(outcome, 0);
+        let call = Call::begin(self.clone(), Method::of(method), names, 0, begun);
+        call.in_trace(self.trace("")).end(outcome, 0);
+    }
+
+    /// The trace of a request with these params.
+    fn trace(&self, params: &str) -> Option<Box<Trace>> {
+        let share = self.0.observer.share?;
+        Some(Box::new(Trace::of(params, Request::carried().as_deref(), share)))
     }
 }

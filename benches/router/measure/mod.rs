@@ -15,6 +15,7 @@ mod sessions;
 mod slow;
 mod start;
 mod tls;
+mod told;
 
 use std::fmt;
 
@@ -39,6 +40,8 @@ pub(crate) enum Measure {
     Observed,
     /// What a history adds to a call
     History,
+    /// What an access log and traces add to a call
+    Told,
     /// What client mode adds to a call
     Client,
     /// Time to the first result of a new session, when the server is slow to start
@@ -71,6 +74,7 @@ impl Measure {
             Self::Guarded => guarded::take(lab).await,
             Self::Observed => observed::take(lab).await,
             Self::History => history::take(lab).await,
+            Self::Told => told::take(lab).await,
             Self::Client => client::take(lab).await,
             Self::Start => start::take(lab).await,
             Self::Sessions => sessions::take(lab).await,

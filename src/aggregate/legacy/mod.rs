@@ -16,6 +16,7 @@ use crate::access::Caller;
 use crate::config::ServerName;
 use crate::peer::in_process::{Conversation, Voice};
 use crate::protocol::{Level, handshake};
+use crate::telemetry::Request;
 use crate::wire::meta::find;
 use crate::wire::{Code, Era, Kind as MessageKind, Message, Object, RpcError};
 use bytes::Bytes;
@@ -120,7 +121,7 @@ impl Talk {
         let id: Box<str> = message.id().unwrap_or_default().into();
         let given_up = self.over.child_token();
         self.state().calls.insert(id.clone(), Call { given_up: given_up.clone(), server: None });
-        self.endpoint.catalog.tracker().spawn(async move {
+        self.endpoint.catalog.tracker().spawn(Request::taken_along(async move {
             let answer = tokio::select! {
                 () = given_up.cancelled() => return talk.forget(&id),
                 answer = talk.answer(&message) => answer,
@@ -137,7 +138,7 @@ impl Talk {
                     talk.voice.say(error.to_line(Some(&id)));
                 }
             }
-        });
+        }));
     }
 
     fn notice(&self, message: &Message) {

@@ -12,6 +12,7 @@ use super::lists::Kind;
 use super::viewer::Viewer;
 use crate::access::Caller;
 use crate::peer::in_process::{Conversation, Voice};
+use crate::telemetry::Request;
 use crate::wire::meta::find;
 use crate::wire::{Claim, Code, Era, Kind as MessageKind, Message, RpcError};
 use bytes::Bytes;
@@ -69,13 +70,13 @@ impl Talk {
         let id: Box<str> = message.id().unwrap_or_default().into();
         let token = self.over.child_token();
         self.calls().insert(id.clone(), token.clone());
-        self.endpoint.catalog.tracker().spawn(async move {
+        self.endpoint.catalog.tracker().spawn(Request::taken_along(async move {
             tokio::select! {
                 () = token.cancelled() => {}
                 () = talk.answer(&message) => {}
             }
             talk.calls().remove(&id);
-        });
+        }));
     }
 
     async fn answer(&self, message: &Message) {

@@ -93,8 +93,8 @@ pub(in crate::cli) fn find(
         Ok(given) => given.map(|(config, _)| (config, HashMap::new())),
         Err(unusable) => return refused(task, &unusable),
     };
-    serve::run(options, |_screen| async move {
-        let mut signals = Signals::listen(None)?;
+    serve::run(options, |_screen, _volume| async move {
+        let mut signals = Signals::listen(Vec::new())?;
         let (reaped, tasks) = (CancellationToken::new(), TaskTracker::new());
         serve::adopt_orphans();
         tasks.spawn(orphans::reap_until(reaped.clone()));

@@ -1,4 +1,4 @@
-//! The tasks that talk to a running router: `status`, `restart` and `approve`.
+//! The tasks that talk to a running router: `status`, `restart`, `approve` and `log`.
 
 mod change;
 mod report;
@@ -65,6 +65,19 @@ pub(super) fn restart(name: &str, url: Option<&str>, authority: Option<&Path>) -
             }
             tokio::time::sleep(LOOK).await;
         }
+    })
+}
+
+/// Shows what a running router logs, or changes it.
+pub(super) fn log(filter: Option<&str>, url: Option<&str>, authority: Option<&Path>) -> ExitCode {
+    finish(async {
+        let router = Router::find(url, authority)?;
+        let answer = match filter {
+            None => router.ask(Method::GET, "/admin/log").await?,
+            Some(filter) => router.say(Method::PUT, "/admin/log", filter.to_owned()).await?,
+        };
+        let filter = answer["filter"].as_str().ok_or(Unanswered::Stranger { base: router.base })?;
+        Ok((format!("{}\n", on_one_line(filter)), true))
     })
 }
 
@@ -186,7 +199,14 @@ impl Router {
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<Value, Unanswered> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", running::root(&self.base)));
+        self.say(method, path, String::new()).await
+    }
+
+    async fn say(&self, method: Method, path: &str, body: String) -> Result<Value, Unanswered> {
+        let mut request = self.http.request(method, format!("{}{path}", running::root(&self.base)));
+        if !body.is_empty() {
+            request = request.body(body);
+        }
         if let Some(token) = running::key() {
             request = request.bearer_auth(token);
         }

@@ -539,3 +539,35 @@ fn a_key_that_protects_is_never_left_out_in_silence() {
     let refusal = config(&arguments("--config f"), Some(nobody), &NOWHERE).unwrap_err().to_string();
     assert!(refusal.starts_with("`auth` knows nobody"), "{refusal}");
 }
+
+#[test]
+fn the_environment_says_where_traces_go_only_if_there_are_any() {
+    let environment = |name: &str| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("https://c.example/otlp".to_owned()),
+        "OTEL_TRACES_SAMPLER_ARG" => Some("0.5".to_owned()),
+        "OTEL_SERVICE_NAME" => Some("tools".to_owned()),
+        _ => None,
+    };
+    let outside = Outside { environment: &environment, ..NOWHERE };
+    let traces = |line: &str, outside| config(&arguments(line), None, outside).map(|config| config.traces);
+    assert_eq!(traces("-- a", &outside), Ok(None));
+    let asked = traces("--traces -- a", &outside).unwrap().unwrap();
+    assert_eq!(asked.endpoint, "https://c.example/otlp/v1/traces");
+    assert_eq!((asked.sample, asked.service.as_str()), (0.5, "tools"));
+    assert_eq!(traces("--traces -- a", &NOWHERE), Ok(Some(TracesSpec::default())));
+    let wrong = |name: &str| (name == "OTEL_TRACES_SAMPLER_ARG").then(|| "2".to_owned());
+    let refused = traces("--traces -- a", &Outside { environment: &wrong, ..NOWHERE }).unwrap_err();
+    assert_eq!(refused.to_string(), "OTEL_TRACES_SAMPLER_ARG is \"2\", wanted a number from 0 to 1");
+}
+
+#[test]
+fn the_access_log_is_a_file_or_the_log_in_the_form_of_that() {
+    let place = |line: &str| settled(line).access_log;
+    assert_eq!(place("-- a"), None);
+    assert_eq!(place("--access-log - -- a"), Some(AccessLogSpec { place: AccessLogPlace::Log, json: false }));
+    let file = AccessLogPlace::File(PathBuf::from("x.log"));
+    assert_eq!(
+        place("--log-format json --access-log x.log -- a"),
+        Some(AccessLogSpec { place: file, json: true })
+    );
+}

@@ -8,7 +8,7 @@ mod query;
 mod writer;
 
 pub use file::Unusable;
-pub use query::{Filter, Reader, Record, Share};
+pub use query::{Filter, Reader, Record, Summary};
 
 use super::{Ended, Events, Sink};
 use std::path::PathBuf;
@@ -179,7 +179,7 @@ fn whole(number: impl TryInto<i64>) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{Names, Outcome};
+    use crate::telemetry::{Names, Outcome, RequestId};
 
     fn options(file: PathBuf) -> HistoryOptions {
         HistoryOptions { file, keep: Duration::from_hours(1), rows: 1000, arguments: true }
@@ -192,6 +192,8 @@ mod tests {
             tool: Some("t".into()),
             session: None,
             arguments: arguments.map(Box::from),
+            revision: None,
+            request: RequestId::fresh(),
         };
         history.ended(&Ended {
             server: &"a".into(),
@@ -203,6 +205,7 @@ mod tests {
             took: Duration::from_millis(ms),
             received: 1,
             sent: 2,
+            trace: None,
         });
     }
 

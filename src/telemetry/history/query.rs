@@ -60,7 +60,7 @@ pub struct Record {
 
 /// What the calls of one tool, or of another method, amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Share {
+pub struct Summary {
     /// The mount.
     pub server: String,
     /// The tool, or the method.
@@ -103,7 +103,7 @@ impl Reader {
     }
 
     /// What they amount to.
-    pub fn summary(&self, filter: &Filter) -> Result<Vec<Share>, Unusable> {
+    pub fn summary(&self, filter: &Filter) -> Result<Vec<Summary>, Unusable> {
         let (conditions, values) = filter.conditions();
         let last = filter.last.map_or(-1, whole);
         let sql = format!(
@@ -121,7 +121,7 @@ impl Reader {
         let share = |((server, what), (errors, mut times)): ((String, String), (usize, Vec<i64>))| {
             times.sort_unstable();
             let at = |percent: usize| micros(times[(times.len() * percent).div_ceil(100).max(1) - 1]);
-            Share { server, what, calls: times.len(), errors, median: at(50), p95: at(95) }
+            Summary { server, what, calls: times.len(), errors, median: at(50), p95: at(95) }
         };
         Ok(shares.into_iter().map(share).collect())
     }

@@ -1,0 +1,77 @@
+//! Echo calls of which an access log and a collector of traces are told, beside the same calls of which nobody is.
+//!
+//! Both sides are the router: what is compared is what is written and sent, so here `limit` is the way without that.
+
+use anyhow::Result;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::call::Call;
+use crate::contestant::{Mounts, Told};
+use crate::fleet::{Fleet, Tally, race};
+use crate::lab::Lab;
+use crate::session::Accept;
+use crate::sheet::{Line, Unit};
+
+pub(super) async fn take(lab: &mut Lab) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    // It ends with this measure.
+    let mut collector = JoinSet::new();
+    collector.spawn(collect(listener));
+    for (told, what, floor) in [
+        (Told::AccessLog, "access log", 0.95),
+        (Told::Collector(url.clone()), "traces", 0.92),
+        (Told::Both(url), "both", 0.92),
+    ] {
+        for sessions in [16, 64] {
+            let mounts = Mounts { sessions, ..Mounts::default() };
+            let telling = lab.router(&Mounts { told: told.clone(), ..mounts.clone() }).await?;
+            let silent = lab.router(&mounts).await?;
+            let mut ours = Fleet::open(&telling, Accept::Both, sessions).await?;
+            let mut reference = Fleet::open(&silent, Accept::Both, sessions).await?;
+            let [ours, reference] = race([&mut ours, &mut reference], Call::echo(), sessions, lab.pace).await;
+            let name = format!("{what}, calls/s, sessions: {sessions}");
+            let line = Line::new(name, Unit::PerSecond).part_of_reference(floor, floor + 0.03);
+            lab.compare(&line, &ours, &reference, Tally::rate);
+            telling.stop().await?;
+            silent.stop().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes whatever is sent, as a collector on another machine would: it costs this one little.
+async fn collect(listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    while let Ok((connection, _)) = listener.accept().await {
+        connections.spawn(answer(connection));
+    }
+}
+
+/// Answers each request of one connection that it has taken all.
+async fn answer(mut connection: TcpStream) -> Option<()> {
+    let mut read = Vec::new();
+    loop {
+        let end = loop {
+            if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+            if connection.read_buf(&mut read).await.ok()? == 0 {
+                return None;
+            }
+        };
+        let head = String::from_utf8_lossy(&read[..end]).to_ascii_lowercase();
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        let whole = end + length.unwrap_or_default();
+        while read.len() < whole {
+            if connection.read_buf(&mut read).await.ok()? == 0 {
+                return None;
+            }
+        }
+        read.drain(..whole);
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.ok()?;
+    }
+}

@@ -1,0 +1,351 @@
+//! Which trace a request belongs to: the W3C context that comes with it, and the one that its server is told.
+
+use super::request::unlike_any;
+use crate::wire::Message;
+use crate::wire::meta::{find, find_string, span, splice};
+use memchr::memmem;
+use serde_json::Value;
+
+/// Bytes of what is passed on unread.
+const LONGEST_STATE: usize = 512;
+const LONGEST_BAGGAGE: usize = 8192;
+
+/// The context in which somebody else asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    parent: Option<Parent>,
+    state: Option<Box<str>>,
+    baggage: Option<Box<str>>,
+}
+
+/// A span of somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Parent {
+    trace: u128,
+    span: u64,
+    sampled: bool,
+}
+
+/// Which of the traces that begin here are kept: so many of 2^63.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u64);
+
+/// The trace of a request, and its own span in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    id: u128,
+    span: u64,
+    parent: Option<u64>,
+    sampled: bool,
+    state: Option<Box<str>>,
+    baggage: Option<Box<str>>,
+}
+
+impl Share {
+    /// From 0, none, to 1, all.
+    pub fn of(share: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share is from 0 to 1, and need not be exact"
+        )]
+        let most = (share.clamp(0.0, 1.0) * (1_u64 << 63) as f64) as u64;
+        Self(most)
+    }
+
+    fn keeps(self, trace: u128) -> bool {
+        // As the SDKs do, so that all who see a trace decide alike: by the lower half of its id.
+        #[expect(clippy::cast_possible_truncation, reason = "only the lower half counts")]
+        let lower = trace as u64;
+        lower >> 1 < self.0
+    }
+}
+
+impl Carried {
+    /// The context in the headers of a request, or in its `_meta`; nothing if there is none.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let parent = get("traceparent")?;
+        let plain = |text: &String, longest| {
+            !text.is_empty()
+                && text.len() <= longest
+                && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        };
+        let parent = Parent::parse(&parent);
+        // Without a parent that can be read its state means nothing.
+        let state = get("tracestate").filter(|state| parent.is_some() && plain(state, LONGEST_STATE));
+        let baggage = get("baggage").filter(|baggage| plain(baggage, LONGEST_BAGGAGE));
+        Some(Self { parent, state: state.map(Into::into), baggage: baggage.map(Into::into) })
+    }
+
+    /// The context that stands in a request's own params.
+    fn of_params(params: &str) -> Option<Self> {
+        // Most have none, and then nothing is parsed.
+        memmem::find(params.as_bytes(), b"traceparent")?;
+        let meta = find(params, &["_meta"])?;
+        Self::read(|key| find_string(meta, &[key]))
+    }
+}
+
+impl Parent {
+    /// Reads a `traceparent`.
+    ///
+    /// W3C Trace Context: of a version that is not known, what version 00 has is read, and what may follow is left alone.
+    fn parse(text: &str) -> Option<Self> {
+        let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let (version, rest) = (text.get(..2)?, text.get(2..55)?);
+        let more = text.get(55..)?;
+        let fields: Vec<&str> = rest.split('-').collect();
+        let ["", trace, span, flags] = fields[..] else { return None };
+        let is_whole = (trace.len(), span.len(), flags.len()) == (32, 16, 2);
+        let is_known =
+            if version == "00" { more.is_empty() } else { more.is_empty() || more.starts_with('-') };
+        if !is_whole || !is_known || version == "ff" || ![version, trace, span, flags].into_iter().all(is_hex)
+        {
+            return None;
+        }
+        let trace = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
+        let span = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
+        Some(Self { trace, span, sampled: u8::from_str_radix(flags, 16).ok()? & 1 == 1 })
+    }
+}
+
+impl Trace {
+    /// The trace of a request with these params, which came by a request of HTTP with that context: what the message says
+    /// of itself goes before what its transport says.
+    pub(super) fn of(params: &str, carried: Option<&Carried>, share: Share) -> Self {
+        let own = Carried::of_params(params);
+        let carried = own.as_ref().or(carried);
+        let (state, baggage) =
+            carried.map(|carried| (carried.state.clone(), carried.baggage.clone())).unwrap_or_default();
+        let span = unlike_any().max(1);
+        if let Some(parent) = carried.and_then(|carried| carried.parent) {
+            let (id, sampled) = (parent.trace, parent.sampled);
+            return Self { id, span, parent: Some(parent.span), sampled, state, baggage };
+        }
+        let id = u128::from(unlike_any()) << 64 | u128::from(unlike_any().max(1));
+        Self { id, span, parent: None, sampled: share.keeps(id), state, baggage }
+    }
+
+    /// The id of the trace.
+    pub fn id(&self) -> u128 {
+        self.id
+    }
+
+    /// The request's own span.
+    pub fn span(&self) -> u64 {
+        self.span
+    }
+
+    /// The span in which it was asked.
+    pub fn parent(&self) -> Option<u64> {
+        self.parent
+    }
+
+    /// Whether it is kept.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    /// The state of the trace's other systems, as it came.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// The request as its server gets it: with the span of here as its parent, and to the letter otherwise. Nothing if there
+    /// is no place for that.
+    ///
+    /// 2026-07-28, basic: `traceparent`, `tracestate` and `baggage` in `_meta` are what W3C Trace Context and Baggage say.
+    pub fn told_with(&self, request: &Message) -> Option<Message> {
+        let params = request.body();
+        let id = request.id().unwrap_or_default();
+        let line = if params.is_empty() {
+            let text = std::str::from_utf8(request.raw()).ok()?;
+            if memmem::find(text.as_bytes(), b"\"params\"").is_some() {
+                // `null`, or another oddity: it stays as it is.
+                return None;
+            }
+            let end = text.rfind('}')?;
+            splice(text, &[(end..end, &format!(",\"params\":{{\"_meta\":{{{}}}}}", self.members(None)))])
+                .into()
+        } else {
+            let told = match find(params, &["_meta"]) {
+                Some(meta) => {
+                    let place = span(params, meta);
+                    splice(params, &[(place, &self.within(meta)?)])
+                }
+                None => with_first(params, &format!("\"_meta\":{{{}}}", self.members(None)))?,
+            };
+            request.spliced(id, Some((params, &told)))
+        };
+        Message::own(line).ok()
+    }
+
+    /// A `_meta` with the context of here in place of the one that it had.
+    fn within(&self, meta: &str) -> Option<String> {
+        let mut replaced = Vec::new();
+        for (key, value) in self.pairs() {
+            if let (Some(old), Some(value)) = (find(meta, &[key]), &value) {
+                replaced.push((span(meta, old), value.clone()));
+            }
+        }
+        replaced.sort_by_key(|(place, _)| place.start);
+        let replaced: Vec<_> =
+            replaced.iter().map(|(place, value)| (place.clone(), value.as_str())).collect();
+        let kept = splice(meta, &replaced);
+        let more = self.members(Some(meta));
+        if more.is_empty() { Some(kept) } else { with_first(&kept, &more) }
+    }
+
+    /// The members that say it, as JSON; those that an object has already are left out.
+    fn members(&self, had: Option<&str>) -> String {
+        let has = |key: &str| had.is_some_and(|had| find(had, &[key]).is_some());
+        let pairs = self.pairs().into_iter().filter(|(key, _)| !has(key));
+        let members = pairs.filter_map(|(key, value)| Some(format!("\"{key}\":{}", value?)));
+        members.collect::<Vec<_>>().join(",")
+    }
+
+    fn pairs(&self) -> [(&'static str, Option<String>); 3] {
+        let text = |text: &Option<Box<str>>| text.as_deref().map(|text| Value::from(text).to_string());
+        [
+            ("traceparent", Some(format!("\"{}\"", self.traceparent()))),
+            ("tracestate", text(&self.state)),
+            ("baggage", text(&self.baggage)),
+        ]
+    }
+
+    fn traceparent(&self) -> String {
+        format!("00-{:032x}-{:016x}-{:02x}", self.id, self.span, u8::from(self.sampled))
+    }
+}
+
+/// An object with these members before its own; nothing if it is none.
+fn with_first(object: &str, members: &str) -> Option<String> {
+    let inside = object.strip_prefix('{')?;
+    let comma = if inside.trim_start().starts_with('}') { "" } else { "," };
+    Some(format!("{{{members}{comma}{inside}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn carried(parent: &str) -> Option<Carried> {
+        Carried::read(|key| (key == "traceparent").then(|| parent.to_owned()))
+    }
+
+    fn trace(params: &str) -> Trace {
+        Trace { span: 0xabc, ..Trace::of(params, None, Share::of(1.0)) }
+    }
+
+    fn told(line: &str) -> String {
+        let request = Message::own(line.as_bytes().to_vec()).unwrap();
+        let trace = Trace { id: 1, ..trace(request.body()) };
+        let told = trace.told_with(&request).unwrap();
+        assert_eq!(told.id(), request.id());
+        String::from_utf8(told.raw().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_parent_is_read_as_the_recommendation_says() {
+        let parent = carried(PARENT).unwrap().parent.unwrap();
+        assert_eq!(
+            (parent.trace, parent.span),
+            (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7)
+        );
+        assert!(parent.sampled);
+        assert!(!carried(&PARENT.replace("-01", "-02")).unwrap().parent.unwrap().sampled);
+        assert!(carried(&format!("cc{}-more", &PARENT[2..])).unwrap().parent.is_some());
+        for wrong in [
+            "",
+            "00",
+            &PARENT.to_uppercase(),
+            &PARENT.replace("00-", "ff-"),
+            &format!("{PARENT}-more"),
+            &format!("cc{}more", &PARENT[2..]),
+            &PARENT.replace('4', "0").replace("bf92f3577b30da6a3ce929d0e0e0736", &"0".repeat(31)),
+            &PARENT.replace("00f067aa0ba902b7", "0000000000000000"),
+            &PARENT.replace('-', "_"),
+            "00-é",
+        ] {
+            assert_eq!(carried(wrong).and_then(|carried| carried.parent), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_the_message_says_goes_before_what_its_transport_says() {
+        let header = carried(PARENT);
+        let other = PARENT.replace("4bf9", "1111");
+        let params = format!(r#"{{"_meta":{{"traceparent":"{other}","tracestate":"a=1"}}}}"#);
+        let own = Trace::of(&params, header.as_ref(), Share::of(0.0));
+        assert_eq!(
+            (own.id >> 112, own.parent, own.state()),
+            (0x1111, Some(0x00f0_67aa_0ba9_02b7), Some("a=1"))
+        );
+        assert!(own.is_sampled(), "the parent has decided");
+        let from_header = Trace::of("{}", header.as_ref(), Share::of(0.0));
+        assert_eq!(from_header.id >> 112, 0x4bf9);
+        let fresh = Trace::of("{}", None, Share::of(0.0));
+        assert!(fresh.parent.is_none() && !fresh.is_sampled() && fresh.id != 0);
+    }
+
+    #[test]
+    fn a_share_of_the_traces_is_kept() {
+        let kept = |share| (0..1000).filter(|_| Trace::of("", None, Share::of(share)).is_sampled()).count();
+        assert_eq!((kept(0.0), kept(1.0)), (0, 1000));
+        assert!((150..350).contains(&kept(0.25)));
+    }
+
+    #[test]
+    fn the_server_is_told_of_the_span_and_of_everything_else_to_the_letter() {
+        let own = |sampled: &str| format!("\"traceparent\":\"00-{:032x}-{:016x}-{sampled}\"", 1, 0xabc);
+        let context = own("01");
+        for (line, expected) in [
+            (
+                r#"{"jsonrpc":"2.0","id":1.0,"method":"ping"}"#,
+                format!(r#"{{"jsonrpc":"2.0","id":1.0,"method":"ping","params":{{"_meta":{{{context}}}}}}}"#),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":"a","method":"m","params": { "n": 1e2 } }"#,
+                format!(
+                    r#"{{"jsonrpc":"2.0","id":"a","method":"m","params": {{"_meta":{{{context}}}, "n": 1e2 }} }}"#
+                ),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{}}"#,
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"_meta":{{{context}}}}}}}"#),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"progressToken":1.0},"n":1}}"#,
+                format!(
+                    r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"_meta":{{{context},"progressToken":1.0}},"n":1}}}}"#
+                ),
+            ),
+        ] {
+            assert_eq!(told(line), expected);
+        }
+        let with = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"_meta":{{"x":1.0,"tracestate":"a=1","traceparent":"{}","baggage":"k=v"}}}}}}"#,
+            PARENT.replace("-01", "-00")
+        );
+        let expected = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"_meta":{{"x":1.0,"tracestate":"a=1",{},"baggage":"k=v"}}}}}}"#,
+            own("00")
+        );
+        assert_eq!(told(&with), expected);
+    }
+
+    #[test]
+    fn where_there_is_no_place_for_it_a_request_stays_as_it_is() {
+        for line in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[1]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":null}}"#,
+        ] {
+            let request = Message::own(line.as_bytes().to_vec()).unwrap();
+            assert_eq!(trace(request.body()).told_with(&request), None, "{line}");
+        }
+    }
+}
