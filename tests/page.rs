@@ -156,6 +156,13 @@ async fn events_and_messages_are_shown_filtered_and_opened() {
 }
 
 #[tokio::test]
+async fn a_message_is_found_in_the_traffic_and_a_crash_among_the_events() {
+    let Some(browser) = Browser::installed() else { return };
+    let router = Router::start(json!({ "mcpServers": { "demo": demo() } }), &["--traffic"]).await;
+    browser.plays("aMessageIsFoundAndACrashIsHeardOf", &router).await;
+}
+
+#[tokio::test]
 async fn who_may_not_watch_is_told_so_and_how_watching_is_switched_on() {
     let Some(browser) = Browser::installed() else { return };
     browser.plays("whoMayNotWatchIsTold", &Router::of_demo().await).await;

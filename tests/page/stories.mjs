@@ -339,6 +339,25 @@ const stories = {
     check();
   },
 
+  async aMessageIsFoundAndACrashIsHeardOf(browser, base) {
+    const { page, check } = await visit(browser, base, { hash: '#/server/demo' });
+    await page.getByRole('tab', { name: 'Traffic' }).click();
+    await page.getByRole('tabpanel').getByPlaceholder('Filter messages').fill('in-the-hay');
+    const client = await session(base, 'demo');
+    const list = page.locator('[data-traffic] > li');
+    await eventually('the request and its answer are found', async () => {
+      await client.call('tools/call', { name: 'echo', arguments: { text: 'a-needle-in-the-hay' } });
+      return (await list.count()) >= 2;
+    });
+    await page.getByLabel('Direction').selectOption('server');
+    await list.getByRole('button').first().click();
+    assert.match(await list.locator('pre').first().textContent(), /"text": "a-needle-in-the-hay"/);
+    await client.call('tools/call', { name: 'crash', arguments: {} }).catch(() => {});
+    await page.getByRole('link', { name: 'All servers' }).click();
+    await page.locator('[data-events] li').filter({ hasText: 'crashed' }).filter({ hasText: 'demo' }).first().waitFor();
+    check();
+  },
+
   async whoMayNotWatchIsTold(browser, base) {
     const answers = { events: 403, traffic: 409 };
     const before = page => page.route('**/admin/**', (route, request) => {
