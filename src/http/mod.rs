@@ -200,8 +200,9 @@ where
     let request = request.carrying(Carried::read(header));
     let id = request.id();
     let mut response = request.serve(served(front, parts, body)).await;
-    let id = HeaderValue::from_str(id.as_str()).ok().map(|id| (X_REQUEST_ID, id));
-    response.headers_mut().extend(id);
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
     response
 }
 

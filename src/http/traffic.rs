@@ -6,7 +6,6 @@ use super::operator::Operator;
 use super::refusal::Refusal;
 use super::reply;
 use crate::access::Caller;
-use crate::config::Gateway;
 use crate::telemetry::Said;
 use crate::wire::Kind;
 use bytes::Bytes;
@@ -41,7 +40,7 @@ pub(super) fn traffic(
     let line = move |said: &Arc<Said>| {
         // As long as somebody listens.
         let _ = &watching;
-        let is_of_many = &*said.server == Gateway::ROOT || said.server.starts_with("views/");
+        let is_of_many = said.server.starts_with("views/");
         let concealed = |text: &str| {
             let table = table.load();
             let mounts = table.all_and_retired().filter(|_| is_of_many);

@@ -105,7 +105,9 @@ impl Warden for Watch {
         let is_call = request.method() == "tools/call";
         let tool = || called(request.body()).filter(|_| is_call).map(Into::into);
         let arguments = || {
-            let arguments = find(request.body(), &["arguments"]).filter(|_| is_call)?;
+            // What serves others does not know their secrets; each of them tells of its own call.
+            let is_told = is_call && !mount.is_aggregate();
+            let arguments = find(request.body(), &["arguments"]).filter(|_| is_told)?;
             Some(arguments_shown(arguments, &self.mask(&mount)))
         };
         Some(meter.begin(request, tool, arguments, &self.caller))

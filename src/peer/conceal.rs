@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-/// Keys whose values are credentials, as a pattern.
-const KEYS: &str = "(?:proxy-)?authorization|(?:set-)?cookie|(?:x-)?api[-_]?key|(?:access|refresh|id|auth)[-_]?token\
-    |client[-_]?secret|secret|password|passwd";
+/// Keys whose values are credentials, as a pattern: these words, also behind others, as in `X-Auth-Token` or `db_password`.
+const KEYS: &str = "(?:[a-z0-9]+[-_])*(?:authorization|cookie|(?:api|private|secret|access)[-_]?key|(?:access|refresh|id|auth)?token\
+    |(?:client)?secret|credentials?|password|passwd|passphrase)";
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "***";
@@ -79,7 +79,7 @@ fn without_credentials(text: Cow<'_, str>) -> Cow<'_, str> {
     let lower = text.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let text = if has(&["bearer", "basic"]) { replaced(&SCHEME, text, "${1}${2}***") } else { text };
-    if !has(&["authorization", "cookie", "key", "token", "secret", "passw"]) {
+    if !has(&["authorization", "cookie", "key", "token", "secret", "passw", "passphrase", "credential"]) {
         return text;
     }
     let text = replaced(&MEMBER, text, "${1}***");
@@ -126,6 +126,10 @@ mod tests {
             (r#"{"api_key" : "k\"ey", "n":1}"#, r#"{"api_key" : "***", "n":1}"#),
             (r#""{\"password\":\"hunter22\",\"n\":1}""#, r#""{\"password\":\"***\",\"n\":1}""#),
             (r#""{\"password\":\"h\\\"u\",\"n\":1}""#, r#""{\"password\":\"***\",\"n\":1}""#),
+            (r#"{"token":"abc","db_password":"x"}"#, r#"{"token":"***","db_password":"***"}"#),
+            (r#"{"X-Auth-Token":"abc","privateKey":"x"}"#, r#"{"X-Auth-Token":"***","privateKey":"***"}"#),
+            (r#"{"nextCursor":"abc","progressToken":"x"}"#, r#"{"nextCursor":"abc","progressToken":"x"}"#),
+            (r#"{"secretary":"abc","tokens":"x"}"#, r#"{"secretary":"abc","tokens":"x"}"#),
             (r#"{"basic":"of a bearer","n":2}"#, r#"{"basic":"of a bearer","n":2}"#),
         ];
         for (text, shown) in table {

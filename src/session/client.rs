@@ -151,7 +151,7 @@ impl Client {
     /// # Errors
     /// [`Refused::Denied`] for a single request that the client may not make; in a batch, it is answered so.
     pub async fn post(&self, payload: Payload, form: Form) -> Result<Posted, Refused> {
-        let (messages, alone) = match payload {
+        let (mut messages, alone) = match payload {
             Payload::One(message) => (vec![message], true),
             Payload::Batch(messages) => (messages, false),
         };
@@ -169,6 +169,14 @@ impl Client {
             }
             self.overhear_refusal(error, &messages);
             return Err(Refused::Denied(error.clone()));
+        }
+        // Here, where nobody waits for it: a message may be large.
+        let requests = messages.iter_mut().filter(|message| message.kind() == Kind::Request);
+        for (request, admitted) in requests.zip(&admitted) {
+            let call = admitted.call.as_ref().filter(|_| admitted.verdict.is_ok());
+            if let Some(traced) = call.and_then(|call| call.traced(request)) {
+                *request = traced;
+            }
         }
         let posted = self.pass_on(&messages, &mut admitted, form).await;
         if let Err(refused) = &posted {
@@ -319,7 +327,6 @@ impl Client {
                 next.0 += 1;
                 let Admitted { verdict, looked_at, mut call } =
                     admitted.next().unwrap_or_else(Admitted::freely);
-                let message = call.as_ref().and_then(|call| call.traced(&message)).unwrap_or(message);
                 match verdict {
                     Ok(held) => {
                         if let Some(participant) = state.clients.get_mut(&client) {

@@ -70,9 +70,17 @@ pub struct Ended<'a> {
     pub trace: Option<&'a Trace>,
 }
 
+/// Characters of a tool's name that are told.
+const LONGEST_TOOL: usize = 256;
+
 impl Names {
     pub(super) fn of(caller: &Caller, tool: Option<Box<str>>, arguments: Option<Box<str>>) -> Self {
         let request = RequestId::current().unwrap_or_else(RequestId::fresh);
+        // A client may write a name of megabytes, and thousands of calls may wait to be told of.
+        let tool = tool.map(|tool| match tool.char_indices().nth(LONGEST_TOOL) {
+            Some((end, _)) => tool[..end].into(),
+            None => tool,
+        });
         Self { caller: caller.shared_name(), tool, session: None, arguments, revision: None, request }
     }
 }

@@ -13,6 +13,8 @@ const key = (id, kind, options) => ({
 
 const scopes = ['mcp:use', 'mcp:admin'];
 const server = createServer();
+// On a busy machine a client may come back to a connection just when Node, after five seconds, closes it.
+server.keepAliveTimeout = 120_000;
 server.listen(0, '127.0.0.1', () => {
   const url = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(url, {

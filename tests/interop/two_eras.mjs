@@ -158,7 +158,9 @@ async function answer(incoming, outgoing) {
 }
 
 if (handler) {
-  createServer((incoming, outgoing) => answer(incoming, outgoing).catch(() => outgoing.destroy())).listen(port, '127.0.0.1');
+  const server = createServer((incoming, outgoing) => answer(incoming, outgoing).catch(() => outgoing.destroy()));
+  server.keepAliveTimeout = 120_000;
+  server.listen(port, '127.0.0.1');
 } else if (posture === 'legacy') {
   // A server of this SDK that is connected by hand only speaks the legacy era.
   await factory({ era: 'legacy' }).connect(new StdioServerTransport());

@@ -79,7 +79,8 @@ pub(super) fn is_locked(error: &rusqlite::Error) -> bool {
 
 /// Opens the file to write to it; one that is not there is made, for its user alone.
 pub(super) fn open(path: &Path) -> Result<Connection, Unusable> {
-    make(path).map_err(|source| Unusable::Unopened { path: path.to_owned(), source })?;
+    let unopened = |source| Unusable::Unopened { path: path.to_owned(), source };
+    make(path).map_err(unopened)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(LOCKED)?;
@@ -92,6 +93,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, Unusable> {
     } else {
         check(path, &connection)?;
     }
+    // It is one of ours, or is about to be: what belongs to another program keeps the rights that it has.
+    tighten(path).map_err(unopened)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // After a power failure the last moments may be missing; nothing else is.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -148,14 +151,43 @@ fn make(path: &Path) -> io::Result<()> {
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    options.open(path).map(drop)
+}
+
+/// Keeps others on this machine from reading it.
+fn tighten(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         }
     }
-    drop(file);
+    #[cfg(not(unix))]
+    let _ = path;
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_is_no_history_keeps_its_rights_and_a_history_is_its_users_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let [text, other, ours] = ["text", "other.db", "ours.db"].map(|name| directory.path().join(name));
+        std::fs::write(&text, "a letter of many words, and no database at all").unwrap();
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE birds (name TEXT)").unwrap();
+        for path in [&text, &other] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+            assert!(matches!(open(path), Err(Unusable::Foreign(_))), "{}", path.display());
+            assert_eq!(mode(path), 0o644, "{}", path.display());
+        }
+        drop(open(&ours).unwrap());
+        std::fs::set_permissions(&ours, std::fs::Permissions::from_mode(0o644)).unwrap();
+        drop(open(&ours).unwrap());
+        assert_eq!(mode(&ours), 0o600);
+    }
 }

@@ -87,6 +87,7 @@ impl Writer {
             self.tell_lost();
             if !is_written {
                 if is_last {
+                    batch.extend(waiting.try_iter());
                     self.lose(&mut batch);
                     return self.tell_lost();
                 }
@@ -100,9 +101,6 @@ impl Writer {
     fn attend(&mut self, batch: &mut Vec<Row>) -> bool {
         match self.write(batch) {
             Ok(()) => {
-                for row in batch.drain(..) {
-                    self.forget(&row);
-                }
                 self.is_well();
                 true
             }
@@ -118,7 +116,8 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: &[Row]) -> Result<(), Unusable> {
+    /// What is written is not in the batch any more, even if something else fails afterwards.
+    fn write(&mut self, batch: &mut Vec<Row>) -> Result<(), Unusable> {
         let is_due = self.swept.is_none_or(|at| at.elapsed() >= sweep_every(self.options.keep));
         // Somebody may have moved it away, and wants another from then on.
         if self.connection.is_none() || (is_due && !self.options.file.exists()) {
@@ -129,7 +128,7 @@ impl Writer {
             let transaction = connection.transaction()?;
             {
                 let mut insert = transaction.prepare_cached(INSERT)?;
-                for row in batch {
+                for row in &*batch {
                     insert.execute(rusqlite::params![
                         row.at,
                         &*row.server,
@@ -148,6 +147,7 @@ impl Writer {
                 }
             }
             transaction.commit()?;
+            batch.drain(..).for_each(|row| forget(&self.shared, &row));
         }
         if is_due {
             sweep(connection, &self.options)?;
@@ -156,15 +156,9 @@ impl Writer {
         Ok(())
     }
 
-    /// A call is not in the queue any more.
-    fn forget(&self, row: &Row) {
-        let bytes = row.arguments.as_ref().map_or(0, |arguments| arguments.len());
-        self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
     fn lose(&self, batch: &mut Vec<Row>) {
         for row in batch.drain(..) {
-            self.forget(&row);
+            forget(&self.shared, &row);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -214,6 +208,12 @@ impl Writer {
 
 fn sweep_every(keep: Duration) -> Duration {
     (keep / 10).clamp(Duration::from_millis(500), SWEEP)
+}
+
+/// A call is not in the queue any more.
+fn forget(shared: &Shared, row: &Row) {
+    let bytes = row.arguments.as_ref().map_or(0, |arguments| arguments.len());
+    shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
 }
 
 /// Deletes what is too old and what is too much, the oldest first. Who came first has the lower id.
