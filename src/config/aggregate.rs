@@ -217,7 +217,7 @@ fn is_of_names(character: char) -> bool {
 }
 
 fn patterns(node: &Node<'_>) -> Result<Vec<String>, Problem> {
-    node.items("a list of patterns like \"fetch__*\"")?.map(|item| item.text().map(str::to_owned)).collect()
+    node.texts("a list of patterns like \"fetch__*\"")
 }
 
 fn texts(node: &Node<'_>) -> Result<BTreeMap<String, String>, Problem> {

@@ -273,10 +273,7 @@ pub(super) fn checked<T>(
     wanted: &str,
     check: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, Problem> {
-    let text = expansion.text(node)?;
-    if let Some((path, reason)) = expansion.failures.pop() {
-        return Err(Problem::Expansion { path, reason });
-    }
+    let text = expansion.whole(node)?;
     check(&text).ok_or_else(|| node.wanted(wanted))
 }
 

@@ -71,6 +71,11 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The value as a list of strings, as they were written.
+    pub(super) fn texts(&self, wanted: &str) -> Result<Vec<String>, Problem> {
+        self.items(wanted)?.map(|item| item.text().map(str::to_owned)).collect()
+    }
+
     /// The value as true or false.
     pub(super) fn flag(&self) -> Result<bool, Problem> {
         match self.json {
@@ -236,6 +241,15 @@ impl<'a> Expansion<'a> {
                 self.failures.push((node.path.clone(), reason.to_string()));
                 Ok(String::new())
             }
+        }
+    }
+
+    /// The value as a string, expanded, where it cannot do without.
+    pub(super) fn whole(&mut self, node: &Node<'_>) -> Result<String, Problem> {
+        let text = self.text(node)?;
+        match self.failures.pop() {
+            Some((path, reason)) => Err(Problem::Expansion { path, reason }),
+            None => Ok(text),
         }
     }
 

@@ -87,11 +87,7 @@ pub(super) fn read(node: &Node<'_>, variables: Variables<'_>, directory: &Path) 
 
 /// Reads a path, which begins in the file's directory unless it is absolute.
 pub(super) fn path(node: &Node<'_>, variables: Variables<'_>, directory: &Path) -> Result<PathBuf, Problem> {
-    let mut expansion = Expansion::new(variables);
-    let text = expansion.text(node)?;
-    if let Some((path, reason)) = expansion.failures.pop() {
-        return Err(Problem::Expansion { path, reason });
-    }
+    let text = Expansion::new(variables).whole(node)?;
     if text.trim().is_empty() {
         return Err(node.wanted("the path of a file"));
     }
