@@ -31,6 +31,11 @@ impl Places {
         Some(self.most.load(Ordering::Relaxed)).filter(|most| *most != usize::MAX)
     }
 
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// A place, if one is free.
     pub fn take(self: &Arc<Self>) -> Option<Taken> {
         let most = self.most.load(Ordering::Relaxed);

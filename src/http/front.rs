@@ -51,6 +51,8 @@ pub struct Front {
     pub operators: Operators,
     /// What is counted of HTTP.
     pub ledger: Arc<Ledger>,
+    /// Whether requests have traces, so that the context in which they are asked is of use.
+    pub traces: bool,
     /// Whether `/metrics` is there.
     pub metrics: bool,
     /// How many lines of the log were lost, where somebody knows.
@@ -108,6 +110,7 @@ impl Front {
             source: ArcSwapOption::empty(),
             operators: Operators::default(),
             ledger: Arc::default(),
+            traces: config.traces.is_some(),
             metrics: config.metrics,
             lost_lines: OnceLock::new(),
             born: SystemTime::now(),

@@ -1,27 +1,35 @@
 //! What is counted of HTTP, whichever server is meant.
 
 use super::refusal::Refusal;
+use crate::access::{Places, Taken};
 use crate::telemetry::{Counter, Kinds};
 use http::StatusCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counters of the edge, since the start of the router.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
     /// Responses by the class of their status.
     responses: [Counter; CLASSES.len()],
     refusals: Kinds,
-    connections: AtomicUsize,
+    connections: Arc<Places>,
     turned_away: Kinds,
 }
 
 /// The classes of statuses.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// An open connection; dropped, it is open no more.
-#[derive(Debug)]
-pub(super) struct Open(Arc<Ledger>);
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            responses: Default::default(),
+            refusals: Kinds::default(),
+            // Who comes in is limited elsewhere: here they are only counted.
+            connections: Places::new(None),
+            turned_away: Kinds::default(),
+        }
+    }
+}
 
 impl Ledger {
     /// A response is about to be sent.
@@ -36,10 +44,9 @@ impl Ledger {
         self.refusals.add(refusal.kind());
     }
 
-    /// A connection was opened.
-    pub(super) fn opened(self: &Arc<Self>) -> Open {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        Open(self.clone())
+    /// A connection was opened; it is until this is dropped.
+    pub(super) fn opened(&self) -> Taken {
+        self.connections.take_anyway()
     }
 
     /// A connection was not let in.
@@ -59,18 +66,12 @@ impl Ledger {
 
     /// Connections that are open.
     pub(super) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.connections.taken()
     }
 
     /// Connections that were not let in, by the limit that they were over.
     pub(super) fn all_turned_away(&self) -> Vec<(&'static str, u64)> {
         self.turned_away.counts()
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn responses_are_counted_by_class_and_connections_while_they_are_open() {
-        let ledger = Arc::new(Ledger::default());
+        let ledger = Ledger::default();
         for status in [200, 202, 404, 503, 999] {
             ledger.answered(StatusCode::from_u16(status).expect("a status"));
         }

@@ -197,7 +197,7 @@ where
 {
     let header = |name: &str| parts.headers.get(name)?.to_str().ok().map(str::to_owned);
     let request = Request::named(parts.headers.get(X_REQUEST_ID).map(HeaderValue::as_bytes));
-    let request = request.carrying(Carried::read(header));
+    let request = request.carrying(front.traces.then(|| Carried::read(header)).flatten());
     let id = request.id();
     let mut response = request.serve(served(front, parts, body)).await;
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {

@@ -9,7 +9,6 @@ use crate::wire::{Era, Message};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use tokio::time::Instant;
 
 /// A client with a session id.
 #[derive(Clone, Debug)]
@@ -45,9 +44,9 @@ impl Mount {
     /// On a mount whose processes are shared, the handshake has been made when this returns; else the client is to
     /// post its own.
     pub async fn open(&self, initialize: &Message, caller: &Caller) -> Result<Arc<Client>, Unserved> {
-        let begun = Instant::now();
+        let waited_from = self.waits_from();
         let opened = self.open_streamable(initialize, caller).await;
-        self.note_found(initialize.method(), caller, begun, &opened);
+        self.note_found([initialize], caller, waited_from, &opened);
         opened
     }
 

@@ -5,7 +5,7 @@ use crate::access::Caller;
 use crate::protocol::lost;
 use crate::session::Refused;
 use crate::telemetry::Outcome;
-use crate::wire::{Code, RpcError};
+use crate::wire::{Code, Message, RpcError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -68,33 +68,28 @@ impl Unserved {
 }
 
 impl Mount {
-    /// A request that came `begun` has found what serves it now, or nothing.
-    pub(super) fn note_found<T>(
-        &self,
-        method: &str,
-        caller: &Caller,
-        begun: Instant,
-        found: &Result<T, Unserved>,
-    ) {
-        match found {
-            Ok(_) => {
-                if let Some(meter) = self.meter() {
-                    meter.measured().waited_for_process.add(begun.elapsed());
-                }
-            }
-            Err(error) => self.note_unserved(method, caller, begun, error),
-        }
+    /// The time, where anybody wants to know how long requests wait for a process.
+    pub(super) fn waits_from(&self) -> Option<Instant> {
+        self.meter().map(|_| Instant::now())
     }
 
-    /// A request that came `begun` was not served.
-    fn note_unserved(&self, method: &str, caller: &Caller, begun: Instant, error: &Unserved) {
-        if let Some(meter) = self.meter() {
-            meter.unserved(
-                method,
-                caller,
-                begun.into_std(),
-                Outcome::Refused(error.clone().into_error().code),
-            );
+    /// Requests of a caller that have waited from then on have found what serves them, or nothing.
+    pub(super) fn note_found<'a, T>(
+        &self,
+        requests: impl IntoIterator<Item = &'a Message>,
+        caller: &Caller,
+        waited_from: Option<Instant>,
+        found: &Result<T, Unserved>,
+    ) {
+        let (Some(meter), Some(begun)) = (self.meter(), waited_from) else { return };
+        for request in requests {
+            match found {
+                Ok(_) => meter.measured().waited_for_process.add(begun.elapsed()),
+                Err(error) => {
+                    let outcome = Outcome::refused(error.clone().into_error().code);
+                    meter.unserved(request.method(), caller, begun.into_std(), outcome);
+                }
+            }
         }
     }
 

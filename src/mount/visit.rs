@@ -81,11 +81,10 @@ impl Mount {
         revision: Revision,
         caller: &Caller,
     ) -> Result<Visit, Unserved> {
-        let begun = Instant::now();
+        let waited_from = self.waits_from();
         let visit = self.visit(revision, caller).await;
-        for request in payload.messages().iter().filter(|message| message.kind() == wire::Kind::Request) {
-            self.note_found(request.method(), caller, begun, &visit);
-        }
+        let is_request = |message: &&Message| message.kind() == wire::Kind::Request;
+        self.note_found(payload.messages().iter().filter(is_request), caller, waited_from, &visit);
         visit
     }
 
@@ -115,9 +114,9 @@ impl Mount {
         claim: &Claim,
         caller: &Caller,
     ) -> Result<Visit, Unserved> {
-        let begun = Instant::now();
+        let waited_from = self.waits_from();
         let received = self.receive_under(self.warden(caller), request, claim, caller).await;
-        self.note_found(request.method(), caller, begun, &received);
+        self.note_found([request], caller, waited_from, &received);
         received
     }
 

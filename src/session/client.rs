@@ -165,7 +165,7 @@ impl Client {
         (0..refused).for_each(|_| self.session.tally.refused.add_one());
         if let Some(Admitted { verdict: Err(error), call, .. }) = admitted.first_mut().filter(|_| alone) {
             if let Some(call) = call.take() {
-                call.end(Outcome::Refused(error.code), 0);
+                call.end(Outcome::refused(error.code), 0);
             }
             self.overhear_refusal(error, &messages);
             return Err(Refused::Denied(error.clone()));
@@ -181,7 +181,7 @@ impl Client {
         let posted = self.pass_on(&messages, &mut admitted, form).await;
         if let Err(refused) = &posted {
             let calls = admitted.into_iter().filter_map(|admitted| admitted.call);
-            calls.for_each(|call| call.end(Outcome::Refused(refused.code()), 0));
+            calls.for_each(|call| call.end(Outcome::refused(refused.code()), 0));
         }
         posted
     }
@@ -339,7 +339,7 @@ impl Client {
                     }
                     Err(error) => {
                         if let Some(call) = call {
-                            call.end(Outcome::Refused(error.code), 0);
+                            call.end(Outcome::refused(error.code), 0);
                         }
                         let message = error.to_line(message.id());
                         let answer = Output::Answer { client, exchange, message, failed: true };

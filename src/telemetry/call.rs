@@ -2,7 +2,7 @@
 
 use super::{Meter, Method, Outcome, RequestId, Trace};
 use crate::access::Caller;
-use crate::wire::{Code, Era, Message, Revision};
+use crate::wire::{Era, Message, Revision};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -91,16 +91,10 @@ impl Call {
         method: Method,
         names: Option<Box<Names>>,
         received: usize,
+        trace: Option<Box<Trace>>,
         begun: Instant,
     ) -> Self {
-        Self { meter, begun, method, names, eras: None, received, trace: None, has_ended: false }
-    }
-
-    pub(super) fn in_trace(self, trace: Option<Box<Trace>>) -> Self {
-        // It has no end of its own yet.
-        let mut call = self;
-        call.trace = trace;
-        call
+        Self { meter, begun, method, names, eras: None, received, trace, has_ended: false }
     }
 
     /// The request as its server gets it, where it is told of the trace.
@@ -136,9 +130,6 @@ impl Call {
 
     fn tell(&mut self, outcome: Outcome, sent: usize) {
         self.has_ended = true;
-        // Before it was passed on, which is the same to whoever counts.
-        let is_cancelled = outcome == Outcome::Refused(Code::RequestCancelled);
-        let outcome = if is_cancelled { Outcome::Cancelled } else { outcome };
         let took = self.begun.elapsed();
         let measured = self.meter.measured();
         measured.ended.add(self.method, outcome);

@@ -24,7 +24,7 @@ pub use durations::Durations;
 pub use events::{EventKind, Events};
 pub use history::{Filter, History, HistoryOptions, Reader, Record, Summary, Unusable as HistoryUnusable};
 pub use kinds::Kinds;
-pub use method::{Method, known};
+pub use method::Method;
 pub use outcome::Outcome;
 pub use request::{Request, RequestId};
 pub use requests::Requests;
@@ -119,15 +119,14 @@ impl Meter {
             Box::new(Names::of(caller, tool(), arguments))
         });
         let (method, received) = (Method::of(request.method()), request.raw().len());
-        Call::begin(self.clone(), method, names, received, Instant::now())
-            .in_trace(self.trace(request.body()))
+        let trace = self.trace(request.body());
+        Call::begin(self.clone(), method, names, received, trace, Instant::now())
     }
 
     /// A request that began then has ended before a session took it.
     pub fn unserved(&self, method: &str, caller: &Caller, begun: Instant, outcome: Outcome) {
         let names = self.0.observer.wants_names.then(|| Box::new(Names::of(caller, None, None)));
-        let call = Call::begin(self.clone(), Method::of(method), names, 0, begun);
-        call.in_trace(self.trace("")).end(outcome, 0);
+        Call::begin(self.clone(), Method::of(method), names, 0, self.trace(""), begun).end(outcome, 0);
     }
 
     /// The trace of a request with these params.

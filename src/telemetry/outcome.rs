@@ -41,12 +41,16 @@ impl Outcome {
             return if is_error { Self::ToolError } else { Self::Ok };
         }
         let number = find(message.body(), &["code"]).and_then(|code| code.parse().ok()).unwrap_or_default();
-        if number == Code::RequestCancelled.number() {
-            return Self::Cancelled;
-        }
         // These are the router's own: what else it answers with looks like a server's.
-        let own = Code::ALL.into_iter().find(|code| code.number() == number);
-        own.filter(|code| OWN.contains(&code.number())).map_or(Self::ServerError(number), Self::Refused)
+        let is_own = OWN.contains(&number) || number == Code::RequestCancelled.number();
+        let own = Code::ALL.into_iter().find(|code| is_own && code.number() == number);
+        own.map_or(Self::ServerError(number), Self::refused)
+    }
+
+    /// The router answers with this code of its own. Who has cancelled a request is not refused, whether it was passed on or
+    /// not.
+    pub fn refused(code: Code) -> Self {
+        if code == Code::RequestCancelled { Self::Cancelled } else { Self::Refused(code) }
     }
 
     /// In one word, of which there are few.

@@ -35,18 +35,7 @@ impl RequestId {
     pub fn fresh() -> Self {
         Self::of(unlike_any())
     }
-}
 
-/// A number that nobody has had.
-pub(super) fn unlike_any() -> u64 {
-    // Without random numbers the names of two routers may be the same, and nothing worse.
-    static BASE: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    scattered(BASE.wrapping_add(count.wrapping_mul(STEP)))
-}
-
-impl RequestId {
     /// A number in sixteen hexadecimal digits.
     fn of(number: u64) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -130,6 +119,15 @@ impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RequestId({self})")
     }
+}
+
+/// A number that nobody has had.
+pub(super) fn unlike_any() -> u64 {
+    // Without random numbers the names of two routers may be the same, and nothing worse.
+    static BASE: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    scattered(BASE.wrapping_add(count.wrapping_mul(STEP)))
 }
 
 /// What the numbers of `SplitMix64` are apart: odd, so that all of them come.

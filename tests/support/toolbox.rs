@@ -88,12 +88,10 @@ pub(crate) fn program(name: &str, advice: &str) -> Result<PathBuf, Missing> {
 #[allow(dead_code, reason = "only the page needs it")]
 /// The system's Chromium, or what goes by another name and is one.
 pub(crate) fn chromium() -> Result<PathBuf, Missing> {
-    const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = NAMES.iter().find_map(|name| {
-        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
-    });
-    found.ok_or_else(|| Missing("there is no Chromium in PATH (Debian: apt-get install chromium)".to_owned()))
+    let advice = "(Debian: apt-get install chromium)";
+    let other = |name| program(name, advice).ok();
+    program("chromium", advice)
+        .or_else(|missing| ["chromium-browser", "google-chrome"].into_iter().find_map(other).ok_or(missing))
 }
 
 /// What there is of `tool`; nothing, after saying so, where it cannot be had, which ends a test early.

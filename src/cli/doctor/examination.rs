@@ -125,10 +125,15 @@ impl Examination {
             Target::Remote(remote) => Some(remote.to_string()),
             Target::Aggregate(_) | Target::Disabled | Target::Broken(_) => None,
         };
+        Self::new(server.name.to_string(), State::Untried, target.map(|target| on_one_line(&target)))
+    }
+
+    /// Nothing is known yet but this.
+    pub(super) fn new(name: String, state: State, target: Option<String>) -> Self {
         Self {
-            name: server.name.to_string(),
-            state: State::Untried,
-            target: target.map(|target| on_one_line(&target)),
+            name,
+            state,
+            target,
             era: None,
             protocol_version: None,
             server: None,

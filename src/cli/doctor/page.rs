@@ -124,20 +124,7 @@ mod tests {
     const PLAIN: Paper = Paper { width: None, styled: false };
 
     fn found(name: &str, state: State) -> Examination {
-        Examination {
-            name: name.to_owned(),
-            state,
-            target: Some("uvx (1 argument)".to_owned()),
-            era: None,
-            protocol_version: None,
-            server: None,
-            started_seconds: None,
-            answered_seconds: None,
-            listed_seconds: None,
-            tools: None,
-            findings: Vec::new(),
-            stderr: Vec::new(),
-        }
+        Examination::new(name.to_owned(), state, Some("uvx (1 argument)".to_owned()))
     }
 
     fn all() -> Vec<Examination> {
