@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::call::Call;
 use crate::contestant::{Contestant, Mounts};
 use crate::direct::Direct;
-use crate::fleet::{Pace, Tally};
-use crate::sheet::{Line, Reading, Sheet};
+use crate::fleet::{Fleet, Pace, Tally, race};
+use crate::session::Accept;
+use crate::sheet::{Line, Reading, Sheet, Unit};
 
 /// The laboratory.
 pub(crate) struct Lab {
@@ -32,6 +34,26 @@ impl Lab {
     pub(crate) async fn direct(&self, delay: std::time::Duration) -> Result<Direct> {
         let args: [OsString; 2] = ["--echo-server".into(), delay.as_millis().to_string().into()];
         Direct::open(&std::env::current_exe()?, &args).await
+    }
+
+    /// Echo calls of a router with these mounts beside those of another with those: calls per second, in turns.
+    pub(crate) async fn beside(
+        &mut self,
+        what: &str,
+        floor: f64,
+        ours: &Mounts,
+        reference: &Mounts,
+    ) -> Result<()> {
+        let sessions = ours.sessions;
+        let (our_router, other_router) = (self.router(ours).await?, self.router(reference).await?);
+        let mut ours = Fleet::open(&our_router, Accept::Both, sessions).await?;
+        let mut reference = Fleet::open(&other_router, Accept::Both, sessions).await?;
+        let [ours, reference] = race([&mut ours, &mut reference], Call::echo(), sessions, self.pace).await;
+        let line = Line::new(format!("{what}, calls/s, sessions: {sessions}"), Unit::PerSecond)
+            .part_of_reference(floor, floor + 0.03);
+        self.compare(&line, &ours, &reference, Tally::rate);
+        our_router.stop().await?;
+        other_router.stop().await
     }
 
     /// Records a figure that was taken of two tallies.

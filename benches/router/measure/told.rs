@@ -7,12 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::call::Call;
 use crate::contestant::{Mounts, Told};
-use crate::fleet::{Fleet, Tally, race};
 use crate::lab::Lab;
-use crate::session::Accept;
-use crate::sheet::{Line, Unit};
 
 pub(super) async fn take(lab: &mut Lab) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -27,16 +23,7 @@ pub(super) async fn take(lab: &mut Lab) -> Result<()> {
     ] {
         for sessions in [16, 64] {
             let mounts = Mounts { sessions, ..Mounts::default() };
-            let telling = lab.router(&Mounts { told: told.clone(), ..mounts.clone() }).await?;
-            let silent = lab.router(&mounts).await?;
-            let mut ours = Fleet::open(&telling, Accept::Both, sessions).await?;
-            let mut reference = Fleet::open(&silent, Accept::Both, sessions).await?;
-            let [ours, reference] = race([&mut ours, &mut reference], Call::echo(), sessions, lab.pace).await;
-            let name = format!("{what}, calls/s, sessions: {sessions}");
-            let line = Line::new(name, Unit::PerSecond).part_of_reference(floor, floor + 0.03);
-            lab.compare(&line, &ours, &reference, Tally::rate);
-            telling.stop().await?;
-            silent.stop().await?;
+            lab.beside(what, floor, &Mounts { told: told.clone(), ..mounts.clone() }, &mounts).await?;
         }
     }
     Ok(())
