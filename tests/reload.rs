@@ -256,7 +256,7 @@ async fn only_an_operator_may_ask() {
     let mut command = std::process::Command::new(BINARY);
     let directory = tempfile::TempDir::new().unwrap();
     let path = directory.path().join("servers.json");
-    let looks = r#"env > "$1"; exec "$0" demo-server"#;
+    let looks = r#"env > "$1.$$"; mv "$1.$$" "$1"; exec "$0" demo-server"#;
     let servers = json!({ "a": script(looks, &[&directory.path().join("environment")]) });
     std::fs::write(&path, json!({ "mcpServers": servers }).to_string()).unwrap();
     command.args(["--port", "0", "--pass-environment", "--named-server-config"]).arg(&path);
@@ -487,7 +487,10 @@ async fn a_router_that_is_stopped_while_it_starts_a_new_server_ends_in_order() {
     let mut router = start(json!({ "a": demo() }), &ASKED).await;
     router.settled("a", 1).await;
     let started = router.path("started");
-    write(&router, json!({ "a": demo(), "new": script(r#"echo $$ > "$1"; cat > /dev/null"#, &[&started]) }));
+    write(
+        &router,
+        json!({ "a": demo(), "new": script(r#"echo $$ > "$1.new"; mv "$1.new" "$1"; cat > /dev/null"#, &[&started]) }),
+    );
     let reload = http_client().post(router.url("/admin/reload")).send();
     let stop = async {
         let pid = async || std::fs::read_to_string(&started).ok()?.trim().parse::<u32>().ok();

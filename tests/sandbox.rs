@@ -187,12 +187,15 @@ async fn only_the_files_that_are_named_can_be_read_and_written() {
     let shown = TempDir::new().expect("a directory");
     fs::write(outside.path().join("secret"), "hidden").expect("it is ours");
     fs::write(shown.path().join("text"), "shown").expect("it is ours");
+    // The router may start several: what one of them got is put where it is looked for, all at once.
     let attempts = r#"
-        (cat "$3/text" > "$1/read-shown"); (echo more >> "$3/text"); (echo new > "$3/new")
-        (cat "$2/secret" > "$1/read-secret"); (echo new > "$2/new"); (: > "$2/secret"); (truncate -s 0 "$2/secret")
-        (rm -f "$2/secret"); (mv "$1/read-shown" "$2/moved"); (ls "$2" > "$1/listed"); (ls / > "$1/root")
-        (echo gone > /dev/null && echo yes > "$1/null")
-        (sh -c 'cat "$1" > "$2"' sh "$2/secret" "$1/by-a-grandchild")
+        mkdir "$1/$$"; cd "$1/$$"
+        (cat "$3/text" > read-shown); (echo more >> "$3/text"); (echo new > "$3/new")
+        (cat "$2/secret" > read-secret); (echo new > "$2/new"); (: > "$2/secret"); (truncate -s 0 "$2/secret")
+        (rm -f "$2/secret"); (mv read-shown "$2/moved"); (ls "$2" > listed); (ls / > root)
+        (echo gone > /dev/null && echo yes > null)
+        (sh -c 'cat "$1" > "$2"' sh "$2/secret" by-a-grandchild)
+        [ -e "$1/tried" ] || mv -T "$1/$$" "$1/tried"
         exec "$0" demo-server"#;
     let binaries = Path::new(BINARY).parent().expect("it is in a directory");
     let places = json!({ "read": [binaries, shown.path()], "write": [inside.path()] });
@@ -201,15 +204,16 @@ async fn only_the_files_that_are_named_can_be_read_and_written() {
     if !is_enforced(&router, "a", "filesystem").await {
         return;
     }
-    let text = |folder: &TempDir, name: &str| fs::read_to_string(folder.path().join(name)).ok();
+    let text = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).ok();
+    let (inside, outside, shown) = (inside.path().join("tried"), outside.path(), shown.path());
     let empty = Some(String::new());
     assert_eq!(text(&inside, "read-shown").as_deref(), Some("shown"));
-    assert_eq!(text(&shown, "text").as_deref(), Some("shown"), "what may be read is not written to");
-    assert_eq!(text(&shown, "new"), None);
+    assert_eq!(text(shown, "text").as_deref(), Some("shown"), "what may be read is not written to");
+    assert_eq!(text(shown, "new"), None);
     assert_eq!(text(&inside, "read-secret"), empty, "its output was made, and nothing came");
     assert_eq!(text(&inside, "by-a-grandchild"), empty);
-    assert_eq!(text(&outside, "secret").as_deref(), Some("hidden"), "not emptied, not removed");
-    assert_eq!((text(&outside, "new"), text(&outside, "moved")), (None, None));
+    assert_eq!(text(outside, "secret").as_deref(), Some("hidden"), "not emptied, not removed");
+    assert_eq!((text(outside, "new"), text(outside, "moved")), (None, None));
     assert_eq!((text(&inside, "listed"), text(&inside, "root")), (empty.clone(), empty));
     assert_eq!(text(&inside, "null").as_deref(), Some("yes\n"));
     let client = Client::open(&router, "a").await;
@@ -222,7 +226,7 @@ async fn without_a_network_nobody_is_reached_and_the_end_comes_as_ever() {
     let port = called.local_addr().expect("an address").port();
     let said = TempDir::new().expect("a directory");
     // By TCP, by the way of TCP that sends at once, by multipath TCP, and by UDP.
-    let attempts = "import socket, sys\n\
+    let attempts = "import os, socket, sys\n\
         to, address = sys.argv[1], ('127.0.0.1', int(sys.argv[2]))\n\
         def tried(what):\n\
         \x20   try: what(); return 'done'\n\
@@ -232,8 +236,10 @@ async fn without_a_network_nobody_is_reached_and_the_end_comes_as_ever() {
         \x20   tried(lambda: of(socket.SOCK_STREAM).sendto(b'x', 0x20000000, address)),\n\
         \x20   tried(lambda: of(socket.SOCK_STREAM, 262).connect(address)),\n\
         \x20   tried(lambda: of(socket.SOCK_DGRAM).sendto(b'x', address))]\n\
-        open(to, 'w').write(' '.join(words))";
-    let shell = r#"python3 -S -E -c "$1" "$2" "$3"; id -u > "$2-user"; setsid sleep 1000 & "$0" demo-server"#;
+        own = f'{to}.{os.getpid()}'\n\
+        open(own, 'w').write(' '.join(words))\n\
+        os.replace(own, to)";
+    let shell = r#"python3 -S -E -c "$1" "$2" "$3"; id -u > "$2-$$"; mv "$2-$$" "$2-user"; setsid sleep 1000 & "$0" demo-server"#;
     let port = port.to_string();
     let entry = |name: &str| {
         let file = said.path().join(name);
@@ -559,7 +565,7 @@ async fn the_words_of_a_command_are_its_own() {
     let words = ["--", "--memory", "1", "--read", "", "a b", "sandboxed", "ä", "*"];
     let folder = TempDir::new().expect("a directory");
     let said = folder.path().join("said");
-    let text = r#"to="$1"; shift; printf '%s\n' "$@" > "$to"; exec "$0" demo-server"#;
+    let text = r#"to="$1"; shift; printf '%s\n' "$@" > "$to.$$"; mv "$to.$$" "$to"; exec "$0" demo-server"#;
     let mut entry = script(text, &[&said]);
     entry["args"].as_array_mut().expect("a list").extend(words.map(Value::from));
     let router = Router::mounting(json!({ "a": sandboxed(entry, &json!({ "files": 100 })) })).await;

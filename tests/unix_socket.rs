@@ -101,8 +101,9 @@ async fn sockets_that_were_opened_for_the_router_are_listened_on_and_no_server_h
     let opened = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = opened.local_addr().expect("it has one");
     let seen = folder.path().join("environment");
-    // What a server sees of the router's environment and descriptors, before it is one.
-    let spy = "(env; ls -l /proc/self/fd) >\"$1\"; exec \"$0\" demo-server";
+    // What a server sees of the router's environment and descriptors, before it is one. The router may start several: each
+    // puts a whole file there.
+    let spy = "(env; ls -l /proc/self/fd) >\"$1.$$\"; mv \"$1.$$\" \"$1\"; exec \"$0\" demo-server";
     let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_FDNAMES=web LISTEN_PID=$$ exec \"$0\" \"$@\"";
     let server = format!("sh -c '{spy}' {BINARY} {}", seen.display());
     let mut command = Command::new("sh");
