@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Response};
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
@@ -28,7 +29,11 @@ const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 #[derive(Clone, Default)]
 struct Collector {
     received: Arc<Mutex<Vec<(HeaderMap, ExportTraceServiceRequest)>>>,
+    /// What it answers before it takes anything: a status, and after how many seconds it may be asked again.
+    answers: Arc<Mutex<VecDeque<Refusal>>>,
 }
+
+type Refusal = (u16, Option<&'static str>);
 
 impl Collector {
     /// One that listens; its URL.
@@ -41,12 +46,23 @@ impl Collector {
     fn on(listener: tokio::net::TcpListener) -> Self {
         let collector = Self::default();
         let take = async |State(collector): State<Self>, headers: HeaderMap, body: Bytes| {
+            if let Some((status, after)) = collector.answers.lock().expect("no panic").pop_front() {
+                let answer = Response::builder().status(status);
+                let answer =
+                    after.into_iter().fold(answer, |answer, after| answer.header("retry-after", after));
+                return answer.body(Body::empty()).expect("an answer");
+            }
             let sent = ExportTraceServiceRequest::decode(body).expect("it is OTLP");
             collector.received.lock().expect("no panic").push((headers, sent));
+            Response::new(Body::empty())
         };
         let service = axum::Router::new().route("/v1/traces", post(take)).with_state(collector.clone());
         TaskTracker::new().spawn(async move { axum::serve(listener, service).await });
         collector
+    }
+
+    fn answers(&self, refusals: &[Refusal]) {
+        self.answers.lock().expect("no panic").extend(refusals);
     }
 
     fn spans(&self) -> Vec<Span> {
@@ -68,6 +84,10 @@ fn attribute(span: &Span, key: &str) -> Option<String> {
         AnyValue::IntValue(number) => Some(number.to_string()),
         other => panic!("{other:?}"),
     }
+}
+
+fn is_echo(span: &Span) -> bool {
+    span.name == "tools/call echo"
 }
 
 fn hex(id: &[u8]) -> String {
@@ -236,7 +256,7 @@ async fn an_error_is_an_error_and_a_refusal_has_its_code() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_is_said_once_and_costs_nothing_but_spans() {
+async fn a_collector_that_is_away_is_said_once_and_gets_what_waits_when_it_is_back() {
     let (_, url) = Collector::listen().await;
     // A port that was free a moment ago, at which nobody listens.
     let address = {
@@ -247,19 +267,35 @@ async fn a_collector_that_is_away_is_said_once_and_costs_nothing_but_spans() {
     let mut router = tracing(&format!("http://{address}"), json!({ "mcpServers": { "demo": demo() } })).await;
     let client = Client::open(router.mcp("demo")).await;
     assert_eq!(client.ask("echo", json!({ "text": "a" })).await, "a");
-    router.logs("traces are lost").await;
+    router.logs("the collector does not take traces").await;
     assert_eq!(client.ask("echo", json!({ "text": "b" })).await, "b");
     let collector =
         Collector::on(tokio::net::TcpListener::bind(address).await.expect("the port is free again"));
-    let back = async || {
-        client.ask("echo", json!({ "text": "c" })).await;
-        router.log().contains("the collector takes traces again").then_some(())
-    };
-    eventually("it is back", back).await;
-    assert!(!collector.spans().is_empty());
-    assert_eq!(router.log().matches("traces are lost").count(), 1, "{}", router.log());
+    router.logs("the collector takes traces again").await;
+    // Both calls: the first one waited for the collector, the second one for the first.
+    let both = async || (collector.spans().iter().filter(|span| is_echo(span)).count() == 2).then_some(());
+    eventually("nothing was lost", both).await;
+    assert_eq!(router.log().matches("the collector does not take traces").count(), 1, "{}", router.log());
     router.signal(Signal::TERM);
     assert!(router.exit().await.success());
+}
+
+#[tokio::test]
+async fn a_collector_that_has_too_much_to_do_is_asked_again_and_one_that_refuses_is_not() {
+    let (collector, url) = Collector::listen().await;
+    collector.answers(&[(503, Some("0")), (429, Some("0")), (400, None)]);
+    let router = tracing(&url, json!({ "mcpServers": { "demo": demo() } })).await;
+    let client = Client::open(router.mcp("demo")).await;
+    client.ask("echo", json!({ "text": "refused" })).await;
+    router.logs("it answered 503 Service Unavailable").await;
+    let refused = async || collector.answers.lock().expect("no panic").is_empty().then_some(());
+    eventually("it was asked three times", refused).await;
+    client.ask("echo", json!({ "text": "taken" })).await;
+    router.logs("the collector takes traces again").await;
+    assert_eq!(collector.spans().iter().filter(|span| is_echo(span)).count(), 1);
+    let log = router.log();
+    let told = log.lines().find(|line| line.contains("takes traces again")).expect("it was logged");
+    assert!(!told.contains("lost=0"), "what was refused is counted: {told}");
 }
 
 #[tokio::test]

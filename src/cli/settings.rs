@@ -358,10 +358,23 @@ fn traces(
         TracesSpec::endpoint,
     )?;
     spec.endpoint = endpoint.unwrap_or(spec.endpoint);
+    if let Some(text) = (outside.environment)("OTEL_EXPORTER_OTLP_HEADERS") {
+        // They are not repeated: they may be secret.
+        let wanted = "OTEL_EXPORTER_OTLP_HEADERS has no headers like \"name=value,name=value\"";
+        let given = TracesSpec::headers(&text).ok_or_else(|| unusable(wanted.to_owned()))?;
+        let is_given = |name: &str| given.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+        spec.headers.retain(|(name, _)| !is_given(name));
+        spec.headers.extend(given);
+    }
     let sample = variable(outside, "OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1", TracesSpec::share)?;
     spec.sample = sample.unwrap_or(spec.sample);
-    let service = (outside.environment)("OTEL_SERVICE_NAME").filter(|name| !name.trim().is_empty());
-    spec.service = service.unwrap_or(spec.service);
+    let wanted = "attributes like \"deployment.environment=production,team=tools\"";
+    let resource = variable(outside, "OTEL_RESOURCE_ATTRIBUTES", wanted, TracesSpec::pairs)?;
+    spec.resource = resource.unwrap_or(spec.resource);
+    let of_resource =
+        spec.resource.iter().find(|(key, _)| key == "service.name").map(|(_, name)| name.clone());
+    let service = (outside.environment)("OTEL_SERVICE_NAME").or(of_resource);
+    spec.service = service.filter(|name| !name.trim().is_empty()).unwrap_or(spec.service);
     Ok(Some(spec))
 }
 

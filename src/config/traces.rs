@@ -18,6 +18,8 @@ pub struct TracesSpec {
     pub sample: f64,
     /// What the router is called there.
     pub service: String,
+    /// What else is told of it: attributes of the resource, by their keys.
+    pub resource: Vec<(String, String)>,
 }
 
 impl TracesSpec {
@@ -36,6 +38,26 @@ impl TracesSpec {
         Some(if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") })
     }
 
+    /// Pairs as OpenTelemetry has them in variables of the environment: `key=value,key=value`, with `,`, `=` and `%` in them as
+    /// `%2C` and the like. Nothing if they are not written so.
+    pub fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+        let decoded = |text: &str| {
+            let text = percent_encoding::percent_decode_str(text.trim()).decode_utf8().ok()?;
+            Some(text.into_owned())
+        };
+        let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
+        let pair = |pair: &str| {
+            let (key, value) = pair.split_once('=').filter(|(key, _)| !key.trim().is_empty())?;
+            Some((decoded(key)?, decoded(value)?))
+        };
+        pairs.map(pair).collect()
+    }
+
+    /// Headers in such pairs.
+    pub fn headers(text: &str) -> Option<Vec<(String, String)>> {
+        Self::pairs(text).filter(|headers| headers.iter().all(|(name, value)| is_header(name, value)))
+    }
+
     /// A share as a number from 0 to 1.
     pub fn share(text: &str) -> Option<f64> {
         text.trim().parse().ok().filter(|share| (0.0..=1.0).contains(share))
@@ -49,6 +71,7 @@ impl Default for TracesSpec {
             headers: Vec::new(),
             sample: 1.0,
             service: "mcp-switchboard".to_owned(),
+            resource: Vec::new(),
         }
     }
 }
@@ -56,9 +79,13 @@ impl Default for TracesSpec {
 impl fmt::Debug for TracesSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        let Self { endpoint, sample, service, .. } = self;
-        write!(f, "TracesSpec({endpoint}, {names:?}, {sample}, {service:?})")
+        let Self { endpoint, sample, service, resource, .. } = self;
+        write!(f, "TracesSpec({endpoint}, {names:?}, {sample}, {service:?}, {resource:?})")
     }
+}
+
+fn is_header(name: &str, value: &str) -> bool {
+    http::HeaderName::try_from(name).is_ok() && http::HeaderValue::try_from(value).is_ok()
 }
 
 /// Reads where they go; nothing: there are none.
@@ -79,10 +106,8 @@ pub(super) fn read(
     }
     if let Some(node) = members.get("headers") {
         for (name, node) in node.members("an object of headers")?.iter() {
-            let is_name = http::HeaderName::try_from(name).is_ok();
-            let is_value = |value: &str| http::HeaderValue::try_from(value).is_ok() && is_name;
             let value = checked(&node, &mut expansion, "the value of a header", |value| {
-                is_value(value).then(|| value.to_owned())
+                is_header(name, value).then(|| value.to_owned())
             })?;
             spec.headers.push((name.to_owned(), value));
         }
@@ -125,6 +150,18 @@ mod tests {
         assert_eq!(endpoint("https://c.example/v1/traces").as_deref(), Some("https://c.example/v1/traces"));
         for wrong in ["localhost:4318", "ftp://a", "http://u:p@a", "http://a/?key=x", "http://a/#x", ""] {
             assert_eq!(endpoint(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_read_as_opentelemetry_writes_them() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let read = TracesSpec::pairs(" deployment.environment=prod , team = a%2Cb%3D%C3%A4,empty=,");
+        let expected = [pair("deployment.environment", "prod"), pair("team", "a,b=ä"), pair("empty", "")];
+        assert_eq!(read.as_deref(), Some(&expected[..]));
+        assert_eq!(TracesSpec::pairs(" "), Some(Vec::new()));
+        for wrong in ["a", "=b", "a=b,c", "a=%FF"] {
+            assert_eq!(TracesSpec::pairs(wrong), None, "{wrong}");
         }
     }
 

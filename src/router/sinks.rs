@@ -54,15 +54,18 @@ impl Sinks {
         if let Some(history) = &self.history {
             history.finish().await;
         }
-        if self.access_log.is_none() && self.traces.is_none() {
-            return;
-        }
-        let log = self.access_log.clone();
-        let log = tokio::task::spawn_blocking(move || log.iter().for_each(|log| log.close()));
-        let traces = self.traces.clone();
-        let traces =
-            tokio::task::spawn_blocking(move || traces.iter().for_each(|(traces, _)| traces.close()));
-        let _ = tokio::time::timeout(LAST_PATIENCE, futures::future::join(log, traces)).await;
+        let traces = async {
+            if let Some((traces, _)) = &self.traces {
+                traces.finish().await;
+            }
+        };
+        let log = async {
+            if let Some(log) = self.access_log.clone() {
+                let log = tokio::task::spawn_blocking(move || log.close());
+                let _ = tokio::time::timeout(LAST_PATIENCE, log).await;
+            }
+        };
+        futures::future::join(traces, log).await;
     }
 }
 
@@ -87,8 +90,9 @@ fn traces(config: &Config) -> Result<Option<(Arc<Traces>, Share)>, StartError> {
         endpoint: spec.endpoint.clone(),
         headers: spec.headers.clone(),
         service: spec.service.clone(),
+        resource: spec.resource.clone(),
     };
     let unsent = |reason| StartError::Traces { endpoint: spec.endpoint.clone(), reason };
-    let traces = Traces::open(destination).map_err(unsent)?;
+    let traces = Traces::open(&destination).map_err(unsent)?;
     Ok(Some((Arc::new(traces), Share::of(spec.sample))))
 }

@@ -3,8 +3,9 @@
 use super::request::unlike_any;
 use crate::wire::Message;
 use crate::wire::meta::{find, find_string, span, splice};
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use serde_json::Value;
+use std::sync::LazyLock;
 
 /// Bytes of what is passed on unread.
 const LONGEST_STATE: usize = 512;
@@ -81,7 +82,9 @@ impl Carried {
     /// The context that stands in a request's own params.
     fn of_params(params: &str) -> Option<Self> {
         // Most have none, and then nothing is parsed.
-        memmem::find(params.as_bytes(), b"traceparent")?;
+        static NAME: LazyLock<memmem::Finder<'static>> =
+            LazyLock::new(|| memmem::Finder::new(b"traceparent"));
+        NAME.find(params.as_bytes())?;
         let meta = find(params, &["_meta"])?;
         Self::read(|key| find_string(meta, &[key]))
     }
@@ -158,27 +161,23 @@ impl Trace {
     /// 2026-07-28, basic: `traceparent`, `tracestate` and `baggage` in `_meta` are what W3C Trace Context and Baggage say.
     pub fn told_with(&self, request: &Message) -> Option<Message> {
         let params = request.body();
-        let id = request.id().unwrap_or_default();
-        let line = if params.is_empty() {
+        if params.is_empty() {
             let text = std::str::from_utf8(request.raw()).ok()?;
             if memmem::find(text.as_bytes(), b"\"params\"").is_some() {
                 // `null`, or another oddity: it stays as it is.
                 return None;
             }
             let end = text.rfind('}')?;
-            splice(text, &[(end..end, &format!(",\"params\":{{\"_meta\":{{{}}}}}", self.members(None)))])
-                .into()
-        } else {
-            let told = match find(params, &["_meta"]) {
-                Some(meta) => {
-                    let place = span(params, meta);
-                    splice(params, &[(place, &self.within(meta)?)])
-                }
-                None => with_first(params, &format!("\"_meta\":{{{}}}", self.members(None)))?,
-            };
-            request.spliced(id, Some((params, &told)))
-        };
-        Message::own(line).ok()
+            let params = format!(",\"params\":{{\"_meta\":{{{}}}}}", self.members(None));
+            return Message::own(splice(text, &[(end..end, &params)])).ok();
+        }
+        let meta = if has_no_meta(params) { None } else { find(params, &["_meta"]) };
+        if let Some(meta) = meta {
+            return Some(request.with_part(meta, &self.within(meta)?));
+        }
+        let (at, comma) = first_place(params)?;
+        let meta = format!("\"_meta\":{{{}}}{comma}", self.members(None));
+        Some(request.with_part(&params[at..at], &meta))
     }
 
     /// A `_meta` with the context of here in place of the one that it had.
@@ -194,7 +193,11 @@ impl Trace {
             replaced.iter().map(|(place, value)| (place.clone(), value.as_str())).collect();
         let kept = splice(meta, &replaced);
         let more = self.members(Some(meta));
-        if more.is_empty() { Some(kept) } else { with_first(&kept, &more) }
+        if more.is_empty() {
+            return Some(kept);
+        }
+        let (at, comma) = first_place(&kept)?;
+        Some(splice(&kept, &[(at..at, &[&more, comma].concat())]))
     }
 
     /// The members that say it, as JSON; those that an object has already are left out.
@@ -219,11 +222,16 @@ impl Trace {
     }
 }
 
-/// An object with these members before its own; nothing if it is none.
-fn with_first(object: &str, members: &str) -> Option<String> {
+/// Whether there is surely no `_meta`, however that would be written.
+fn has_no_meta(params: &str) -> bool {
+    static NAME: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\"_meta\""));
+    NAME.find(params.as_bytes()).is_none() && memchr(b'\\', params.as_bytes()).is_none()
+}
+
+/// Where the first member of an object would stand, and what would come between it and the next one; nothing if it is none.
+fn first_place(object: &str) -> Option<(usize, &'static str)> {
     let inside = object.strip_prefix('{')?;
-    let comma = if inside.trim_start().starts_with('}') { "" } else { "," };
-    Some(format!("{{{members}{comma}{inside}"))
+    Some((1, if inside.trim_start().starts_with('}') { "" } else { "," }))
 }
 
 #[cfg(test)]

@@ -176,6 +176,27 @@ impl Message {
         super::meta::splice(text, &replacements).into()
     }
 
+    /// The message with another text in place of `part`, a slice of [`body`](Self::body). It is not read again: the body must
+    /// stay what it was, an object or another value.
+    #[must_use]
+    pub fn with_part(&self, part: &str, new: &str) -> Self {
+        let text = self.slice(&(0..u32::try_from(self.raw.len()).unwrap_or(u32::MAX)));
+        let place = span(text, part);
+        let raw = Bytes::from(super::meta::splice(text, &[(place.clone(), new)]));
+        let moved = |at: u32| match at as usize {
+            behind if behind >= place.end => {
+                u32::try_from(behind - place.len() + new.len()).unwrap_or(u32::MAX)
+            }
+            _ => at,
+        };
+        let moved = |span: &Range<u32>| moved(span.start)..moved(span.end);
+        let method = match &self.method {
+            Method::Plain(span) => Method::Plain(moved(span)),
+            other => other.clone(),
+        };
+        Self { raw, kind: self.kind, id: moved(&self.id), method, body: moved(&self.body) }
+    }
+
     fn slice(&self, span: &Range<u32>) -> &str {
         // The whole was checked to be UTF-8, and spans begin and end at ASCII characters.
         std::str::from_utf8(&self.raw[span.start as usize..span.end as usize]).unwrap_or_default()
@@ -455,6 +476,12 @@ mod tests {
             prop_assert_eq!(changed.id(), Some(&*new.to_string()));
             prop_assert_eq!(changed.body(), message.body());
             prop_assert_eq!(changed.with_id(message.id().unwrap()), Bytes::from(line));
+            let part = &message.body()[1..message.body().len() - 1];
+            let changed = message.with_part(part, "\"n\":1");
+            let read = Message::own(changed.raw().clone()).unwrap();
+            prop_assert_eq!((changed.id(), changed.method(), changed.body()), (read.id(), read.method(), r#"{"n":1}"#));
+            let back = changed.with_part(&changed.body()[1..6], part);
+            prop_assert_eq!(back.raw(), message.raw());
         }
     }
 }

@@ -545,7 +545,8 @@ fn the_environment_says_where_traces_go_only_if_there_are_any() {
     let environment = |name: &str| match name {
         "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("https://c.example/otlp".to_owned()),
         "OTEL_TRACES_SAMPLER_ARG" => Some("0.5".to_owned()),
-        "OTEL_SERVICE_NAME" => Some("tools".to_owned()),
+        "OTEL_RESOURCE_ATTRIBUTES" => Some("service.name=tools,team=a%2Cb".to_owned()),
+        "OTEL_EXPORTER_OTLP_HEADERS" => Some("authorization=Bearer%20x,x-y=z".to_owned()),
         _ => None,
     };
     let outside = Outside { environment: &environment, ..NOWHERE };
@@ -554,6 +555,19 @@ fn the_environment_says_where_traces_go_only_if_there_are_any() {
     let asked = traces("--traces -- a", &outside).unwrap().unwrap();
     assert_eq!(asked.endpoint, "https://c.example/otlp/v1/traces");
     assert_eq!((asked.sample, asked.service.as_str()), (0.5, "tools"));
+    assert_eq!(asked.headers[0], ("authorization".to_owned(), "Bearer x".to_owned()));
+    let secret = |name: &str| (name == "OTEL_EXPORTER_OTLP_HEADERS").then(|| "s3cret".to_owned());
+    let outside = Outside { environment: &secret, ..NOWHERE };
+    let refused = traces("--traces -- a", &outside).unwrap_err();
+    assert!(!refused.to_string().contains("s3cret"), "{refused}");
+    assert_eq!(asked.resource[1], ("team".to_owned(), "a,b".to_owned()));
+    let named = |name: &str| match name {
+        "OTEL_SERVICE_NAME" => Some("named".to_owned()),
+        other => environment(other),
+    };
+    let outside = Outside { environment: &named, ..NOWHERE };
+    let asked = traces("--traces -- a", &outside).unwrap().unwrap();
+    assert_eq!(asked.service, "named");
     assert_eq!(traces("--traces -- a", &NOWHERE), Ok(Some(TracesSpec::default())));
     let wrong = |name: &str| (name == "OTEL_TRACES_SAMPLER_ARG").then(|| "2".to_owned());
     let refused = traces("--traces -- a", &Outside { environment: &wrong, ..NOWHERE }).unwrap_err();

@@ -1,0 +1,122 @@
+//! Protocol Buffers as they are written: only what the messages of OTLP need.
+//!
+//! A span is written once, where its request ends, straight into the body of the next POST. The objects that libraries build
+//! for it on the way were most of what a trace cost.
+
+/// A message that is being written. The numbers of its fields are those of its schema.
+#[derive(Debug)]
+pub(super) struct Writer<'a>(&'a mut Vec<u8>);
+
+/// How a value is written.
+#[derive(Clone, Copy)]
+enum Wire {
+    Varint = 0,
+    Fixed64 = 1,
+    Delimited = 2,
+    Fixed32 = 5,
+}
+
+impl<'a> Writer<'a> {
+    /// One whose fields come after what is there.
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self(out)
+    }
+
+    /// `int64`, `uint64` or an enumeration.
+    pub(super) fn number(&mut self, field: u32, value: u64) {
+        self.key(field, Wire::Varint);
+        varint(self.0, value);
+    }
+
+    /// `fixed64`.
+    pub(super) fn fixed64(&mut self, field: u32, value: u64) {
+        self.key(field, Wire::Fixed64);
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// `fixed32`.
+    pub(super) fn fixed32(&mut self, field: u32, value: u32) {
+        self.key(field, Wire::Fixed32);
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// `bytes` or `string`.
+    pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
+        self.key(field, Wire::Delimited);
+        varint(self.0, value.len() as u64);
+        self.0.extend_from_slice(value);
+    }
+
+    /// `string`.
+    pub(super) fn text(&mut self, field: u32, value: &str) {
+        self.bytes(field, value.as_bytes());
+    }
+
+    /// A message within this one.
+    pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
+        self.key(field, Wire::Delimited);
+        // Its length is known at its end. Mostly one byte holds that; for more it is moved.
+        let place = self.0.len();
+        self.0.push(0);
+        write(&mut Writer(self.0));
+        let length = self.0.len() - place - 1;
+        if let Ok(length @ ..0x80) = u8::try_from(length) {
+            self.0[place] = length;
+        } else {
+            let mut bytes = Vec::with_capacity(8);
+            varint(&mut bytes, length as u64);
+            self.0.splice(place..=place, bytes);
+        }
+    }
+
+    fn key(&mut self, field: u32, wire: Wire) {
+        varint(self.0, u64::from(field << 3 | wire as u32));
+    }
+}
+
+/// A number in as few groups of seven bits as hold it, the lowest first; all but the last say that more follow.
+pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value > 0x7f {
+        out.push(low_bits(value) | 0x80);
+        value >>= 7;
+    }
+    out.push(low_bits(value));
+}
+
+fn low_bits(value: u64) -> u8 {
+    value.to_le_bytes()[0] & 0x7f
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_take_as_few_bytes_as_hold_them() {
+        for (value, bytes) in [
+            (0, &[0][..]),
+            (1, &[1]),
+            (127, &[0x7f]),
+            (128, &[0x80, 1]),
+            (300, &[0xac, 2]),
+            (u64::MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+        ] {
+            let mut out = Vec::new();
+            varint(&mut out, value);
+            assert_eq!(out, bytes, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_message_within_another_has_its_length_before_it_however_long_it_is() {
+        for length in [0, 1, 125, 126, 127, 128, 16_000, 17_000] {
+            let mut out = b"before".to_vec();
+            Writer::new(&mut out).message(9, |inner| inner.bytes(1, &vec![7; length]));
+            let mut inner = Vec::new();
+            Writer::new(&mut inner).bytes(1, &vec![7; length]);
+            let mut expected = b"before".to_vec();
+            Writer::new(&mut expected).bytes(9, &inner);
+            assert_eq!(out, expected, "{length}");
+        }
+    }
+}
