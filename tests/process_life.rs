@@ -112,7 +112,8 @@ async fn a_second_word_ends_the_ladder_at_once() {
     peer.kill();
     assert_eq!(heard.exit().await, Exit { cause: Cause::Signal(9), asked: true });
     within(peer.gone()).await;
-    assert!(started.elapsed() < Duration::from_secs(2));
+    // The ladder alone takes eight seconds; how busy the machine is must not count.
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

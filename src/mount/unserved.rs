@@ -1,6 +1,7 @@
 //! Why a mount does not serve a request, and when asking again may help.
 
 use super::Mount;
+use super::warden::tool;
 use crate::access::Caller;
 use crate::protocol::lost;
 use crate::session::Refused;
@@ -87,7 +88,7 @@ impl Mount {
                 Ok(_) => meter.measured().waited_for_process.add(begun.elapsed()),
                 Err(error) => {
                     let outcome = Outcome::refused(error.clone().into_error().code);
-                    meter.unserved(request.method(), caller, begun.into_std(), outcome);
+                    meter.unserved(request, || tool(request), caller, begun.into_std(), outcome);
                 }
             }
         }

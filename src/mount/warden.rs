@@ -103,14 +103,13 @@ impl Warden for Watch {
         let mount = self.door.mount()?;
         let meter = mount.meter()?;
         let is_call = request.method() == "tools/call";
-        let tool = || called(request.body()).filter(|_| is_call).map(Into::into);
         let arguments = || {
             // What serves others does not know their secrets; each of them tells of its own call.
             let is_told = is_call && !mount.is_aggregate();
             let arguments = find(request.body(), &["arguments"]).filter(|_| is_told)?;
             Some(arguments_shown(arguments, &self.mask(&mount)))
         };
-        Some(meter.begin(request, tool, arguments, &self.caller))
+        Some(meter.begin(request, || tool(request), arguments, &self.caller))
     }
 
     fn is_watched(&self) -> bool {
@@ -187,4 +186,8 @@ fn unnamed() -> RpcError {
 /// The mount is no more, and with it the rules that held.
 fn gone() -> RpcError {
     RpcError::new(Code::ShuttingDown, "the server is being unmounted")
+}
+/// Which tool a request calls.
+pub(super) fn tool(request: &Message) -> Option<Box<str>> {
+    if request.method() == "tools/call" { called(request.body()).map(Into::into) } else { None }
 }

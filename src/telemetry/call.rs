@@ -12,10 +12,9 @@ pub struct Call {
     meter: Meter,
     begun: Instant,
     method: Method,
-    names: Option<Box<Names>>,
+    names: Option<Arc<Names>>,
     eras: Option<Eras>,
     received: usize,
-    trace: Option<Box<Trace>>,
     has_ended: bool,
 }
 
@@ -34,6 +33,8 @@ pub struct Names {
     pub revision: Option<Revision>,
     /// The name of the request of HTTP by which it came, or one of its own.
     pub request: RequestId,
+    /// Its trace, where there are any.
+    pub trace: Option<Trace>,
 }
 
 /// Which era its client speaks, and which its server.
@@ -53,7 +54,7 @@ pub struct Ended<'a> {
     /// One of the methods that there are, or `other`.
     pub method: &'static str,
     /// Who called what, where somebody wants to know.
-    pub names: Option<&'a Names>,
+    pub names: Option<&'a Arc<Names>>,
     /// Which eras it has crossed; nothing if it never came to a session.
     pub eras: Option<Eras>,
     /// How it ended.
@@ -66,22 +67,32 @@ pub struct Ended<'a> {
     pub received: usize,
     /// Bytes of its answer.
     pub sent: usize,
-    /// Its trace, where there are any.
-    pub trace: Option<&'a Trace>,
 }
 
 /// Characters of a tool's name that are told.
 const LONGEST_TOOL: usize = 256;
 
+impl Ended<'_> {
+    /// Its trace, where there are any.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.names?.trace.as_ref()
+    }
+}
+
 impl Names {
-    pub(super) fn of(caller: &Caller, tool: Option<Box<str>>, arguments: Option<Box<str>>) -> Self {
+    pub(super) fn of(
+        caller: &Caller,
+        tool: Option<Box<str>>,
+        arguments: Option<Box<str>>,
+        trace: Option<Trace>,
+    ) -> Self {
         let request = RequestId::current().unwrap_or_else(RequestId::fresh);
         // A client may write a name of megabytes, and thousands of calls may wait to be told of.
         let tool = tool.map(|tool| match tool.char_indices().nth(LONGEST_TOOL) {
             Some((end, _)) => tool[..end].into(),
             None => tool,
         });
-        Self { caller: caller.shared_name(), tool, session: None, arguments, revision: None, request }
+        Self { caller: caller.shared_name(), tool, session: None, arguments, revision: None, request, trace }
     }
 }
 
@@ -89,17 +100,16 @@ impl Call {
     pub(super) fn begin(
         meter: Meter,
         method: Method,
-        names: Option<Box<Names>>,
+        names: Option<Arc<Names>>,
         received: usize,
-        trace: Option<Box<Trace>>,
         begun: Instant,
     ) -> Self {
-        Self { meter, begun, method, names, eras: None, received, trace, has_ended: false }
+        Self { meter, begun, method, names, eras: None, received, has_ended: false }
     }
 
     /// The request as its server gets it, where it is told of the trace.
     pub fn traced(&self, request: &Message) -> Option<Message> {
-        self.trace.as_ref()?.told_with(request)
+        self.names.as_ref()?.trace.as_ref()?.told_with(request)
     }
 
     /// A session has taken it, and passes it on now. `revision`: what its client speaks, which is asked only if somebody wants to know.
@@ -112,7 +122,8 @@ impl Call {
     ) {
         self.eras = Some(eras);
         self.meter.measured().waited_for_turn.add(now.saturating_duration_since(self.begun));
-        if let Some(names) = &mut self.names {
+        // Nobody else has them before the end.
+        if let Some(names) = self.names.as_mut().and_then(Arc::get_mut) {
             names.revision = revision();
             names.session = Some(session.into());
         }
@@ -150,14 +161,13 @@ impl Call {
         let ended = Ended {
             server: self.meter.server(),
             method: self.method.as_str(),
-            names: self.names.as_deref(),
+            names: self.names.as_ref(),
             eras: self.eras,
             outcome,
             begun: self.begun,
             took,
             received: self.received,
             sent,
-            trace: self.trace.as_deref(),
         };
         sinks.iter().for_each(|sink| sink.ended(&ended));
     }

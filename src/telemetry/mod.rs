@@ -84,7 +84,8 @@ impl Observer {
     /// The same; each request has a trace, of which this share is kept where it begins here.
     #[must_use]
     pub fn tracing(self, share: Option<Share>) -> Self {
-        Self { share, ..self }
+        // What is passed on to servers depends on it, too: whoever hears of the end has asked for names.
+        Self { share, wants_names: self.wants_names || share.is_some(), ..self }
     }
 }
 
@@ -116,22 +117,30 @@ impl Meter {
         let observer = &self.0.observer;
         let names = observer.wants_names.then(|| {
             let arguments = if observer.wants_arguments { arguments() } else { None };
-            Box::new(Names::of(caller, tool(), arguments))
+            Arc::new(Names::of(caller, tool(), arguments, self.trace(request.body())))
         });
         let (method, received) = (Method::of(request.method()), request.raw().len());
-        let trace = self.trace(request.body());
-        Call::begin(self.clone(), method, names, received, trace, Instant::now())
+        Call::begin(self.clone(), method, names, received, Instant::now())
     }
 
-    /// A request that began then has ended before a session took it.
-    pub fn unserved(&self, method: &str, caller: &Caller, begun: Instant, outcome: Outcome) {
-        let names = self.0.observer.wants_names.then(|| Box::new(Names::of(caller, None, None)));
-        Call::begin(self.clone(), Method::of(method), names, 0, self.trace(""), begun).end(outcome, 0);
+    /// A request that began then has ended before a session took it. `tool`: what it calls.
+    pub fn unserved(
+        &self,
+        request: &Message,
+        tool: impl FnOnce() -> Option<Box<str>>,
+        caller: &Caller,
+        begun: Instant,
+        outcome: Outcome,
+    ) {
+        let names = || Arc::new(Names::of(caller, tool(), None, self.trace(request.body())));
+        let names = self.0.observer.wants_names.then(names);
+        let (method, received) = (Method::of(request.method()), request.raw().len());
+        Call::begin(self.clone(), method, names, received, begun).end(outcome, 0);
     }
 
     /// The trace of a request with these params.
-    fn trace(&self, params: &str) -> Option<Box<Trace>> {
+    fn trace(&self, params: &str) -> Option<Trace> {
         let share = self.0.observer.share?;
-        Some(Box::new(Trace::of(params, Request::carried().as_deref(), share)))
+        Some(Trace::of(params, Request::carried().as_deref(), share))
     }
 }

@@ -117,7 +117,8 @@ impl Trace {
     /// The trace of a request with these params, which came by a request of HTTP with that context: what the message says
     /// of itself goes before what its transport says.
     pub(super) fn of(params: &str, carried: Option<&Carried>, share: Share) -> Self {
-        let own = Carried::of_params(params);
+        // What cannot be read says nothing.
+        let own = Carried::of_params(params).filter(|own| own.parent.is_some() || carried.is_none());
         let carried = own.as_ref().or(carried);
         let (state, baggage) =
             carried.map(|carried| (carried.state.clone(), carried.baggage.clone())).unwrap_or_default();
@@ -162,63 +163,110 @@ impl Trace {
     pub fn told_with(&self, request: &Message) -> Option<Message> {
         let params = request.body();
         if params.is_empty() {
-            let text = std::str::from_utf8(request.raw()).ok()?;
+            let text = request.text();
             if memmem::find(text.as_bytes(), b"\"params\"").is_some() {
                 // `null`, or another oddity: it stays as it is.
                 return None;
             }
             let end = text.rfind('}')?;
-            let params = format!(",\"params\":{{\"_meta\":{{{}}}}}", self.members(None));
+            let mut params = ",\"params\":{\"_meta\":{".to_owned();
+            self.write(&mut params, None);
+            params.push_str("}}");
             return Message::own(splice(text, &[(end..end, &params)])).ok();
         }
         let meta = if has_no_meta(params) { None } else { find(params, &["_meta"]) };
         if let Some(meta) = meta {
-            return Some(request.with_part(meta, &self.within(meta)?));
+            let told = self.within(meta)?;
+            return Some(request.rewritten(meta, told.len(), |text| text.push_str(&told)));
         }
         let (at, comma) = first_place(params)?;
-        let meta = format!("\"_meta\":{{{}}}{comma}", self.members(None));
-        Some(request.with_part(&params[at..at], &meta))
+        Some(request.rewritten(&params[at..at], self.length(), |text| {
+            text.push_str("\"_meta\":{");
+            self.write(text, None);
+            text.extend(["}", comma]);
+        }))
     }
 
     /// A `_meta` with the context of here in place of the one that it had.
     fn within(&self, meta: &str) -> Option<String> {
         let mut replaced = Vec::new();
-        for (key, value) in self.pairs() {
-            if let (Some(old), Some(value)) = (find(meta, &[key]), &value) {
-                replaced.push((span(meta, old), value.clone()));
+        for key in self.members() {
+            if let Some(old) = find(meta, &[key]) {
+                let mut value = String::new();
+                self.write_value(key, &mut value);
+                replaced.push((span(meta, old), value));
             }
+        }
+        if let Some(old) = find(meta, &["tracestate"]).filter(|_| self.state.is_none()) {
+            // It came with a parent that cannot be read, and is not of the trace that this is.
+            replaced.push((span(meta, old), "\"\"".to_owned()));
         }
         replaced.sort_by_key(|(place, _)| place.start);
         let replaced: Vec<_> =
             replaced.iter().map(|(place, value)| (place.clone(), value.as_str())).collect();
         let kept = splice(meta, &replaced);
-        let more = self.members(Some(meta));
+        let mut more = String::new();
+        self.write(&mut more, Some(meta));
         if more.is_empty() {
             return Some(kept);
         }
         let (at, comma) = first_place(&kept)?;
-        Some(splice(&kept, &[(at..at, &[&more, comma].concat())]))
+        more.push_str(comma);
+        Some(splice(&kept, &[(at..at, &more)]))
     }
 
-    /// The members that say it, as JSON; those that an object has already are left out.
-    fn members(&self, had: Option<&str>) -> String {
-        let has = |key: &str| had.is_some_and(|had| find(had, &[key]).is_some());
-        let pairs = self.pairs().into_iter().filter(|(key, _)| !has(key));
-        let members = pairs.filter_map(|(key, value)| Some(format!("\"{key}\":{}", value?)));
-        members.collect::<Vec<_>>().join(",")
+    /// Writes the members that say it, as JSON; those that an object has already are left out.
+    fn write(&self, text: &mut String, had: Option<&str>) {
+        let mut comma = "";
+        for key in self.members() {
+            if had.is_some_and(|had| find(had, &[key]).is_some()) {
+                continue;
+            }
+            text.extend([comma, "\"", key, "\":"]);
+            self.write_value(key, text);
+            comma = ",";
+        }
     }
 
-    fn pairs(&self) -> [(&'static str, Option<String>); 3] {
-        let text = |text: &Option<Box<str>>| text.as_deref().map(|text| Value::from(text).to_string());
-        [
-            ("traceparent", Some(format!("\"{}\"", self.traceparent()))),
-            ("tracestate", text(&self.state)),
-            ("baggage", text(&self.baggage)),
-        ]
+    /// The members that there are.
+    fn members(&self) -> impl Iterator<Item = &'static str> {
+        let members = [
+            ("traceparent", true),
+            ("tracestate", self.state.is_some()),
+            ("baggage", self.baggage.is_some()),
+        ];
+        members.into_iter().filter_map(|(key, is_there)| is_there.then_some(key))
     }
 
-    fn traceparent(&self) -> String {
-        format!("00-{:032x}-{:016x}-{:02x}", self.id, self.span, u8::from(self.sampled))
+    fn write_value(&self, key: &str, text: &mut String) {
+        let other = match key {
+            "tracestate" => &self.state,
+            "baggage" => &self.baggage,
+            _ => {
+                text.push_str("\"00-");
+                write_hex(text, &self.id.to_be_bytes());
+                text.push('-');
+                write_hex(text, &self.span.to_be_bytes());
+                return text.push_str(if self.sampled { "-01\"" } else { "-00\"" });
+            }
+        };
+        text.push_str(&Value::from(other.as_deref()).to_string());
+    }
+
+    /// Bytes of its members, about.
+    fn length(&self) -> usize {
+        let texts = [&self.state, &self.baggage].into_iter().flatten();
+        texts.fold(88, |length, text| length + text.len() + 16)
+    }
+}
+
+/// Writes each byte as two digits; the formatter takes ten times as long, for every request.
+fn write_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
     }
 }
 
@@ -295,6 +343,8 @@ mod tests {
         assert!(own.is_sampled(), "the parent has decided");
         let from_header = Trace::of("{}", header.as_ref(), Share::of(0.0));
         assert_eq!(from_header.id >> 112, 0x4bf9);
+        let unread = Trace::of(r#"{"_meta":{"traceparent":"?"}}"#, header.as_ref(), Share::of(0.0));
+        assert_eq!(unread.id >> 112, 0x4bf9, "what cannot be read hides nothing");
         let fresh = Trace::of("{}", None, Share::of(0.0));
         assert!(fresh.parent.is_none() && !fresh.is_sampled() && fresh.id != 0);
     }
@@ -343,6 +393,11 @@ mod tests {
             own("00")
         );
         assert_eq!(told(&with), expected);
+        let unread = r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"traceparent":"?","tracestate":"a=1"}}}"#;
+        let expected = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"_meta":{{{context},"tracestate":""}}}}}}"#
+        );
+        assert_eq!(told(unread), expected);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use super::line::flatten;
 use super::meta::{is_alike, span};
 use super::scan::{Fault, MAX_DEPTH, Scanner};
 use bytes::Bytes;
+use bytestring::ByteString;
 use std::fmt;
 use std::ops::Range;
 
 /// One JSON-RPC message, on one line, with the places of what the router looks at.
 #[derive(Clone)]
 pub struct Message {
-    raw: Bytes,
+    raw: ByteString,
     kind: Kind,
     id: Range<u32>,
     method: Method,
@@ -120,6 +121,11 @@ impl Message {
 
     /// The whole message; it has no line break.
     pub fn raw(&self) -> &Bytes {
+        self.raw.as_bytes()
+    }
+
+    /// The same as text.
+    pub fn text(&self) -> &str {
         &self.raw
     }
 
@@ -164,29 +170,29 @@ impl Message {
 
     /// The bytes of the message with another id (if it has one) and another text in place of `part`, a slice of [`body`](Self::body).
     pub fn spliced(&self, id: &str, part: Option<(&str, &str)>) -> Bytes {
-        let text = self.slice(&(0..u32::try_from(self.raw.len()).unwrap_or(u32::MAX)));
         let mut replacements = Vec::with_capacity(2);
         if !self.id.is_empty() {
             replacements.push((self.id.start as usize..self.id.end as usize, id));
         }
         if let Some((old, new)) = part {
-            replacements.push((span(text, old), new));
+            replacements.push((span(&self.raw, old), new));
         }
         replacements.sort_by_key(|(span, _)| span.start);
-        super::meta::splice(text, &replacements).into()
+        super::meta::splice(&self.raw, &replacements).into()
     }
 
-    /// The message with another text in place of `part`, a slice of [`body`](Self::body). It is not read again: the body must
-    /// stay what it was, an object or another value.
+    /// The message with what is written in place of `part`, a slice of [`body`](Self::body). It is not read again: the body must
+    /// stay what it was, an object or another value. `more`: bytes that are written, about.
     #[must_use]
-    pub fn with_part(&self, part: &str, new: &str) -> Self {
-        let text = self.slice(&(0..u32::try_from(self.raw.len()).unwrap_or(u32::MAX)));
-        let place = span(text, part);
-        let raw = Bytes::from(super::meta::splice(text, &[(place.clone(), new)]));
+    pub fn rewritten(&self, part: &str, more: usize, write: impl FnOnce(&mut String)) -> Self {
+        let place = span(&self.raw, part);
+        let mut text = String::with_capacity(self.raw.len() + more);
+        text.push_str(&self.raw[..place.start]);
+        write(&mut text);
+        let end = text.len();
+        text.push_str(&self.raw[place.end..]);
         let moved = |at: u32| match at as usize {
-            behind if behind >= place.end => {
-                u32::try_from(behind - place.len() + new.len()).unwrap_or(u32::MAX)
-            }
+            behind if behind >= place.end => u32::try_from(behind - place.end + end).unwrap_or(u32::MAX),
             _ => at,
         };
         let moved = |span: &Range<u32>| moved(span.start)..moved(span.end);
@@ -194,18 +200,18 @@ impl Message {
             Method::Plain(span) => Method::Plain(moved(span)),
             other => other.clone(),
         };
-        Self { raw, kind: self.kind, id: moved(&self.id), method, body: moved(&self.body) }
+        Self { raw: text.into(), kind: self.kind, id: moved(&self.id), method, body: moved(&self.body) }
     }
 
     fn slice(&self, span: &Range<u32>) -> &str {
-        // The whole was checked to be UTF-8, and spans begin and end at ASCII characters.
-        std::str::from_utf8(&self.raw[span.start as usize..span.end as usize]).unwrap_or_default()
+        // Spans begin and end at ASCII characters.
+        &self.raw[span.start as usize..span.end as usize]
     }
 }
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", String::from_utf8_lossy(&self.raw))
+        f.write_str(&self.raw)
     }
 }
 
@@ -310,11 +316,9 @@ fn envelope(raw: Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result<
         return Err(Malformed::NotJsonRpc { what: "it must be an object", id: None });
     }
     let fields = Fields::read(&raw, &mut scanner).map_err(|fault| tell(fault, depth_limit))?;
-    if !scanner.is_ascii() && std::str::from_utf8(&raw).is_err() {
-        return Err(Malformed::NotJson("it is not UTF-8".into()));
-    }
     // Nothing moves: a space takes the place of each line break.
     let raw = if scanner.has_line_breaks() { flatten(&raw) } else { raw };
+    let text = ByteString::try_from(raw.clone()).map_err(|_| Malformed::NotJson("it is not UTF-8".into()))?;
     let id = &raw[fields.id.clone()];
     if matches!(id.first(), Some(b'{' | b'[' | b't' | b'f')) {
         return Err(Malformed::NotJsonRpc { what: "\"id\" must be a string or a number", id: None });
@@ -340,7 +344,7 @@ fn envelope(raw: Bytes, mut scanner: Scanner<'_>, depth_limit: usize) -> Result<
     let method = method(&raw, fields.method.clone()).ok_or_else(|| fault("\"method\" must be a string"))?;
     // Limits keep messages far below 4 GiB; one beyond is refused here rather than cut.
     match (narrow(&fields.id), narrow(&body)) {
-        (Some(id), Some(body)) => Ok(Message { raw, kind, id, method, body }),
+        (Some(id), Some(body)) => Ok(Message { raw: text, kind, id, method, body }),
         _ => Err(fault("it is larger than 4 GiB")),
     }
 }
@@ -477,10 +481,10 @@ mod tests {
             prop_assert_eq!(changed.body(), message.body());
             prop_assert_eq!(changed.with_id(message.id().unwrap()), Bytes::from(line));
             let part = &message.body()[1..message.body().len() - 1];
-            let changed = message.with_part(part, "\"n\":1");
+            let changed = message.rewritten(part, 5, |text| text.push_str("\"n\":1"));
             let read = Message::own(changed.raw().clone()).unwrap();
             prop_assert_eq!((changed.id(), changed.method(), changed.body()), (read.id(), read.method(), r#"{"n":1}"#));
-            let back = changed.with_part(&changed.body()[1..6], part);
+            let back = changed.rewritten(&changed.body()[1..6], 0, |text| text.push_str(part));
             prop_assert_eq!(back.raw(), message.raw());
         }
     }

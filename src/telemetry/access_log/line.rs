@@ -1,8 +1,9 @@
 //! What is noted of a request, and how that reads as a line.
 
 use super::TARGET;
-use crate::telemetry::{Ended, Eras, Outcome, RequestId, Trace};
+use crate::telemetry::{Ended, Eras, Names, Outcome};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,12 +16,8 @@ const LONGEST: usize = 128;
 pub(super) struct Note {
     at: SystemTime,
     server: Arc<str>,
-    who: Arc<str>,
+    names: Option<Arc<Names>>,
     method: &'static str,
-    tool: Option<Box<str>>,
-    session: Option<Box<str>>,
-    request: Option<RequestId>,
-    trace: Option<u128>,
     eras: Option<Eras>,
     outcome: Outcome,
     took: Duration,
@@ -31,22 +28,38 @@ pub(super) struct Note {
 impl Note {
     /// What is noted of this one.
     pub(super) fn of(call: &Ended<'_>) -> Self {
-        let names = call.names;
         Self {
             at: SystemTime::now(),
             server: call.server.clone(),
-            who: names.map_or_else(|| "".into(), |names| names.caller.clone()),
+            names: call.names.cloned(),
             method: call.method,
-            tool: names.and_then(|names| names.tool.as_deref()).map(cut),
-            session: names.and_then(|names| names.session.clone()),
-            request: names.map(|names| names.request),
-            trace: call.trace.map(Trace::id),
             eras: call.eras,
             outcome: call.outcome,
             took: call.took,
             bytes_in: call.received,
             bytes_out: call.sent,
         }
+    }
+
+    fn who(&self) -> &str {
+        self.names.as_ref().map_or("", |names| &names.caller)
+    }
+
+    fn tool(&self) -> Option<Cow<'_, str>> {
+        self.names.as_ref()?.tool.as_deref().map(cut)
+    }
+
+    fn session(&self) -> Option<&str> {
+        self.names.as_ref()?.session.as_deref()
+    }
+
+    fn request(&self) -> Option<&str> {
+        self.names.as_ref().map(|names| names.request.as_str())
+    }
+
+    fn trace(&self) -> Option<String> {
+        let trace = self.names.as_ref()?.trace.as_ref()?;
+        Some(format!("{:032x}", trace.id()))
     }
 }
 
@@ -55,27 +68,27 @@ pub(super) fn log(note: &Note) {
     tracing::info!(
         target: TARGET,
         server = &*note.server,
-        who = &*note.who,
+        who = note.who(),
         method = note.method,
-        tool = note.tool.as_deref(),
+        tool = note.tool().as_deref(),
         outcome = note.outcome.as_str(),
         code = note.outcome.code(),
         ms = milliseconds(note.took),
         bytes_in = note.bytes_in,
         bytes_out = note.bytes_out,
-        session = note.session.as_deref(),
+        session = note.session(),
         eras = note.eras.map(Eras::as_str),
-        request = note.request.as_ref().map(RequestId::as_str),
-        trace = note.trace.map(|id| format!("{id:032x}")),
+        request = note.request(),
+        trace = note.trace(),
     );
 }
 
 // Writing to a string cannot fail.
 pub(super) fn as_text(note: &Note, text: &mut String) {
     let at = humantime::format_rfc3339_millis(note.at);
-    let _ = write!(text, "{at} server={} who={} method={}", note.server, Word(&note.who), note.method);
-    if let Some(tool) = &note.tool {
-        let _ = write!(text, " tool={}", Word(tool));
+    let _ = write!(text, "{at} server={} who={} method={}", note.server, Word(note.who()), note.method);
+    if let Some(tool) = note.tool() {
+        let _ = write!(text, " tool={}", Word(&tool));
     }
     let _ = write!(text, " outcome={}", note.outcome.as_str());
     if let Some(code) = note.outcome.code() {
@@ -83,17 +96,17 @@ pub(super) fn as_text(note: &Note, text: &mut String) {
     }
     let ms = milliseconds(note.took);
     let _ = write!(text, " ms={ms} bytes_in={} bytes_out={}", note.bytes_in, note.bytes_out);
-    if let Some(session) = &note.session {
+    if let Some(session) = note.session() {
         let _ = write!(text, " session={}", Word(session));
     }
     if let Some(eras) = note.eras {
         let _ = write!(text, " eras={}", eras.as_str());
     }
-    if let Some(request) = &note.request {
+    if let Some(request) = note.request() {
         let _ = write!(text, " request={request}");
     }
-    if let Some(trace) = note.trace {
-        let _ = write!(text, " trace={trace:032x}");
+    if let Some(trace) = note.trace() {
+        let _ = write!(text, " trace={trace}");
     }
 }
 
@@ -101,18 +114,18 @@ pub(super) fn as_json(note: &Note, text: &mut String) {
     let line = Line {
         at: humantime::format_rfc3339_millis(note.at).to_string(),
         server: &note.server,
-        who: &note.who,
+        who: note.who(),
         method: note.method,
-        tool: note.tool.as_deref(),
+        tool: note.tool(),
         outcome: note.outcome.as_str(),
         code: note.outcome.code(),
         ms: milliseconds(note.took),
         bytes_in: note.bytes_in,
         bytes_out: note.bytes_out,
-        session: note.session.as_deref(),
+        session: note.session(),
         eras: note.eras.map(Eras::as_str),
-        request: note.request.as_ref().map(RequestId::as_str),
-        trace: note.trace.map(|id| format!("{id:032x}")),
+        request: note.request(),
+        trace: note.trace(),
     };
     // It has nothing that JSON could not say.
     text.push_str(&serde_json::to_string(&line).unwrap_or_default());
@@ -126,7 +139,7 @@ struct Line<'a> {
     who: &'a str,
     method: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool: Option<&'a str>,
+    tool: Option<Cow<'a, str>>,
     outcome: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<i64>,
@@ -151,7 +164,7 @@ fn milliseconds(took: Duration) -> f64 {
 }
 
 /// What a client has chosen may be long.
-fn cut(text: &str) -> Box<str> {
+fn cut(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}\u{2026}", &text[..end]).into(),
         None => text.into(),
@@ -175,17 +188,23 @@ impl std::fmt::Display for Word<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::RequestId;
 
     fn note(tool: &str) -> Note {
+        let names = Names {
+            caller: "alice of sales".into(),
+            tool: Some(tool.into()),
+            session: Some("ab12".into()),
+            arguments: None,
+            revision: None,
+            request: RequestId::given(b"r-1").unwrap(),
+            trace: None,
+        };
         Note {
             at: SystemTime::UNIX_EPOCH,
             server: "files".into(),
-            who: "alice of sales".into(),
+            names: Some(Arc::new(names)),
             method: "tools/call",
-            tool: Some(cut(tool)),
-            session: Some("ab12".into()),
-            request: RequestId::given(b"r-1"),
-            trace: None,
             eras: None,
             outcome: Outcome::ServerError(-32602),
             took: Duration::from_micros(1234),

@@ -68,7 +68,10 @@ impl AccessLog {
         let shared = Arc::<Shared>::default();
         let its = shared.clone();
         let writer = std::thread::Builder::new().name("access".to_owned());
-        let writer = writer.spawn(move || while its.pass_on(&mut pen) {})?;
+        let writer = writer.spawn(move || {
+            let mut notes = Vec::new();
+            while its.pass_on(&mut pen, &mut notes) {}
+        })?;
         Ok(Self { shared, writer: Mutex::new(Some(writer)) })
     }
 
@@ -118,14 +121,15 @@ impl Sink for AccessLog {
 }
 
 impl Shared {
-    /// Writes the next notes; false if there will be no more.
-    fn pass_on(&self, pen: &mut Pen) -> bool {
+    /// Writes the next notes; false if there will be no more. `notes`: memory for them, which is used again.
+    fn pass_on(&self, pen: &mut Pen, notes: &mut Vec<Note>) -> bool {
         let is_quiet = |waiting: &mut Waiting| waiting.notes.is_empty() && !waiting.reopen && !waiting.closed;
         let waiting = self.changed.wait_while(self.lock(), is_quiet).unwrap_or_else(PoisonError::into_inner);
         let hurry = |waiting: &mut Waiting| !waiting.reopen && !waiting.closed;
         let gathered = self.changed.wait_timeout_while(waiting, PATIENCE, hurry);
         let (mut waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
-        let (notes, dropped) = (std::mem::take(&mut waiting.notes), std::mem::take(&mut waiting.dropped));
+        std::mem::swap(&mut waiting.notes, notes);
+        let dropped = std::mem::take(&mut waiting.dropped);
         let (reopen, closed) = (std::mem::take(&mut waiting.reopen), waiting.closed);
         drop(waiting);
         if dropped > 0 {
@@ -135,7 +139,8 @@ impl Shared {
             );
         }
         // What was noted before belongs to what was the file until now.
-        pen.write(&notes);
+        pen.write(notes);
+        notes.clear();
         if reopen {
             pen.reopen();
         }
@@ -152,8 +157,8 @@ struct Pen {
     place: Place,
     file: Option<File>,
     text: String,
-    /// It is known that nothing can be written.
-    failing: bool,
+    /// Lines that could not be written since one could; the file may end within one of them.
+    lost: usize,
 }
 
 impl Pen {
@@ -162,12 +167,19 @@ impl Pen {
             Place::Log => None,
             Place::File { path, .. } => Some(append(path)?),
         };
-        Ok(Self { place, file, text: String::new(), failing: false })
+        Ok(Self { place, file, text: String::new(), lost: 0 })
     }
 
     fn write(&mut self, notes: &[Note]) {
         let Place::File { json, path } = &self.place else { return notes.iter().for_each(log) };
+        if notes.is_empty() {
+            return;
+        }
         self.text.clear();
+        if self.lost > 0 {
+            // Whatever stands there half ends.
+            self.text.push('\n');
+        }
         for note in notes {
             if *json {
                 as_json(note, &mut self.text);
@@ -177,13 +189,19 @@ impl Pen {
             self.text.push('\n');
         }
         let Some(file) = &mut self.file else { return };
+        let before = self.lost;
         match file.write_all(self.text.as_bytes()) {
-            Ok(()) => self.failing = false,
-            // A full disk is said once, not for each line.
-            Err(_) if self.failing => {}
+            Ok(()) if before == 0 => {}
+            Ok(()) => {
+                self.lost = 0;
+                tracing::info!(file = %path.display(), lost = before, "the access log can be written again");
+            }
             Err(error) => {
-                self.failing = true;
-                tracing::warn!(file = %path.display(), %error, "the access log cannot be written: its lines are lost until it can");
+                self.lost += notes.len();
+                // A full disk is said once, not for each line.
+                if before == 0 {
+                    tracing::warn!(file = %path.display(), %error, "the access log cannot be written: its lines are lost until it can");
+                }
             }
         }
     }
@@ -216,12 +234,9 @@ mod tests {
     use super::*;
     use crate::telemetry::Outcome;
 
-    #[test]
-    fn what_nobody_writes_is_bounded_and_counted() {
-        let shared = Shared::default();
-        let server: Arc<str> = "files".into();
-        let ended = Ended {
-            server: &server,
+    fn ended(server: &Arc<str>) -> Ended<'_> {
+        Ended {
+            server,
             method: "ping",
             names: None,
             eras: None,
@@ -230,12 +245,41 @@ mod tests {
             took: Duration::ZERO,
             received: 1,
             sent: 1,
-            trace: None,
-        };
+        }
+    }
+
+    #[test]
+    fn what_nobody_writes_is_bounded_and_counted() {
+        let shared = Shared::default();
+        let server: Arc<str> = "files".into();
+        let ended = ended(&server);
         shared.lock().notes.extend((0..MOST).map(|_| Note::of(&ended)));
         let log = AccessLog { shared: Arc::new(shared), writer: Mutex::new(None) };
         log.ended(&ended);
         let waiting = log.shared.lock();
         assert_eq!((waiting.notes.len(), waiting.dropped), (MOST, 1));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn after_a_full_disk_lines_begin_where_lines_begin() {
+        let server: Arc<str> = "files".into();
+        let notes = |count| (0..count).map(|_| Note::of(&ended(&server))).collect::<Vec<_>>();
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("access.log");
+        std::fs::write(&path, "half a li").unwrap();
+        let mut pen = Pen::at(Place::File { path: "/dev/full".into(), json: false }).unwrap();
+        pen.write(&notes(2));
+        pen.write(&notes(3));
+        assert_eq!(pen.lost, 5);
+        pen.file = Some(append(&path).unwrap());
+        pen.write(&notes(0));
+        assert_eq!(pen.lost, 5, "nothing is written yet");
+        pen.write(&notes(1));
+        assert_eq!(pen.lost, 0);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (2, "half a li"), "{text}");
+        assert!(lines[1].contains("server=files"), "{text}");
     }
 }

@@ -187,14 +187,15 @@ mod tests {
 
     /// A call that took so many milliseconds has ended.
     fn end(history: &History, ms: u64, outcome: Outcome, arguments: Option<&str>) {
-        let names = Names {
+        let names = Arc::new(Names {
             caller: "ann".into(),
             tool: Some("t".into()),
             session: None,
             arguments: arguments.map(Box::from),
             revision: None,
             request: RequestId::fresh(),
-        };
+            trace: None,
+        });
         history.ended(&Ended {
             server: &"a".into(),
             method: "tools/call",
@@ -205,7 +206,6 @@ mod tests {
             took: Duration::from_millis(ms),
             received: 1,
             sent: 2,
-            trace: None,
         });
     }
 

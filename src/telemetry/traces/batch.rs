@@ -3,7 +3,7 @@
 use super::Destination;
 use super::protobuf::{Writer, varint};
 use super::span::Attributes;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
 /// Spans of one POST.
@@ -39,6 +39,8 @@ pub(super) struct Waiting {
     lost: u64,
     /// No more come.
     is_last: bool,
+    /// Memory for the next batch.
+    spare: Vec<u8>,
 }
 
 impl Batch {
@@ -57,9 +59,8 @@ impl Waiting {
             return is_first;
         }
         self.bytes += self.open.spans.len();
-        // The next one will be as large.
-        let next = Batch { spans: Vec::with_capacity(self.open.spans.len()), count: 0 };
-        self.full.push_back(std::mem::replace(&mut self.open, next));
+        let full = self.close();
+        self.full.push_back(full);
         while self.full.len() * SPANS > WAITING || self.bytes > WAITING_BYTES {
             let Some(oldest) = self.full.pop_front() else { break };
             self.bytes -= oldest.spans.len();
@@ -94,7 +95,19 @@ impl Waiting {
             self.bytes -= oldest.spans.len();
             return Some(oldest);
         }
-        (self.open.count > 0).then(|| std::mem::take(&mut self.open))
+        (self.open.count > 0).then(|| self.close())
+    }
+
+    /// The open one; another is begun in its place.
+    fn close(&mut self) -> Batch {
+        let next = Batch { spans: std::mem::take(&mut self.spare), count: 0 };
+        std::mem::replace(&mut self.open, next)
+    }
+
+    /// These are sent: their memory is used again.
+    pub(super) fn reuse(&mut self, batch: Batch) {
+        self.spare = batch.spans;
+        self.spare.clear();
     }
 
     /// These will never be sent.
@@ -141,20 +154,21 @@ impl Envelope {
         Self { resource, scope }
     }
 
-    /// The body of a POST with these spans: `ExportTraceServiceRequest`.
-    pub(super) fn around(&self, batch: &Batch) -> Bytes {
+    /// The body of a POST with these spans: `ExportTraceServiceRequest`. `memory`: where it is written, which is used again once
+    /// that has been sent.
+    pub(super) fn around(&self, batch: &Batch, memory: &mut BytesMut) -> Bytes {
         const RESOURCE_SPANS: u8 = 1 << 3 | 2;
         const SCOPE_SPANS: u8 = 2 << 3 | 2;
         let mut scoped = vec![SCOPE_SPANS];
         varint(&mut scoped, (self.scope.len() + batch.spans.len()) as u64);
         let whole = self.resource.len() + scoped.len() + self.scope.len() + batch.spans.len();
-        let mut body = Vec::with_capacity(whole + 8);
-        body.push(RESOURCE_SPANS);
-        varint(&mut body, whole as u64);
-        for part in [&self.resource, &scoped, &self.scope, &batch.spans] {
-            body.extend_from_slice(part);
+        let mut head = vec![RESOURCE_SPANS];
+        varint(&mut head, whole as u64);
+        memory.reserve(head.len() + whole);
+        for part in [&head, &self.resource, &scoped, &self.scope, &batch.spans] {
+            memory.extend_from_slice(part);
         }
-        body.into()
+        memory.split().freeze()
     }
 }
 
@@ -177,7 +191,8 @@ mod tests {
             service: "s".into(),
             resource: resource.into(),
         };
-        ExportTraceServiceRequest::decode(Envelope::new(&destination).around(batch)).unwrap()
+        ExportTraceServiceRequest::decode(Envelope::new(&destination).around(batch, &mut BytesMut::new()))
+            .unwrap()
     }
 
     fn names(batch: &Batch) -> Vec<String> {

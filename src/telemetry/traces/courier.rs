@@ -2,7 +2,7 @@
 
 use super::Destination;
 use super::batch::{Batch, Envelope, Waiting};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +35,8 @@ pub(super) struct Courier {
     http: reqwest::Client,
     url: Url,
     headers: HeaderMap,
+    /// Where bodies are written.
+    memory: BytesMut,
     /// It has been said that nothing is taken.
     is_away: bool,
 }
@@ -113,7 +115,7 @@ impl Courier {
             headers.insert(name, value);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        Ok(Self { post, envelope, http, url, headers, is_away: false })
+        Ok(Self { post, envelope, http, url, headers, memory: BytesMut::new(), is_away: false })
     }
 
     /// Sends whatever is put there, until no more come.
@@ -127,10 +129,13 @@ impl Courier {
     ///
     /// OTLP 1.x: what may be tried again is, after pauses that grow, or as the collector says.
     async fn deliver(&mut self, batch: Batch) {
-        let body = self.envelope.around(&batch);
+        let body = self.envelope.around(&batch, &mut self.memory);
         let mut pause = FIRST_PAUSE;
         loop {
-            let Err(failure) = self.send(body.clone()).await else { return self.is_taken() };
+            let Err(failure) = self.send(body.clone()).await else {
+                self.post.waiting().reuse(batch);
+                return self.is_taken();
+            };
             self.is_not_taken(&failure);
             if !failure.may_pass() || self.post.waiting().is_last() {
                 return self.post.waiting().lose(&batch);

@@ -66,7 +66,7 @@ impl Sink for Traces {
     }
 
     fn ended(&self, call: &Ended<'_>) {
-        let Some(trace) = call.trace.filter(|trace| trace.is_sampled()) else { return };
+        let Some(trace) = call.trace().filter(|trace| trace.is_sampled()) else { return };
         let end = SystemTime::now();
         let is_worth_a_look = self.post.waiting().add(|span| span::write(span, call, trace, end));
         if is_worth_a_look {

@@ -52,6 +52,15 @@ impl<'a> Writer<'a> {
         self.bytes(field, value.as_bytes());
     }
 
+    /// `string`, of these parts.
+    pub(super) fn parts(&mut self, field: u32, parts: &[&str]) {
+        self.key(field, Wire::Delimited);
+        varint(self.0, parts.iter().map(|part| part.len() as u64).sum());
+        for part in parts {
+            self.0.extend_from_slice(part.as_bytes());
+        }
+    }
+
     /// A message within this one.
     pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
         self.key(field, Wire::Delimited);

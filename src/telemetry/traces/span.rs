@@ -28,7 +28,7 @@ pub(super) fn write(span: &mut Writer<'_>, call: &Ended<'_>, trace: &Trace, end:
     }
     match call.names.and_then(|names| names.tool.as_deref()) {
         // The conventions for MCP want it so: `{mcp.method.name} {target}`.
-        Some(tool) => span.text(5, &[call.method, tool].join(" ")),
+        Some(tool) => span.parts(5, &[call.method, " ", tool]),
         None => span.text(5, call.method),
     }
     span.number(6, SERVER);
@@ -141,7 +141,6 @@ mod tests {
             took,
             received: 300,
             sent: usize::MAX,
-            trace: None,
         };
         let mut bytes = Vec::new();
         write(&mut Writer::new(&mut bytes), &call, &trace, SystemTime::UNIX_EPOCH + Duration::from_secs(7));
