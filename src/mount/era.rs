@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A server that says nothing to the question for so long is of the legacy era.
+/// A server that says nothing to the question for so long is of the legacy era, unless it takes longer to start.
 ///
 /// 2026-07-28, basic/transports/stdio: "The server returns any other error, or does not respond within a reasonable
 /// timeout: the server is legacy."
@@ -202,21 +202,24 @@ impl Mount {
         let begun = Instant::now();
         let session = Session::shared(peer.clone(), Opening::Modern, false, self.parts_of_probe(caller));
         self.adopt(&session, pass);
-        let outcome = tokio::time::timeout(SILENCE.min(self.spec.start_timeout), session.opened()).await;
+        let outcome = tokio::select! {
+            opened = session.opened() => Some(opened),
+            () = self.silence(begun) => None,
+        };
         let exit = peer.exit();
         session.close();
         let starts = self.spoken().legacy == Some(true);
         let (modern, sure) = match outcome {
-            Ok(Ok(_)) => (true, true),
-            Ok(Err(error)) if error.code == Code::ShuttingDown => return Err(Unserved::shutting_down()),
+            Some(Ok(_)) => (true, true),
+            Some(Err(error)) if error.code == Code::ShuttingDown => return Err(Unserved::shutting_down()),
             // A server that is not reached has said nothing; an end without an answer is a process's way to say no.
-            Ok(Err(error)) if pool.is_remote() && error.code == Code::ServerUnavailable => {
+            Some(Err(error)) if pool.is_remote() && error.code == Code::ServerUnavailable => {
                 return Err(Unserved::Unavailable { error, retry_after: super::unserved::RETRY_FULL });
             }
             // What it answers it means. But one that was never seen to start may have ended because it does not, or may
             // only be slow: it is asked again when it has.
-            Ok(Err(error)) => (false, error.code == Code::UnsupportedVersion || starts),
-            Err(_) => (false, starts),
+            Some(Err(error)) => (false, error.code == Code::UnsupportedVersion || starts),
+            None => (false, starts),
         };
         tracing::debug!(server = %self.name(), modern, sure, ?exit, ms = begun.elapsed().as_millis(), "probed for 2026-07-28");
         if sure {
@@ -227,6 +230,18 @@ impl Mount {
         // The client's process may need the place of this one.
         pool.room().await;
         Ok(era)
+    }
+
+    /// Waits until silence since then means something: one that takes long to start is silent for as long.
+    async fn silence(&self, begun: Instant) {
+        loop {
+            // Another process may have told meanwhile how long that is.
+            let (starts, took) = self.tally.openings.sum();
+            let usual = took / u32::try_from(starts.max(1)).unwrap_or(u32::MAX);
+            let most = (SILENCE + usual).min(self.spec.start_timeout);
+            let Some(rest) = most.checked_sub(begun.elapsed()).filter(|rest| !rest.is_zero()) else { return };
+            tokio::time::sleep(rest).await;
+        }
     }
 
     /// Finds out what the server speaks before anybody asks, once it is known to start. Until there is room for a start that
