@@ -136,6 +136,13 @@ impl Trace {
         self.id
     }
 
+    /// The same in 32 digits.
+    pub fn id_text(&self) -> String {
+        let mut text = String::with_capacity(32);
+        write_hex(&mut text, &self.id.to_be_bytes());
+        text
+    }
+
     /// The request's own span.
     pub fn span(&self) -> u64 {
         self.span

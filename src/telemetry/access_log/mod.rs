@@ -6,7 +6,7 @@
 mod line;
 
 use super::{Ended, Sink};
-use line::{Note, as_json, as_text, log};
+use line::{Clock, Note, as_json, as_text, log};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -157,6 +157,7 @@ struct Pen {
     place: Place,
     file: Option<File>,
     text: String,
+    clock: Clock,
     /// Lines that could not be written since one could; the file may end within one of them.
     lost: usize,
 }
@@ -167,7 +168,7 @@ impl Pen {
             Place::Log => None,
             Place::File { path, .. } => Some(append(path)?),
         };
-        Ok(Self { place, file, text: String::new(), lost: 0 })
+        Ok(Self { place, file, text: String::new(), clock: Clock::default(), lost: 0 })
     }
 
     fn write(&mut self, notes: &[Note]) {
@@ -184,7 +185,7 @@ impl Pen {
             if *json {
                 as_json(note, &mut self.text);
             } else {
-                as_text(note, &mut self.text);
+                as_text(note, &mut self.clock, &mut self.text);
             }
             self.text.push('\n');
         }
