@@ -354,7 +354,13 @@ async fn the_log_says_of_which_view_a_tool_is_left_out() {
     });
     let router = Router::start(file, &[]).await;
     assert_eq!(tools(&Modern::at(router.url("/views/flat/mcp"))).await, [""; 0]);
-    let reason = "not in the lists of flat: \"echo\" would be the name of a__echo and of b__echo";
+    let reason = "not in the lists of flat: \"echo\" would be the name of a__echo and of b__echo: \
+        rename one, or set `aggregate.prefix` to \"always\"";
+    router.logs(reason).await;
+    // What has the same full name is told apart by the names of the servers alone.
+    let router = Router::mounting(json!({ "a.b": demo(), "a_b": demo() })).await;
+    assert_eq!(tools(&Modern::at(router.url("/mcp"))).await, [""; 0]);
+    let reason = "\"a_b__echo\" would be the name of \"echo\" of a.b and of \"echo\" of a_b: rename one of the servers";
     router.logs(reason).await;
 }
 

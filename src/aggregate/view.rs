@@ -152,11 +152,25 @@ impl Shelf {
                 if shelf.refused.contains_key(name.as_str()) {
                     continue;
                 }
-                let all: Vec<&str> = rivals.iter().map(|rival| rival.full.as_str()).collect();
-                let reason = format!(
-                    "{name:?} would be the name of {}: rename one, or set `aggregate.prefix` to \"always\"",
-                    all.join(" and of ")
-                );
+                let fulls: HashSet<_> = rivals.iter().map(|rival| &rival.full).collect();
+                // Rules and prefixes tell them apart by their full names; of servers whose names look alike they are the same.
+                let is_hopeless = fulls.len() < rivals.len();
+                let told = |rival: &&Candidate<'_>| {
+                    if is_hopeless {
+                        format!("{:?} of {}", rival.own.as_str(), servers[rival.server].0)
+                    } else {
+                        rival.full.clone()
+                    }
+                };
+                let all = rivals.iter().map(told).collect::<Vec<_>>().join(" and of ");
+                let advice = match spec.prefix {
+                    _ if is_hopeless => "rename one of the servers",
+                    Prefix::Always => "rename one",
+                    Prefix::Never | Prefix::OnConflict => {
+                        "rename one, or set `aggregate.prefix` to \"always\""
+                    }
+                };
+                let reason = format!("{name:?} would be the name of {all}: {advice}");
                 shelf.refused.insert(name.as_str().into(), reason);
                 continue;
             }

@@ -22,6 +22,10 @@ impl Router {
     pub async fn reload(&self, config: Config) -> Option<Diff> {
         let mut current = self.config.lock().await;
         let diff = Diff::between(&current, &config);
+        // Before what comes of it.
+        for name in &diff.added {
+            self.events().tell(Some(name), EventKind::Started, "added by a reload");
+        }
         let config = diff::applied(&current, config);
         // Somebody may have edited what is approved.
         let (pins, wanted) = (self.house.pins().clone(), config.clone());
@@ -99,7 +103,6 @@ impl Router {
                 line.url
             });
             tracing::info!(server = name, url, "added");
-            events.tell(Some(name), EventKind::Started, "added by a reload");
         }
         for Changed { name, keys } in &diff.changed {
             let keys = keys.join(", ");

@@ -5,7 +5,7 @@ use super::warden::{Admitted, Waiting};
 use super::{Interaction, Link, Session, SessionId, Warden};
 use crate::peer::Peer;
 use crate::protocol::{ClientKey, ExchangeKey, Input, Output};
-use crate::telemetry::{Eras, Outcome, Side};
+use crate::telemetry::{Call, Eras, Outcome, Side};
 use crate::wire::{Code, Kind, Message, Payload, Revision, RpcError};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -165,7 +165,7 @@ impl Client {
         (0..refused).for_each(|_| self.session.tally.refused.add_one());
         if let Some(Admitted { verdict: Err(error), call, .. }) = admitted.first_mut().filter(|_| alone) {
             if let Some(call) = call.take() {
-                call.end(Outcome::refused(error.code), 0);
+                self.refuse(call, error.code);
             }
             self.overhear_refusal(error, &messages);
             return Err(Refused::Denied(error.clone()));
@@ -181,9 +181,15 @@ impl Client {
         let posted = self.pass_on(&messages, &mut admitted, form).await;
         if let Err(refused) = &posted {
             let calls = admitted.into_iter().filter_map(|admitted| admitted.call);
-            calls.for_each(|call| call.end(Outcome::refused(refused.code()), 0));
+            calls.for_each(|call| self.refuse(call, refused.code()));
         }
         posted
+    }
+
+    /// A request of this session is not passed on.
+    fn refuse(&self, mut call: Call, code: Code) {
+        call.is_of_session(self.id.short());
+        call.end(Outcome::refused(code), 0);
     }
 
     /// A single request is refused: what its client hears is not said by the session.
@@ -339,7 +345,7 @@ impl Client {
                     }
                     Err(error) => {
                         if let Some(call) = call {
-                            call.end(Outcome::refused(error.code), 0);
+                            self.refuse(call, error.code);
                         }
                         let message = error.to_line(message.id());
                         let answer = Output::Answer { client, exchange, message, failed: true };

@@ -125,6 +125,13 @@ impl Call {
         // Nobody else has them before the end.
         if let Some(names) = self.names.as_mut().and_then(Arc::get_mut) {
             names.revision = revision();
+        }
+        self.is_of_session(session);
+    }
+
+    /// In which session it was asked, also where that does not pass it on.
+    pub fn is_of_session(&mut self, session: &str) {
+        if let Some(names) = self.names.as_mut().and_then(Arc::get_mut) {
             names.session = Some(session.into());
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Writer {
     /// None: it could not be opened yet.
     connection: Option<Connection>,
     swept: Option<Instant>,
+    /// Calls that were written since.
+    written: u64,
     /// Why nothing can be written, as was said; nothing: it can.
     trouble: Option<String>,
     /// Lost calls that were told.
@@ -52,6 +54,7 @@ impl Writer {
             events,
             connection: None,
             swept: None,
+            written: 0,
             trouble: None,
             told: 0,
             pause: FIRST_PAUSE,
@@ -147,11 +150,13 @@ impl Writer {
                 }
             }
             transaction.commit()?;
+            self.written += batch.len() as u64;
             batch.drain(..).for_each(|row| forget(&self.shared, &row));
         }
-        if is_due {
+        if is_due || self.written > self.options.rows / 10 {
             sweep(connection, &self.options)?;
             self.swept = Some(Instant::now());
+            self.written = 0;
         }
         Ok(())
     }
