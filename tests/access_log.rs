@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use support::eventually;
 use support::mcp::Client;
 use support::modern::Modern;
-use support::router::{BINARY, Router, demo};
+use support::router::{BINARY, Router, demo, script, with};
 
 /// Waits until the access log at `path` has such a line, and returns it.
 async fn line(path: &Path, is: impl Fn(&Value) -> bool) -> Value {
@@ -65,6 +65,24 @@ async fn each_request_is_one_line_that_says_who_what_and_how_it_ended_and_never_
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("{\"at\":\"before\"}\n"), "what was there stays: {text}");
     assert!(!text.contains("s3cret") && !router.log().contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_not_passed_on_has_its_line_with_all_that_is_known_of_it() {
+    let hidden = with(demo(), &json!({ "tools": { "deny": ["add"] } }));
+    let broken = with(script("exit 3", &[]), &json!({ "era": "modern" }));
+    let servers = json!({ "demo": hidden, "broken": broken });
+    let file = |_: &Path| json!({ "mcpServers": servers, "accessLog": "access.log" });
+    let router = Router::with_file_and(file, &["--log-format", "json"]).await;
+    let client = Client::open(router.mcp("demo")).await;
+    client.call(1, "add", json!({ "a": 1, "b": 2 })).await.text().await;
+    let refused = line(&router.path("access.log"), |line| line["tool"] == "add").await;
+    assert_ne!(refused["outcome"], "ok");
+    assert!(client.session().starts_with(refused["session"].as_str().unwrap_or("none")), "{refused}");
+    Modern::at(router.mcp("broken")).call(2, "look", json!({})).await.text().await;
+    let unserved = line(&router.path("access.log"), |line| line["server"] == "broken").await;
+    assert_eq!((&unserved["tool"], &unserved["outcome"]), (&json!("look"), &json!("server_unavailable")));
+    assert!(unserved["bytes_in"].as_u64().unwrap_or_default() > 50, "{unserved}");
 }
 
 #[tokio::test]

@@ -194,6 +194,24 @@ async fn what_is_too_old_or_too_much_is_deleted() {
     };
     eventually("only five are left", async || (count() == 5).then_some(())).await;
     eventually("none is left", async || (count() == 0).then_some(())).await;
+
+    // What is too much goes before it is old.
+    let router = Router::with_file(|directory| {
+        let history = json!({ "file": directory.join("few.db"), "rows": 5 });
+        json!({ "mcpServers": { "a": demo() }, "history": history })
+    })
+    .await;
+    let client = Client::open(router.mcp("a")).await;
+    for n in 0..20 {
+        client.ask("echo", json!({ "text": n.to_string() })).await;
+    }
+    let few = async || {
+        let reader = Connection::open(router.path("few.db")).ok()?;
+        let kept = "SELECT count(*), max(id) FROM calls";
+        let kept: (i64, i64) = reader.query_row(kept, [], |row| Ok((row.get(0)?, row.get(1)?))).ok()?;
+        (kept.0 == 5 && kept.1 >= 20).then_some(())
+    };
+    eventually("the last five are left", few).await;
 }
 
 #[tokio::test]

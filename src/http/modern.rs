@@ -114,7 +114,11 @@ async fn check_parameters(
     // What was known may be old: before a request is refused, the tools are listed again.
     for surely in [false, true] {
         // Of a tool that cannot be looked up, it is not known that the headers are right.
+        let begun = mount.waits_from();
         let annotations = mount.annotations(&tool, claim, caller, surely).await;
+        if annotations.is_err() {
+            mount.note_found([message], caller, begun, &annotations);
+        }
         let Some(annotations) = annotations.map_err(|error| unserved(error, id()))? else {
             return Ok(());
         };

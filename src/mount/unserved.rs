@@ -70,12 +70,12 @@ impl Unserved {
 
 impl Mount {
     /// The time, where anybody wants to know how long requests wait for a process.
-    pub(super) fn waits_from(&self) -> Option<Instant> {
+    pub fn waits_from(&self) -> Option<Instant> {
         self.meter().map(|_| Instant::now())
     }
 
     /// Requests of a caller that have waited from then on have found what serves them, or nothing.
-    pub(super) fn note_found<'a, T>(
+    pub fn note_found<'a, T>(
         &self,
         requests: impl IntoIterator<Item = &'a Message>,
         caller: &Caller,
