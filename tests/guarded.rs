@@ -451,3 +451,21 @@ async fn keys_that_are_named_on_the_command_line_are_read_again_too() {
     router.logs("line 1: wanted NAME KEY").await;
     assert_eq!(alice.ask("echo", json!({ "text": "still" })).await, "still");
 }
+
+#[tokio::test]
+async fn a_key_without_rights_is_told_of_nothing_and_why_it_gets_nothing() {
+    let tokens = json!([{ "name": "alice", "token": ALICE }, { "name": "bob", "token": BOB }]);
+    let auth = json!({ "tokens": tokens, "rules": [{ "who": ["bob"], "servers": ["*"] }] });
+    let router =
+        Router::start(json!({ "mcpServers": { "one": demo(), "two": demo() }, "auth": auth }), &[]).await;
+    let told = status(&router, ALICE).await;
+    assert_eq!(
+        (&told["servers"], &told["aggregate"], &told["views"]),
+        (&json!({}), &Value::Null, &json!({}))
+    );
+    let answer = at(router.url("/mcp"), ALICE);
+    let answer = answer.post(request(json!(1), "initialize", hello("2025-11-25", json!({})))).await;
+    assert_eq!(answer.status, 403);
+    let refused = answer.json().await;
+    assert!(refused["error"]["message"].as_str().unwrap().starts_with("no server is permitted"), "{refused}");
+}

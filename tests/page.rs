@@ -54,6 +54,61 @@ async fn a_tool_is_called_through_the_form_that_its_schema_makes() {
 }
 
 #[tokio::test]
+async fn a_form_refuses_what_its_schema_refuses_and_sends_what_it_permits() {
+    let Some(browser) = Browser::installed() else { return };
+    let line = |format: &str| json!({ "type": "string", "format": format });
+    let paint = json!({
+        "$defs": { "Color": { "type": "string", "enum": ["red", "green"] } },
+        "type": "object",
+        "properties": {
+            "recall": { "type": "boolean", "default": true },
+            "kind": { "const": "paint" },
+            "colors": { "type": "array", "items": { "$ref": "#/$defs/Color" } },
+            "content": { "type": "string" },
+            "name": { "type": "string", "minLength": 1 },
+            "mail": line("email"),
+            "place": line("uri"),
+            "when": line("date-time"),
+            "step": { "type": "number", "multipleOf": 0.1 },
+            "list": { "type": "array" },
+            "size": { "oneOf": [{ "type": "string" }, { "type": "integer" }] },
+        },
+        "required": ["colors", "content", "name"],
+    });
+    let show = json!({ "type": "object", "properties": { "answer": { "type": "object" } } });
+    let router = Router::with_file(|folder| {
+        let tools = folder.join("tools.json");
+        let offer = json!([
+            { "name": "paint", "inputSchema": paint },
+            { "name": "show", "inputSchema": show },
+            { "name": "slow", "inputSchema": { "type": "object" }, "execution": { "taskSupport": "required" } },
+        ]);
+        std::fs::write(&tools, offer.to_string()).expect("the folder is writable");
+        json!({ "mcpServers": { "puppet": puppet_told(&json!({ "tools": tools })) } })
+    })
+    .await;
+    browser.plays("aFormSaysWhatItsSchemaSays", &router).await;
+}
+
+#[tokio::test]
+async fn a_template_asks_for_its_variables() {
+    let Some(browser) = Browser::installed() else { return };
+    browser.plays("aTemplateAsksForItsVariables", &Router::of_demo().await).await;
+}
+
+#[tokio::test]
+async fn a_list_that_changes_is_shown_as_it_is_now_and_what_is_typed_stays() {
+    let Some(browser) = Browser::installed() else { return };
+    browser.plays("aListThatChangesIsShownAsItIsNow", &Router::of_demo().await).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_longer_there_is_said_to_be_gone() {
+    let Some(browser) = Browser::installed() else { return };
+    browser.plays("aServerThatIsNoLongerThereIsGone", &Router::of_demo().await).await;
+}
+
+#[tokio::test]
 async fn a_servers_question_is_answered_declined_and_closed() {
     let Some(browser) = Browser::installed() else { return };
     browser.plays("aQuestionIsAnsweredInADialog", &Router::of_demo().await).await;
@@ -109,6 +164,7 @@ async fn without_a_key_nothing_is_shown_and_with_one_what_it_may_see() {
             "tokens": [
                 { "name": "reader", "token": "reader-key-0123456789", "allow": ["demo"] },
                 { "name": "operator", "token": "operator-key-0123456789", "groups": ["ops"] },
+                { "name": "nobody", "token": "nobody-key-0123456789" },
             ],
             "rules": [{ "who": ["group:ops"], "servers": ["*"], "admin": true }],
         },

@@ -55,7 +55,7 @@ pub enum Unknown {
     #[error("the request shows {0}: send one `Authorization: Bearer` header, or one `X-API-Key`")]
     Unclear(&'static str),
     /// What was shown is not, or no longer, good for anything.
-    #[error("the key is not known, or holds no more")]
+    #[error("this key is not known, or is no longer valid")]
     Invalid,
     /// It is no key that is known, and no access token that is good for this.
     #[error("{0}")]

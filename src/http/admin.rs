@@ -24,7 +24,9 @@ pub(super) fn status(front: &Front, caller: &Caller) -> Response {
     let mut servers = Map::new();
     let sees = |mount: &&Arc<Mount>| sees(caller, mount);
     let views = || table.views().filter(sees);
-    let mut sse: usize = table.aggregate().into_iter().chain(views()).map(|mount| mount.clients().1).sum();
+    // Who may use no server is not told of all of them together.
+    let aggregate = || table.aggregate().filter(|_| administers || !caller.grant().is_empty());
+    let mut sse: usize = aggregate().into_iter().chain(views()).map(|mount| mount.clients().1).sum();
     let views: Map<String, Value> =
         views().map(|view| (view.name().to_string(), value(&view.status(urls(front, view))))).collect();
     for mount in table.all().filter(sees) {
@@ -43,7 +45,7 @@ pub(super) fn status(front: &Front, caller: &Caller) -> Response {
             "config": front.source.load().as_deref().filter(|_| administers),
             "uptime_seconds": front.started.elapsed().as_secs(),
             "servers": servers,
-            "aggregate": table.aggregate().map(|mount| value(&mount.status(urls(front, mount)))),
+            "aggregate": aggregate().map(|mount| value(&mount.status(urls(front, mount)))),
             "views": views,
         }),
     )

@@ -66,8 +66,11 @@ pub(super) fn admit(place: Place<'_>, mount: &Mount, caller: &Caller) -> Result<
             Err(forbidden(caller, format!("the view {name}"), grant.scope_for_view(name)))
         }
         Place::Root if mount.is_aggregate() => {
-            let is_empty = grant.is_empty();
-            if is_empty { Err(Refusal::Forbidden("every server".to_owned())) } else { Ok(()) }
+            if grant.is_empty() {
+                Err(Refusal::NothingPermitted)
+            } else {
+                Ok(())
+            }
         }
         Place::Root | Place::Named(_) if !grant.server(access::Place::Open, name) => {
             let scope = grant.scope_for_server(access::Place::Open, name);
@@ -110,7 +113,7 @@ pub(super) fn helpful(front: &Front, endpoint: Endpoint<'_>, caller: &Caller, re
             Refusal::Insufficient { id, error, challenge }
         }
         // 2026-07-28, authorization: 401 is "Authorization required".
-        Refusal::Forbidden(_) if caller.is_anonymous() => {
+        Refusal::Forbidden(_) | Refusal::NothingPermitted if caller.is_anonymous() => {
             let reason = format!("{refusal}, as long as you show nothing by which you could be known");
             let challenge = told(front, Some(oauth), endpoint, Challenge::unknown());
             Refusal::Unauthorized { reason, challenge }

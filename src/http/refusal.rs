@@ -129,6 +129,9 @@ pub enum Refusal {
     /// 403: the caller is known, and may not use this.
     #[error("{0} is not permitted to you: ask whoever runs this router for the right to use it")]
     Forbidden(String),
+    /// 403: the caller is known, and may use nothing of all that is served together.
+    #[error("no server is permitted to you: ask whoever runs this router for the right to use one")]
+    NothingPermitted,
     /// 403 or 429: a request that can be read, and that its caller may not make, or not now.
     #[error("{error}")]
     Denied {
@@ -227,7 +230,7 @@ impl Refusal {
             Self::TooManyRequests(_) => "too_many_requests",
             Self::Unauthorized { .. } => Self::UNAUTHORIZED,
             Self::Insufficient { .. } => "insufficient_scope",
-            Self::Forbidden(_) => "forbidden",
+            Self::Forbidden(_) | Self::NothingPermitted => "forbidden",
             Self::NoOperator => "no_operator",
             Self::Conflict(_) => "conflict",
             Self::BadConfiguration(_) => "bad_configuration",
@@ -279,7 +282,11 @@ impl Refusal {
                 }),
                 None => answer(StatusCode::FORBIDDEN, id.as_deref(), error),
             },
-            Self::ForeignHost(_) | Self::ForeignOrigin(_) | Self::NoOperator | Self::Forbidden(_) => {
+            Self::ForeignHost(_)
+            | Self::ForeignOrigin(_)
+            | Self::NoOperator
+            | Self::Forbidden(_)
+            | Self::NothingPermitted => {
                 answer(StatusCode::FORBIDDEN, None, &RpcError::new(Code::NotAllowed, message()))
             }
             Self::NotFound { id, era } => {
@@ -457,6 +464,7 @@ mod tests {
                 -31007,
             ),
             (Refusal::Forbidden("the server a".into()), 403, -31007),
+            (Refusal::NothingPermitted, 403, -31007),
             (Refusal::Denied { id: id(), error: RpcError::new(Code::NotAllowed, "no") }, 403, -31007),
             (
                 Refusal::Denied {

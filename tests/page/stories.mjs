@@ -84,8 +84,121 @@ const stories = {
     }
     // Who leaves ends his session.
     assert.equal((await status(base)).servers.demo.sessions, 1);
+    // But what is typed and was not sent is not thrown away by a key.
     await page.keyboard.press('Escape');
+    await page.getByRole('dialog').getByRole('button', { name: 'Stay' }).click();
+    await page.getByRole('tab', { name: 'Tools' }).click();
+    assert.equal(await (await chooseTool(page, 'sleep')).locator('[data-field=ms] input').inputValue(), '-1');
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click();
     await eventually('the session has ended', async () => (await status(base)).servers.demo.sessions === 0);
+    check();
+  },
+
+  async aFormSaysWhatItsSchemaSays(browser, base) {
+    const { page, check } = await visit(browser, base);
+    const paint = await openTool(page, 'puppet', 'paint');
+    const trouble = name => paint.locator(`[data-field="${name}"] .trouble`).textContent();
+    const call = () => paint.getByRole('button', { name: 'Call' }).click();
+    // References lead to what stands elsewhere in the schema.
+    assert.deepEqual(await paint.locator('[data-field=colors] label').allTextContents(), ['red', 'green']);
+    assert.equal(await paint.locator('[data-field=kind] select option:checked').textContent(), 'paint', 'there is one value only');
+    await paint.locator('[data-field=size]').getByText('string or integer, as JSON').waitFor();
+    for (const [name, wrong, words, right] of [
+      ['mail', 'nobody', /no email/, 'a@example.org'],
+      ['place', 'not a place', /no URI/, 'file:///tmp/x'],
+      ['when', 'tomorrow', /no date and time/, '2026-01-31T12:00:00.5+01:00'],
+      ['step', '0.35', /multiple of 0.1/, '0.3'],
+      ['list', '{}', /JSON array/, '[1]'],
+      ['size', '[1', /not JSON/, 'large'],
+    ]) {
+      await fill(paint, name, wrong);
+      await call();
+      assert.match(await trouble(name), words);
+      await fill(paint, name, right);
+    }
+    // What is required may be empty where nothing says that it may not.
+    await call();
+    assert.equal(await trouble('name'), 'This is required.');
+    await fill(paint, 'name', 'x');
+    await call();
+    await outcome(paint).getByText('Done').waitFor();
+    await outcome(paint).getByText('The whole result').click();
+    const { lines } = JSON.parse(await outcome(paint).locator('details pre').textContent());
+    const sent = JSON.parse(lines.at(-1)).params.arguments;
+    assert.deepEqual(sent, { recall: true, kind: 'paint', colors: [], content: '', name: 'x', mail: 'a@example.org', place: 'file:///tmp/x', when: '2026-01-31T12:00:00.5+01:00', step: 0.3, list: [1], size: 'large' });
+    // What is no picture is said to be none, and data are as large as they are.
+    const show = await chooseTool(page, 'show');
+    const content = [{ type: 'image', mimeType: 'image/png', data: 'AAAA' }, { type: 'resource', resource: { uri: 'x:y', blob: 'AA==' } }];
+    await fill(show, 'answer', JSON.stringify({ content }));
+    await show.getByRole('button', { name: 'Call' }).click();
+    await outcome(show).getByText('This is no picture (image/png).').waitFor();
+    await outcome(show).getByText('1 B of data').waitFor();
+    await (await chooseTool(page, 'slow')).getByText('as a task only').waitFor();
+    assert.equal(await page.locator('.offer').getByRole('button', { name: 'Call' }).count(), 0);
+    check();
+  },
+
+  async aTemplateAsksForItsVariables(browser, base) {
+    const { page, check } = await visit(browser, base, { hash: '#/server/demo' });
+    await page.getByRole('tab', { name: 'Resources' }).click();
+    const panel = page.locator('[role=tabpanel]:not([hidden])');
+    await panel.getByLabel('Filter resources').fill('square/{');
+    await eventually('it is found by its URI', async () => (await panel.locator('[data-item]:visible').count()) === 1);
+    await panel.locator('[data-item=square]').click();
+    await panel.getByRole('button', { name: 'Read' }).click();
+    assert.equal(await panel.locator('[data-field=number] .trouble').textContent(), 'This is required.');
+    await panel.locator('[data-field=number] input').fill('12');
+    await page.keyboard.press('Enter');
+    await outcome(panel).getByText('144').first().waitFor();
+    await outcome(panel).getByText('demo://square/12').first().waitFor();
+    check();
+  },
+
+  async aListThatChangesIsShownAsItIsNow(browser, base) {
+    const { page, check } = await visit(browser, base);
+    const echo = await openTool(page, 'demo', 'echo');
+    await fill(echo, 'text', 'half a sen');
+    const toggle = await chooseTool(page, 'toggle');
+    await toggle.getByRole('button', { name: 'Call' }).click();
+    await outcome(toggle).getByText('Done').waitFor();
+    await page.locator('[data-item=bonus]').waitFor();
+    assert.equal(await page.locator('[data-item=toggle]').getAttribute('aria-pressed'), 'true', 'what was chosen is so still');
+    assert.ok(await outcome(toggle).getByText('Done').isVisible());
+    const again = await chooseTool(page, 'echo');
+    assert.equal(await again.locator('[data-field=text]').locator('input, textarea').inputValue(), 'half a sen');
+    await chooseTool(page, 'toggle');
+    await toggle.getByRole('button', { name: 'Call' }).click();
+    await page.locator('[data-item=bonus]').waitFor({ state: 'detached' });
+    // What a server does not tell is asked for.
+    const asks = page.waitForRequest(request => (request.postData() ?? '').includes('tools/list'));
+    await page.getByRole('tabpanel').getByRole('button', { name: 'Refresh' }).click();
+    await asks;
+    await page.route('**/servers/demo/mcp', route => route.abort());
+    await toggle.getByRole('button', { name: 'Call' }).click();
+    await outcome(toggle).getByText('The router does not answer.').waitFor();
+    check();
+  },
+
+  async aServerThatIsNoLongerThereIsGone(browser, base) {
+    let change = told => told;
+    const before = page => page.route('**/status?format=json', async route => {
+      const response = await route.fetch();
+      await route.fulfill({ response, json: change(await response.json()) });
+    });
+    const { page, check } = await visit(browser, base, { before });
+    await openTool(page, 'demo', 'echo');
+    const state = page.locator('.title-row .state');
+    await state.getByText('ready').waitFor();
+    change = told => ({ ...told, servers: {} });
+    await page.getByText('There is no such server').waitFor();
+    assert.equal(await state.isVisible(), false);
+    assert.equal(await page.locator('.lead').isVisible(), false);
+    await eventually('its session has ended', async () => (await status(base)).servers.demo.sessions === 0);
+    change = told => ({ ...told, config: { ...told.config, needs_restart: ['port', 'limits'] } });
+    await page.locator('[data-item=echo]').waitFor();
+    await page.getByRole('link', { name: 'All servers' }).click();
+    await page.getByText('used from the next start on: port, limits').waitFor();
     check();
   },
 
@@ -169,12 +282,25 @@ const stories = {
     };
     await enter('not the key');
     await page.getByText('no spaces').waitFor();
+    await enter('');
+    await page.getByText('Enter a key.').waitFor();
     await enter('wrong');
-    await eventually('the key is refused', async () => /\S/.test(await page.locator('.trouble').textContent()) && !(await page.getByText('no spaces').count()));
+    await eventually('the key is refused', async () => /\S/.test(await page.locator('.trouble').textContent()) && !(await page.getByText(/no spaces|Enter a key/).count()));
     assert.equal(await page.locator('[data-mount]').count(), 0);
     await enter('reader-key-0123456789');
     await row(page, 'demo').waitFor();
     assert.equal(await row(page, 'secret').count(), 0, 'what a key may not use, it does not show');
+    // Another key may be shown; until it is, and where it is none, the one before holds.
+    await page.getByRole('button', { name: 'I have a key' }).click();
+    await page.getByText('you see more').waitFor();
+    await enter('wrong');
+    await page.getByText('is no longer valid').waitFor();
+    await page.getByRole('button', { name: 'Without' }).click();
+    await row(page, 'demo').waitFor();
+    // A link shows no key, so what it leads to is shown here.
+    await page.getByRole('link', { name: 'JSON' }).click();
+    await page.getByRole('dialog').getByText('"api_last_activity"').waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
     const add = await openTool(page, 'demo', 'add');
     await fill(add, 'a', '20');
     await fill(add, 'b', '22');
@@ -191,6 +317,12 @@ const stories = {
     await page.getByRole('button', { name: 'Forget key' }).click();
     await page.getByRole('heading', { name: 'Who are you?' }).waitFor();
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+    await enter('nobody-key-0123456789');
+    await page.goto(`${base}/status#/`);
+    await page.getByText('This key may use no server.').waitFor();
+    assert.equal(await page.locator('[data-mount]').count(), 0, 'also not all of them together');
+    await page.getByRole('button', { name: 'Forget key' }).click();
+    await page.getByRole('heading', { name: 'Who are you?' }).waitFor();
     await enter('operator-key-0123456789');
     await page.goto(`${base}/status#/`);
     await row(page, 'secret').waitFor();
@@ -288,6 +420,7 @@ const stories = {
     await page.getByText(`${outside}/tools/servers/demo/mcp`).waitFor();
     await page.goto(`${outside}/tools/status#/all`);
     await page.getByText(`${outside}/tools/mcp`).waitFor();
+    await page.getByRole('button', { name: 'Connect' }).click();
     await page.locator('[data-item=demo__add]').waitFor();
     check();
     proxy.close();
@@ -299,9 +432,19 @@ const stories = {
     await page.getByText('It does not run now.').waitFor();
     await eventually('the page has looked twice', async () => /[2-9]|\d\d/.test((await page.locator('#facts').textContent()).match(/up (\d+)/)?.[1] ?? ''));
     assert.deepEqual((await status(base)).servers.lazy.pids, []);
+    // All of them together are always ready, and who is asked what they offer asks each.
+    await page.goto(`${base}/status#/all`);
+    await page.getByText('Connecting starts the servers that do not run').waitFor();
+    await looksTwice(page);
+    assert.deepEqual((await status(base)).servers.lazy.pids, []);
+    assert.equal((await status(base)).aggregate.sessions, 0);
+    assert.equal(await page.locator('[data-fact=pids], [data-fact=restarts], [data-fact=exit], [data-fact=sandbox]').count(), 0, 'it has no processes to speak of');
     await page.getByRole('button', { name: 'Connect' }).click();
+    await page.locator('[data-item=lazy__echo]').waitFor();
+    await page.goto(`${base}/status#/server/lazy`);
+    await page.locator('[data-item=echo], button:text("Connect"):visible').first().waitFor();
+    if (!(await page.locator('[data-item=echo]').count())) await page.getByRole('button', { name: 'Connect' }).click();
     await page.locator('[data-item=echo]').waitFor();
-    assert.equal((await status(base)).servers.lazy.pids.length, 1);
     check();
   },
 
@@ -364,10 +507,29 @@ const stories = {
       const what = request.url().includes('/admin/events') ? 'events' : 'traffic';
       return route.fulfill({ status: answers[what], contentType: 'application/json', body: '{"error":{"message":"no"}}' });
     });
-    const { page, check } = await visit(browser, base, { before });
+    let [looks, held] = [0, undefined];
+    const { page, check } = await visit(browser, base, {
+      before: async page => {
+        await page.clock.install();
+        page.on('request', request => (looks += /format=json/.test(request.url())));
+        await page.route('**/status?format=json', route => (held ? held(route) : route.continue()));
+        await before(page);
+      },
+    });
     await page.getByText('Events are shown to operators only.').waitFor();
-    // Whoever has a key can show it, though the router asks for none.
+    // Whoever has a key can show it, though the router asks for none, and has time for it: also while somebody looks.
+    const underWay = new Promise(resolve => (held = resolve));
+    await page.clock.runFor(1000);
+    await underWay;
     await page.getByRole('button', { name: 'I have a key' }).click();
+    await page.getByLabel('Key or access token').fill('half a k');
+    held = undefined;
+    await (await underWay).continue().catch(() => {});
+    const looked = looks;
+    await page.clock.runFor(5000);
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    assert.equal(looks, looked, 'nobody looks while a key is asked for');
+    assert.equal(await page.getByLabel('Key or access token').inputValue(), 'half a k');
     await page.getByRole('button', { name: 'Without' }).click();
     await page.getByRole('button', { name: 'I have a key' }).click();
     const [asked] = await Promise.all([page.waitForRequest(request => request.url().includes('/admin/events')), page.getByLabel('Key or access token').fill('operator-key').then(() => page.keyboard.press('Enter'))]);
@@ -379,6 +541,11 @@ const stories = {
     check();
   },
 };
+
+/** Waits until the page has shown what two looks have found. */
+async function looksTwice(page) {
+  for (let looks = 0; looks < 2; looks += 1) await page.waitForResponse(response => response.url().includes('format=json'));
+}
 
 async function chooseTool(page, tool) {
   await page.locator(`[data-item="${tool}"]`).click();

@@ -26,10 +26,15 @@ const key = {
 };
 
 /** Asks the router for something below its folder, as whoever has given a key. */
-function ask(path, { headers, ...options } = {}) {
+async function ask(path, { headers, ...options } = {}) {
   const shown = key.get();
   const authorization = shown ? { Authorization: `Bearer ${shown}` } : {};
-  return fetch(FOLDER + path, { cache: 'no-store', redirect: 'error', ...options, headers: { ...authorization, ...headers } });
+  try {
+    return await fetch(FOLDER + path, { cache: 'no-store', redirect: 'error', ...options, headers: { ...authorization, ...headers } });
+  } catch (error) {
+    // Browsers have words of their own for that, which help nobody.
+    throw error instanceof TypeError ? new Error('The router does not answer.', { cause: error }) : error;
+  }
 }
 
 /** Why an answer is none, in the router's own words where it has some. */

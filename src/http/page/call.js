@@ -1,8 +1,8 @@
 // One request, made by hand: its form, how far it is, what came of it, and the questions that a server has meanwhile.
 
-/** A form for a request. `make(value)`: `{ method, params }`; `render(result)`: elements. */
-function request(client, { schema, verb, make, render }) {
-  const fields = form(schema);
+/** A form for a request. `make(value)`: `{ method, params }`; `render(result)`: elements. `isBusy()`: it runs, or what is typed was not sent. */
+function request(client, { schema, how, verb, make, render }) {
+  const fields = form(schema, how);
   const run = h('button', { type: 'submit', class: 'primary' }, verb);
   const cancel = h('button', { type: 'button', hidden: true, 'data-cancel': '' }, 'Cancel');
   const clockFace = h('span', { class: 'quiet-text' });
@@ -13,13 +13,15 @@ function request(client, { schema, verb, make, render }) {
   element.addEventListener('keydown', event => {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) element.requestSubmit();
   });
-  let call;
+  let [call, isTyped] = [undefined, false];
+  element.addEventListener('input', () => (isTyped = true));
 
   async function submit(event) {
     event.preventDefault();
     if (call) return;
     const { value, wrong } = fields.read();
     if (wrong) return wrong.focus();
+    isTyped = false;
     const begun = performance.now();
     const tick = setInterval(() => say(clockFace, lasting((performance.now() - begun) / 1000)), 100);
     call = { onprogress: advance };
@@ -69,7 +71,17 @@ function request(client, { schema, verb, make, render }) {
     outcome.replaceChildren(head, ...parts.filter(Boolean), ...(whole ? [whole] : []));
   }
 
-  return element;
+  return { element, isBusy: () => Boolean(call) || isTyped };
+}
+
+/** Asks whether to go on, though something will be lost. */
+function sure(question, verb) {
+  const title = freshId();
+  const dialog = h('dialog', { 'aria-labelledby': title, 'data-sure': '' }, h('p', { id: title, class: 'asked' }, question), h('div', { class: 'buttons' }, h('button', { type: 'button', class: 'primary', onclick: () => dialog.close() }, 'Stay'), h('button', { type: 'button', onclick: () => dialog.close('yes') }, verb)));
+  return new Promise(resolve => {
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'));
+    opened(dialog);
+  });
 }
 
 /** Puts a server's question before the user; the answer is the result of `elicitation/create`. */
@@ -95,18 +107,14 @@ function elicit(server, params, withdrawn) {
     content = value;
     dialog.close('accept');
   }
-  const before = document.activeElement;
   return new Promise(resolve => {
     withdrawn.addEventListener('abort', () => dialog.close('cancel'), { once: true });
     dialog.addEventListener('close', () => {
-      dialog.remove();
-      before?.focus?.();
       // Escape closes a dialog without a word.
       const action = dialog.returnValue || 'cancel';
       resolve(action === 'accept' ? { action, content } : { action });
     });
-    document.body.append(dialog);
-    dialog.showModal();
+    opened(dialog);
     dialog.querySelector('input, textarea, select')?.focus();
   });
 }

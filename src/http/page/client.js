@@ -2,6 +2,9 @@
 
 const REVISION = '2025-11-25';
 
+/** What tells that a list has changed. It comes beside the answer to a request: this client opens no stream for itself. */
+const LISTS = /^notifications\/(tools|prompts|resources)\/list_changed$/;
+
 /** A request was answered with an error. */
 class Refused extends Error {
   constructor({ code, message, data }) {
@@ -11,9 +14,9 @@ class Refused extends Error {
 }
 
 class Client {
-  /** `elicit(params, signal)` answers the server's questions. */
-  constructor(path, { elicit }) {
-    Object.assign(this, { path, elicit, next: 0, waiting: new Map(), questions: new Map() });
+  /** `elicit(params, signal)` answers the server's questions; `onchange(kind)` hears of a list that has changed. */
+  constructor(path, { elicit, onchange }) {
+    Object.assign(this, { path, elicit, onchange, next: 0, waiting: new Map(), questions: new Map() });
   }
 
   /** Opens the session. */
@@ -53,7 +56,10 @@ class Client {
     try {
       const response = await this.send({ id, method, params }, abort.signal);
       this.session ??= response.headers.get('mcp-session-id') ?? undefined;
-      const answer = await this.answer(response, id);
+      const answer = await this.answer(response, id).catch(error => {
+        // That is what a browser makes of a stream that breaks off.
+        if (!(error instanceof TypeError)) throw error;
+      });
       if (!answer) throw new Error('the connection was lost before the answer came');
       if (answer.error) throw new Refused(answer.error);
       return answer.result ?? {};
@@ -120,6 +126,7 @@ class Client {
   take({ id, method, params = {} }) {
     if (method === 'notifications/progress') this.waiting.get(params.progressToken)?.onprogress?.(params);
     else if (method === 'notifications/cancelled') this.questions.get(params.requestId)?.abort();
+    else if (id === undefined && LISTS.test(method)) this.onchange?.(LISTS.exec(method)[1]);
     else if (method && id !== undefined) this.respond(id, method, params).catch(() => {});
   }
 

@@ -22,7 +22,9 @@ function block(content) {
   if (type === 'text') return textBlock(content.text ?? '');
   const isData = typeof content?.data === 'string' && /^[A-Za-z0-9+/=\s]*$/.test(content.data);
   if (type === 'image' && isData && /^image\/[\w.+-]+$/.test(content.mimeType)) {
-    return h('img', { class: 'picture', alt: `A picture (${content.mimeType})`, src: `data:${content.mimeType};base64,${content.data}` });
+    const none = () => picture.replaceWith(h('p', { class: 'quiet-text' }, `This is no picture (${content.mimeType}).`), jsonBlock(content));
+    const picture = h('img', { class: 'picture', alt: `A picture (${content.mimeType})`, onerror: none, src: `data:${content.mimeType};base64,${content.data}` });
+    return picture;
   }
   if (type === 'audio' && isData && /^audio\/[\w.+-]+$/.test(content.mimeType)) {
     return h('audio', { controls: true, src: `data:${content.mimeType};base64,${content.data}` });
@@ -40,9 +42,12 @@ function resourceBlock(resource) {
   if (typeof resource?.blob === 'string' && /^image\//.test(resource.mimeType ?? '')) {
     return h('div', null, head, block({ type: 'image', data: resource.blob, mimeType: resource.mimeType }));
   }
-  if (typeof resource?.blob === 'string') return h('div', null, head, h('p', { class: 'quiet-text' }, `${bytes(Math.floor(resource.blob.length * 0.75))} of data`));
+  if (typeof resource?.blob === 'string') return h('div', null, head, h('p', { class: 'quiet-text' }, `${bytes(sizeOf(resource.blob))} of data`));
   return h('div', null, head, jsonBlock(resource));
 }
+
+/** How many bytes a text in base64 stands for: what fills up its end, and what breaks its lines, stands for nothing. */
+const sizeOf = base64 => Math.floor((base64.replace(/[\s=]+/g, '').length * 3) / 4);
 
 /** The result of `tools/call`. */
 function toolResult(result) {

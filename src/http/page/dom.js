@@ -73,6 +73,17 @@ async function copied(text) {
   }
 }
 
+/** Opens a dialog before everything else; it is gone when it is closed, and the keyboard is where it was. */
+function opened(dialog) {
+  const before = document.activeElement;
+  dialog.addEventListener('close', () => {
+    dialog.remove();
+    before?.focus?.();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
 /** Tabs as the keyboard knows them: arrows move, one of them is in the tab order. `tabs`: [{ name, label, panel }]. */
 function tabs(label, entries, onchange) {
   const list = h('div', { role: 'tablist', 'aria-label': label, class: 'tabs' });

@@ -1,16 +1,16 @@
 // A form from a JSON Schema: one field for each property, JSON text for what has no field of its own.
 
-/** A form's fields (`isShort`: in a dialog, where Enter answers), and `read()`: `{ value, wrong }`, where `wrong` is the first field that is not as it must be. */
-function form(schema, { isShort = false } = {}) {
+/** A form's fields (`isShort`: lines, where Enter answers; `mayBeEmpty`: what is required and left empty is the empty text or list, where that fits), and `read()`: `{ value, wrong }`, where `wrong` is the first field that is not as it must be. */
+function form(schema, how = {}) {
   const root = resolved(schema, schema);
   const required = new Set(Array.isArray(root.required) ? root.required : []);
   const properties = root.properties && typeof root.properties === 'object' ? Object.entries(root.properties) : [];
-  const fields = properties.map(([name, property]) => field(name, resolved(property, schema), required.has(name), isShort));
+  const fields = properties.map(([name, property]) => field(name, withParts(resolved(property, schema), schema), required.has(name), how));
   // What says nothing of its members, but has something to say, may take any.
   const isOpen = Boolean(root.additionalProperties) || (!root.properties && ['anyOf', 'oneOf', 'allOf', 'patternProperties'].some(word => word in root));
-  if (!properties.length && isOpen) fields.push(field(null, { type: 'object', title: 'Arguments' }, false, false));
+  if (!properties.length && isOpen) fields.push(field(null, { type: 'object', title: 'Arguments' }, false, how));
   const element = h('div', { class: 'fields' }, fields.map(({ element }) => element));
-  if (!fields.length && !isShort) element.append(h('p', { class: 'quiet-text' }, 'It takes no arguments.'));
+  if (!fields.length && !how.isShort) element.append(h('p', { class: 'quiet-text' }, 'It takes no arguments.'));
   const read = () => {
     let value = {};
     let wrong;
@@ -49,16 +49,27 @@ function resolved(schema, document) {
   return at;
 }
 
-function field(name, schema, isRequired, isShort) {
+/** A schema whose members and alternatives have no references to its document either. */
+function withParts(schema, document) {
+  const parts = {};
+  if (schema.items && !Array.isArray(schema.items)) parts.items = resolved(schema.items, document);
+  for (const word of ['anyOf', 'oneOf']) if (Array.isArray(schema[word])) parts[word] = schema[word].map(choice => resolved(choice, document));
+  return { ...schema, ...parts };
+}
+
+function field(name, schema, isRequired, { isShort = false, mayBeEmpty = false }) {
   const id = freshId();
   const kind = kindOf(schema);
   const input = inputOf(kind, schema, id, isShort, isRequired);
-  const [hint, trouble] = [h('p', { class: 'hint', id: `${id}h` }, ...hints(schema, kind)), h('p', { class: 'trouble', id: `${id}t`, role: 'alert' })];
+  const empty = isRequired && mayBeEmpty ? emptyOf(kind, schema) : undefined;
+  const [hint, trouble] = [h('p', { class: 'hint', id: `${id}h` }, ...hints(schema, kind, empty !== undefined)), h('p', { class: 'trouble', id: `${id}t`, role: 'alert' })];
   const described = hint.childNodes.length ? `${id}h ${id}t` : `${id}t`;
   dress(input.focus, { 'aria-describedby': described, 'aria-required': isRequired ? 'true' : null });
   const mark = isRequired ? h('span', { class: 'required' }, 'required') : null;
-  const title = schema.title && schema.title !== name ? h('span', { class: 'field-title' }, String(schema.title)) : null;
-  const label = h(input.isGroup ? 'span' : 'label', { for: input.isGroup ? null : id, id: `${id}l` }, name === null ? '' : h('code', null, name), title, mark);
+  const code = name === null ? '' : h('code', { class: isShort && schema.title ? 'field-title' : null }, name);
+  // In a dialog the question is for people; the name comes after what they call it.
+  const title = schema.title && schema.title !== name ? h('span', { class: isShort ? null : 'field-title' }, String(schema.title)) : null;
+  const label = h(input.isGroup ? 'span' : 'label', { for: input.isGroup ? null : id, id: `${id}l` }, ...(isShort ? [title, code] : [code, title]), mark);
   const element = h('div', { class: `field is-${kind}`, 'data-field': name ?? '' }, h('div', { class: 'label' }, label), hint.childNodes.length ? hint : null, input.element, trouble);
   if (input.isGroup) dress(input.element, { role: 'group', 'aria-labelledby': `${id}l` });
   const complain = error => {
@@ -67,7 +78,7 @@ function field(name, schema, isRequired, isShort) {
     else input.focus.removeAttribute('aria-invalid');
   };
   const read = () => {
-    const { error, given } = input.read();
+    const { error, given = empty } = input.read();
     if (error) return { error };
     if (given === undefined) return isRequired ? { error: 'This is required.' } : {};
     const unfit = unfitness(given, schema, kind);
@@ -80,12 +91,19 @@ function kindOf(schema) {
   if (options(schema)) return 'choice';
   const types = [schema.type].flat().filter(type => type && type !== 'null');
   const type = types.length === 1 ? types[0] : undefined;
-  if (type === 'array' && options(resolved(schema.items, {}))) return 'choices';
+  if (type === 'array' && options(schema.items)) return 'choices';
   return ['string', 'number', 'integer', 'boolean'].includes(type) ? type : 'json';
+}
+
+/** What a required field means that is left empty; nothing where something has to be in it. */
+function emptyOf(kind, schema) {
+  if (kind === 'string' && !(schema.minLength > 0) && !schema.format) return '';
+  return kind === 'choices' && !(schema.minItems > 0) ? [] : undefined;
 }
 
 /** The values that a schema lists, with what they are called. */
 function options(schema) {
+  if (schema && Object.hasOwn(schema, 'const')) return [{ value: schema.const, label: textOf(schema.const) }];
   const listed = schema?.oneOf ?? schema?.anyOf;
   if (Array.isArray(listed) && listed.length && listed.every(choice => choice && typeof choice === 'object' && 'const' in choice)) {
     return listed.map(choice => ({ value: choice.const, label: String(choice.title ?? textOf(choice.const)) }));
@@ -97,9 +115,9 @@ function options(schema) {
 const textOf = value => (typeof value === 'string' ? value : JSON.stringify(value));
 
 function inputOf(kind, schema, id, isShort, isRequired) {
-  const preset = schema.default;
+  const preset = Object.hasOwn(schema, 'default') ? schema.default : schema.const;
   if (kind === 'choice') return choice(options(schema), preset, id);
-  if (kind === 'choices') return choices(options(resolved(schema.items, {})), preset, id);
+  if (kind === 'choices') return choices(options(schema.items), preset, id);
   if (kind === 'boolean' && !isRequired && typeof preset !== 'boolean') return choice([{ value: true, label: 'true' }, { value: false, label: 'false' }], undefined, id);
   if (kind === 'boolean') {
     const box = h('input', { type: 'checkbox', id });
@@ -107,8 +125,8 @@ function inputOf(kind, schema, id, isShort, isRequired) {
     return { element: box, focus: box, read: () => ({ given: box.checked }) };
   }
   const isLine = kind === 'number' || kind === 'integer' || (kind === 'string' && (isShort || schema.format || schema.maxLength <= 200));
-  const type = { date: 'date', email: 'email' }[schema.format] ?? 'text';
-  const inputmode = kind === 'integer' ? 'numeric' : kind === 'number' ? 'decimal' : null;
+  const type = schema.format === 'date' ? 'date' : 'text';
+  const inputmode = { integer: 'numeric', number: 'decimal' }[kind] ?? { email: 'email', uri: 'url' }[schema.format];
   const plain = { id, autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false', inputmode };
   const input = isLine ? h('input', { type, ...plain }) : h('textarea', { rows: kind === 'json' ? 3 : 1, class: kind === 'json' ? 'mono' : null, ...plain });
   if (preset !== undefined && preset !== null) input.value = kind === 'json' ? pretty(preset) : textOf(preset);
@@ -119,18 +137,26 @@ function readText(kind, text, schema) {
   if (kind === 'string') return text === '' ? {} : { given: text };
   const trimmed = text.trim();
   if (trimmed === '') return {};
-  if (kind === 'json') {
-    try {
-      return { given: JSON.parse(trimmed) };
-    } catch (error) {
-      return { error: `This is not JSON: ${error.message}` };
-    }
-  }
+  if (kind === 'json') return readJson(text, typesOf(schema));
   const value = Number(trimmed);
   if (!/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(trimmed) || !Number.isFinite(value)) return { error: 'This is not a number.' };
   if (kind === 'integer' && !Number.isInteger(value)) return { error: 'This must be a whole number.' };
   if (kind === 'integer' && !Number.isSafeInteger(value)) return { error: 'This page cannot write a number of so many digits.' };
   return { given: value };
+}
+
+/** What a text means where JSON is wanted, and text as it is where that is one of the types. */
+function readJson(text, types) {
+  const mayBeText = !types || types.includes('string');
+  try {
+    const given = JSON.parse(text);
+    const isFit = !types || types.some(type => isOf(given, type));
+    return { given: !isFit && mayBeText ? text : given };
+  } catch (error) {
+    // What begins as JSON does is a slip of the pen.
+    if (mayBeText && !/^\s*["[{]/.test(text)) return { given: text };
+    return { error: `This is not JSON: ${error.message}` };
+  }
 }
 
 function choice(list, preset, id) {
@@ -155,37 +181,18 @@ function choices(list, preset, id) {
   return { element, focus: boxes[0] ?? element, isGroup: true, read };
 }
 
-/** Why a value does not fit; patterns are left to the server, as they could keep this page busy for ever. */
-function unfitness(value, schema, kind) {
-  if (typeof value === 'number') {
-    if (value < schema.minimum) return `This must be at least ${schema.minimum}.`;
-    if (value > schema.maximum) return `This must be at most ${schema.maximum}.`;
-    if (value <= schema.exclusiveMinimum) return `This must be more than ${schema.exclusiveMinimum}.`;
-    if (value >= schema.exclusiveMaximum) return `This must be less than ${schema.exclusiveMaximum}.`;
-  }
-  if (kind === 'string') {
-    const length = [...value].length;
-    if (length < schema.minLength) return `This must have at least ${plural(schema.minLength, 'character')}.`;
-    if (length > schema.maxLength) return `This must have at most ${plural(schema.maxLength, 'character')}.`;
-  }
-  const isList = Array.isArray(value);
-  if (isList && value.length < schema.minItems) return `There must be at least ${schema.minItems}.`;
-  if (isList && value.length > schema.maxItems) return `There must be at most ${schema.maxItems}.`;
-  if (kind === 'json' && schema.type === 'object' && (isList || value === null || typeof value !== 'object')) return 'This must be a JSON object: {…}';
-  if (kind === 'json' && schema.type === 'array' && !isList) return 'This must be a JSON array: […]';
-  return undefined;
-}
-
-function hints(schema, kind) {
+function hints(schema, kind, mayBeEmpty) {
   const found = [];
   if (schema.description) found.push(h('span', null, String(schema.description)));
   const facts = [];
-  if (kind === 'json') facts.push(`${[schema.type ?? 'any value'].flat().join(' or ')}, as JSON`);
+  if (kind === 'json') facts.push(`${typesOf(schema)?.join(' or ') ?? 'any value'}, as JSON`);
   if (kind === 'integer') facts.push('whole number');
+  if (mayBeEmpty) facts.push('may be empty');
   const { minimum: least, maximum: most } = schema;
   if (least !== undefined && most !== undefined) facts.push(`${least} to ${most}`);
   else if (least !== undefined) facts.push(`at least ${least}`);
   else if (most !== undefined) facts.push(`at most ${most}`);
+  if (schema.multipleOf !== undefined) facts.push(`a multiple of ${schema.multipleOf}`);
   if (schema.format) facts.push(String(schema.format));
   if (facts.length) found.push(h('span', { class: 'fact' }, facts.join(', ')));
   return found;

@@ -1,6 +1,7 @@
 // The page begins: it looks each second, and shows what the address after `#` names.
 
 const EVERY = 1000;
+const PATIENCE = 10000;
 
 const courses = {
   all: new Map(),
@@ -27,7 +28,10 @@ const courses = {
 const main = document.getElementById('main');
 const link = document.getElementById('link');
 const forget = document.getElementById('forget');
-let [page, status, looking, timer] = [undefined, undefined, false, undefined];
+let [page, status, looking, timer, isLocked] = [undefined, undefined, undefined, undefined, false];
+
+/** While somebody who need not shows another key: the one before, which holds if the other does not. */
+let spare;
 
 /** The page that an address names. */
 function pageOf(hash) {
@@ -57,14 +61,18 @@ function turn(moveFocus) {
 
 async function look() {
   clearTimeout(timer);
-  if (looking || document.hidden) return;
-  looking = true;
+  // While a key is asked for nothing else happens: what is typed stays.
+  if (looking || isLocked || document.hidden) return;
+  const mine = (looking = new AbortController());
+  const late = setTimeout(() => mine.abort(new Error('The router does not answer.')), PATIENCE);
   try {
-    const abort = AbortSignal.timeout(10000);
-    const response = await ask('status?format=json', { headers: { Accept: 'application/json' }, signal: abort });
-    if ([401, 403, 429].includes(response.status)) return lock(key.get() ? await reason(response) : '');
-    if (!response.ok) throw new Error(await reason(response));
-    status = await response.json();
+    const response = await ask('status?format=json', { headers: { Accept: 'application/json' }, signal: mine.signal });
+    const [isRefused, why] = [[401, 403, 429].includes(response.status), response.ok ? '' : await reason(response)];
+    const next = response.ok ? await response.json() : undefined;
+    if (looking !== mine) return;
+    if (isRefused) return lock(key.get() ? why : '', !spare);
+    if (!next) throw new Error(why);
+    [status, spare] = [next, undefined];
     courses.look(performance.now(), status);
     if (!page) turn(false);
     else page.update(status, courses);
@@ -72,11 +80,20 @@ async function look() {
     const mounts = Object.keys(status.servers ?? {}).length;
     say(document.getElementById('facts'), `${status.version} · up ${uptime(status.uptime_seconds)} · ${plural(mounts, 'server')}`);
   } catch (error) {
+    if (looking !== mine) return;
     connected(false, error);
   } finally {
-    looking = false;
+    clearTimeout(late);
+    if (looking === mine) {
+      looking = undefined;
+      if (!isLocked) timer = setTimeout(look, EVERY);
+    }
   }
-  timer = setTimeout(look, EVERY);
+}
+
+/** Back to all servers; who has typed something, or waits for an answer, is asked first. */
+async function back() {
+  if (!page?.isBusy?.() || (await sure('What you have typed, or wait for, is lost when you leave this page.', 'Leave'))) location.hash = '#/';
 }
 
 function connected(is, error) {
@@ -84,33 +101,62 @@ function connected(is, error) {
   if (page) document.body.classList.remove('is-locked');
   link.className = `link-state ${is ? 'is-live' : 'is-lost'}`;
   say(link, is ? 'Live' : 'No answer');
-  link.title = is ? 'What you see is true now' : `The router does not answer; what you see is old. ${error?.message ?? ''}`;
+  link.title = is ? 'What you see is true now' : `${error?.message ?? ''} What you see is old.`;
   document.body.classList.toggle('is-stale', !is && Boolean(status));
   if (!page && !main.querySelector('.lock')) main.replaceChildren(h('div', { class: 'page' }, h('p', { class: 'empty' }, is ? 'Loading…' : 'The router does not answer. It is asked again each second.')));
 }
 
-/** Asks for a key. Nothing of what was shown before stays. `isNeeded`: without one there is nothing to see. */
-function lock(why, isNeeded = true) {
+/** Ends a look that is under way, and puts off the next: it was for somebody else. */
+function lookAway() {
+  clearTimeout(timer);
+  looking?.abort();
+  looking = undefined;
+}
+
+/** Nothing of what was shown before stays. */
+function clear() {
+  lookAway();
+  for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   page?.stop();
   [page, status] = [undefined, undefined];
   courses.all.clear();
   courses.total = new Course();
-  key.set(null);
   show(forget, false);
   document.body.classList.add('is-locked');
   say(link, '');
   say(document.getElementById('facts'), '');
   document.title = 'mcp-switchboard';
+}
+
+/** Looks again, as whoever has given this key; nothing: as nobody. */
+function enterWith(given) {
+  lookAway();
+  key.set(given);
+  isLocked = false;
+  look();
+}
+
+/** Asks for a key. `isNeeded`: without one there is nothing to see; else the one before holds until there is another. */
+function lock(why, isNeeded = true) {
+  clear();
+  isLocked = true;
+  spare = isNeeded ? undefined : (spare ?? { key: key.get() });
+  key.set(spare?.key ?? null);
   const [id, wrong] = [freshId(), freshId()];
   const input = h('input', { type: 'password', id, autocomplete: 'off', spellcheck: 'false', required: true, 'aria-describedby': wrong });
   const trouble = h('p', { class: 'trouble', id: wrong, role: 'alert' }, why);
   const enter = event => {
     event.preventDefault();
     const given = input.value.trim();
+    if (!given) return say(trouble, 'Enter a key.');
     // Only these can stand in a header.
     if (!/^[\x21-\x7e]+$/.test(given)) return say(trouble, 'A key has only letters, digits and signs, and no spaces.');
-    key.set(given);
-    look();
+    enterWith(given);
+  };
+  const without = () => {
+    const { key: before } = spare;
+    spare = undefined;
+    enterWith(before);
   };
   main.replaceChildren(
     h(
@@ -118,13 +164,37 @@ function lock(why, isNeeded = true) {
       { class: 'lock card' },
       h('h1', null, 'Who are you?'),
       h('p', { class: 'quiet-text' }, isNeeded ? 'This router asks for a key.' : 'With an operator’s key you see more.', ' It is kept in this tab alone, and forgotten with it.'),
-      h('form', { onsubmit: enter, novalidate: true }, h('label', { for: id }, 'Key or access token'), input, trouble, h('div', { class: 'buttons' }, h('button', { type: 'submit', class: 'primary' }, 'Go on'), !isNeeded && h('button', { type: 'button', onclick: look }, 'Without'))),
+      h('form', { onsubmit: enter, novalidate: true }, h('label', { for: id }, 'Key or access token'), input, trouble, h('div', { class: 'buttons' }, h('button', { type: 'submit', class: 'primary' }, 'Go on'), !isNeeded && h('button', { type: 'button', onclick: without }, 'Without'))),
     ),
   );
   input.focus();
 }
 
-forget.addEventListener('click', () => (key.set(null), lock('')));
+/** What the router says, as it says it. */
+async function raw() {
+  const title = freshId();
+  const body = h('div', null, h('p', { class: 'empty' }, 'Loading…'));
+  const dialog = h('dialog', { class: 'is-wide', 'aria-labelledby': title, 'data-raw': '' }, h('div', { class: 'section-head' }, h('h2', { id: title }, 'Status in JSON'), h('button', { type: 'button', onclick: () => dialog.close() }, 'Close')), body);
+  opened(dialog);
+  try {
+    const response = await ask('status?format=json', { headers: { Accept: 'application/json' } });
+    body.replaceChildren(response.ok ? jsonBlock(await response.json()) : textBlock(await reason(response)));
+  } catch (error) {
+    body.replaceChildren(textBlock(error.message));
+  }
+}
+
+forget.addEventListener('click', () => {
+  clear();
+  main.replaceChildren();
+  enterWith(null);
+});
+document.getElementById('raw').addEventListener('click', event => {
+  // A link shows no key. Where none is needed, it leads to another tab.
+  if (key.get() === null) return;
+  event.preventDefault();
+  raw();
+});
 addEventListener('hashchange', () => {
   if (location.hash === '#main') return history.replaceState(null, '', '#/');
   if (page) turn(true);
@@ -150,7 +220,9 @@ addEventListener('keydown', event => {
   } else if (event.key === 'Escape' && main.querySelector('[data-cancel]:not([hidden])')) {
     main.querySelector('[data-cancel]:not([hidden])').click();
   } else if (event.key === 'Escape' && location.hash.length > 2) {
-    location.hash = '#/';
+    // The same key would close the question at once.
+    event.preventDefault();
+    back();
   }
 });
 

@@ -23,18 +23,21 @@ const DOCUMENT: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
 /// One module in parts: they share their names, and the last one begins.
-const SCRIPT: [&str; 13] = [
+const SCRIPT: &[&str] = &[
     include_str!("dom.js"),
     include_str!("words.js"),
     include_str!("access.js"),
     include_str!("events.js"),
     include_str!("client.js"),
     include_str!("plot.js"),
+    include_str!("fitness.js"),
     include_str!("form.js"),
+    include_str!("template.js"),
     include_str!("content.js"),
     include_str!("call.js"),
     include_str!("feeds.js"),
     include_str!("overview.js"),
+    include_str!("offers.js"),
     include_str!("detail.js"),
     include_str!("main.js"),
 ];

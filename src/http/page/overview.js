@@ -18,7 +18,8 @@ function overview() {
   const togetherCard = h('section', { class: 'card', 'aria-labelledby': together.id, hidden: true }, h('div', { class: 'section-head' }, h('h2', { id: together.id }, 'Served together')), together.element);
   const events = eventsPanel();
   const configuration = h('p', { class: 'warning', role: 'alert', hidden: true });
-  const element = h('div', { class: 'page' }, h('h1', { class: 'unseen' }, 'Status'), configuration, figures.element, serversCard, togetherCard, events.element);
+  const restart = h('p', { class: 'notice', role: 'status', hidden: true });
+  const element = h('div', { class: 'page' }, h('h1', { class: 'unseen' }, 'Status'), configuration, restart, figures.element, serversCard, togetherCard, events.element);
 
   function sieve() {
     const found = servers.sieve(filter.value.trim().toLowerCase());
@@ -33,6 +34,7 @@ function overview() {
     together.update(others);
     show(togetherCard, others.length > 0);
     show(nothing, !mounts.length);
+    say(nothing, key.get() === null || others.length ? 'There is nothing here to show.' : 'This key may use no server.');
     show(servers.element, mounts.length > 0);
     const isMeasured = mounts.some(([, { latency }]) => latency);
     element.classList.toggle('is-unmeasured', !isMeasured);
@@ -40,6 +42,9 @@ function overview() {
     const error = status.config?.error;
     show(configuration, Boolean(error));
     say(configuration, error ? `The configuration cannot be used, so the one before stays: ${error}` : '');
+    const keys = status.config?.needs_restart ?? [];
+    show(restart, keys.length > 0);
+    say(restart, keys.length ? `The file has changed in what is used from the next start on: ${keys.join(', ')}` : '');
     sieve();
   }
 
@@ -148,14 +153,15 @@ function mountRow({ kind, name, label }) {
     say(version, mount.protocol_version);
     say(sessions, number(mount.sessions));
     say(flight, number(mount.in_flight));
-    say(processes, number(mount.pids?.length));
+    // What serves several together has no processes of its own.
+    say(processes, kind === 'server' ? number(mount.pids?.length) : '–');
     say(pids, shortened(mount.pids ?? []));
     pids.title = mount.pids?.join(', ') ?? '';
     say(perSecond, rate(course.rate));
     say(latency, lasting(course.latency));
     ratePlot.draw(course.rates);
     latencyPlot.draw(course.latencies);
-    say(restarts, number(mount.restarts));
+    say(restarts, kind === 'server' ? number(mount.restarts) : '–');
     restarts.classList.toggle('is-some', mount.restarts > 0);
     const held = mount.held_back?.length ? `${plural(mount.held_back.length, 'tool')} held back until approved: ${mount.held_back.join(', ')}` : '';
     const exit = mount.last_exit && !mount.error?.includes(mount.last_exit) ? `last exit: ${mount.last_exit}` : '';
