@@ -83,7 +83,7 @@ function connected(is, error) {
   show(forget, is && key.get() !== null);
   if (page) document.body.classList.remove('is-locked');
   link.className = `link-state ${is ? 'is-live' : 'is-lost'}`;
-  say(link, is ? 'Live' : 'No answer');
+  say(link, is ? 'Live' : unanswered(error));
   link.title = is ? 'What you see is true now' : `The router does not answer; what you see is old. ${error?.message ?? ''}`;
   document.body.classList.toggle('is-stale', !is && Boolean(status));
   if (!page && !main.querySelector('.lock')) main.replaceChildren(h('div', { class: 'page' }, h('p', { class: 'empty' }, is ? 'Loading…' : 'The router does not answer. It is asked again each second.')));

@@ -23,9 +23,10 @@ const DOCUMENT: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
 /// One module in parts: they share their names, and the last one begins.
-const SCRIPT: [&str; 13] = [
+const SCRIPT: [&str; 14] = [
     include_str!("dom.js"),
     include_str!("words.js"),
+    include_str!("json.js"),
     include_str!("access.js"),
     include_str!("events.js"),
     include_str!("client.js"),
