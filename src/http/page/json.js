@@ -23,28 +23,25 @@ const pretty = value => indented(spellings.get(value) ?? JSON.stringify(value) ?
 /** JSON text on many lines, each literal and each string to the letter; text that is no JSON as it is. */
 function indented(text) {
   if (parsed(text) === undefined) return text;
-  const parts = [];
-  let [depth, before] = [0, ''];
-  for (const { at, end } of tokens(text)) {
-    const first = text[at];
+  let [lines, depth, before] = ['', 0, ''];
+  eachToken(text, (first, at, end) => {
     const closes = first === '}' || first === ']';
     const follows = before === '{' || before === '[';
     if (closes) depth -= 1;
     // What is empty stays on its line.
-    if (before === ',' || follows !== closes) parts.push('\n', '  '.repeat(Math.min(depth, MOST_INDENT)));
-    parts.push(text.slice(at, end), first === ':' ? ' ' : '');
+    if (before === ',' || follows !== closes) lines += `\n${'  '.repeat(Math.min(depth, MOST_INDENT))}`;
+    lines += first === ':' ? ': ' : text.slice(at, end);
     if (first === '{' || first === '[') depth += 1;
     before = first;
-  }
-  return parts.join('');
+  });
+  return lines;
 }
 
 /** Reads JSON, as `JSON.parse` does, so that `pretty` knows how its outer objects and lists were spelled. */
 function spelled(text) {
   const whole = JSON.parse(text);
   const open = [];
-  for (const { at, end } of tokens(text)) {
-    const first = text[at];
+  eachToken(text, (first, at, end) => {
     const around = open.at(-1);
     if (first === '{' || first === '[') {
       const value = !around ? whole : open.length < SPELLED_DEPTH ? around.value?.[around.key] : undefined;
@@ -56,25 +53,30 @@ function spelled(text) {
     } else if (first === ',') {
       around.key = typeof around.key === 'number' ? around.key + 1 : undefined;
     } else if (first === '"' && around && around.key === undefined) {
-      around.key = JSON.parse(text.slice(at, end));
+      around.key = open.length <= SPELLED_DEPTH ? JSON.parse(text.slice(at, end)) : '';
     }
-  }
+  });
   return whole;
 }
 
-/** Where the tokens of a text that is JSON begin and end. */
-function* tokens(text) {
+/** Takes a text that is JSON apart: `take(first, at, end)` gets each token's first character, where it begins and where it ends. */
+function eachToken(text, take) {
   const literal = /[^\s{}[\]:,"]+/y;
   for (let at = 0; at < text.length; ) {
     const first = text[at];
     let end = at + 1;
     if (first === '"') {
       end = endOfString(text, at);
-    } else if (!'{}[]:, \t\r\n'.includes(first)) {
+    } else if (!'{}[]:,'.includes(first)) {
       literal.lastIndex = at;
-      end = literal.test(text) ? literal.lastIndex : end;
+      // What begins no literal is white space.
+      if (!literal.test(text)) {
+        at += 1;
+        continue;
+      }
+      end = literal.lastIndex;
     }
-    if (!' \t\r\n'.includes(first)) yield { at, end };
+    take(first, at, end);
     at = end;
   }
 }
