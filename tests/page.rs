@@ -137,7 +137,7 @@ async fn text_from_servers_never_becomes_markup() {
         let evil = json!([{
             "name": "<img src=x onerror=alert(2)>",
             "title": "<svg onload=alert(4)>",
-            "description": "<script>alert(3)</script>",
+            "description": "<script>alert(3)</script> \u{202e}txet",
             "inputSchema": {
                 "type": "object",
                 "properties": {
@@ -222,6 +222,34 @@ async fn a_message_is_found_in_the_traffic_and_a_crash_among_the_events() {
 async fn who_may_not_watch_is_told_so_and_how_watching_is_switched_on() {
     let Some(browser) = Browser::installed() else { return };
     browser.plays("whoMayNotWatchIsTold", &Router::of_demo().await).await;
+}
+
+#[tokio::test]
+async fn messages_and_results_are_shown_as_they_were_sent_to_the_letter() {
+    let Some(browser) = Browser::installed() else { return };
+    browser.plays("whatWasSentIsShownToTheLetter", &Router::of_demo().await).await;
+}
+
+#[tokio::test]
+async fn a_hidden_page_gives_its_connection_back_and_says_what_it_did_not_watch() {
+    let Some(browser) = Browser::installed() else { return };
+    let router = Router::start(json!({ "mcpServers": { "demo": demo() } }), &["--traffic"]).await;
+    browser.plays("aHiddenPageGivesItsConnectionBack", &router).await;
+}
+
+#[tokio::test]
+async fn figures_of_a_router_before_are_forgotten_and_silence_is_seen_wherever_one_reads() {
+    let Some(browser) = Browser::installed() else { return };
+    browser.plays("whatIsOldIsCalledOld", &Router::of_demo().await).await;
+}
+
+#[tokio::test]
+async fn letters_twice_as_large_do_not_lie_over_each_other() {
+    let Some(browser) = Browser::installed() else { return };
+    let failed = with(script("exit 1", &[]), &json!({ "restart": { "attempts": 1 } }));
+    let file = json!({ "mcpServers": { "one": demo(), "idle": idle(), "failed": failed } });
+    let router = Router::start(file, &["--traffic"]).await;
+    browser.plays("largeLettersDoNotLieOverEachOther", &router).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ import { chromium } from 'playwright-core';
 /** Longer than anything may take; only a failing story waits that long. */
 export const PATIENCE = 20_000;
 
-export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM });
+export const launch = (args = []) => chromium.launch({ executablePath: process.env.CHROMIUM, args });
 
 /** Opens `/status` of `base`. `check()`: nothing happened that may not. */
 export async function visit(browser, base, { hash = '', path = '/status', before, ...options } = {}) {
@@ -79,4 +79,39 @@ export async function session(base, mount) {
   await call('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'story', version: '1' } });
   await send({ method: 'notifications/initialized' });
   return { call };
+}
+
+/** Run in the page: what cannot be read there, because words lie over each other or are wider than the page. */
+export function overlaps() {
+  const seen = [];
+  const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const { currentNode: node } = words;
+    const { parentElement: element } = node;
+    if (!node.data.trim() || element.closest('script, style, noscript, option, .unseen, .skip') || !element.checkVisibility()) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    for (const { left, top, right, bottom } of range.getClientRects()) {
+      const shown = { node, isBar: Boolean(element.closest('.bar')), left, top, right, bottom };
+      for (let around = element; around !== document.body; around = around.parentElement) {
+        if (getComputedStyle(around).overflow === 'visible') continue;
+        const edge = around.getBoundingClientRect();
+        Object.assign(shown, { left: Math.max(shown.left, edge.left), top: Math.max(shown.top, edge.top), right: Math.min(shown.right, edge.right), bottom: Math.min(shown.bottom, edge.bottom) });
+      }
+      if (shown.right - shown.left > 1 && shown.bottom - shown.top > 1) seen.push(shown);
+    }
+  }
+  const found = seen.flatMap((one, at) =>
+    seen.slice(at + 1).flatMap(other => {
+      // What is scrolled goes below the bar.
+      if (one.node === other.node || one.isBar !== other.isBar) return [];
+      const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+      const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+      // Lines stand close: letters have room above and below that is not theirs.
+      const line = Math.min(one.bottom - one.top, other.bottom - other.top);
+      return across > 2 && down > line / 3 ? [`${one.node.data.trim()} | ${other.node.data.trim()}`] : [];
+    }),
+  );
+  const { scrollWidth, clientWidth } = document.documentElement;
+  return scrollWidth > clientWidth ? [...found, `${scrollWidth} pixels are wider than ${clientWidth}`] : found;
 }

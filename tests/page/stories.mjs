@@ -3,8 +3,11 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { eventually, fill, launch, openTool, outcome, row, session, status, visit } from './browser.mjs';
+import { reading } from './reading.mjs';
 
 const stories = {
+  ...reading,
+
   async everyMountIsShown(browser, base) {
     const { page, check } = await visit(browser, base);
     const told = Object.entries((await status(base)).servers);
@@ -262,6 +265,9 @@ const stories = {
     const evil = await openTool(page, 'puppet', '<img src=x onerror=alert(2)>');
     await evil.getByText('<script>alert(3)</script>').waitFor();
     await evil.getByText('<svg onload=alert(4)>').first().waitFor();
+    // A sign that turns around what follows is seen, and turns nothing.
+    await evil.getByText('[U+202E]', { exact: false }).first().waitFor();
+    assert.ok(!(await page.locator('body').textContent()).includes('\u202e'));
     const told = { answer: { content: [{ type: 'text', text: '<iframe srcdoc="<script>alert(5)</script>">' }, { type: 'image', mimeType: 'image/png" onerror="alert(6)', data: 'AA==' }, { type: 'resource_link', uri: 'javascript:alert(7)', name: '<b>x</b>' }], structuredContent: { '</script>': '<script>alert(8)</script>' } } };
     await fill(evil, 'answer', JSON.stringify(told.answer));
     await evil.getByRole('button', { name: 'Call' }).click();

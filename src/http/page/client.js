@@ -112,9 +112,9 @@ class Client {
 
   /** The answer to `id` in a response; what comes before it is dealt with on the way. */
   async answer(response, id) {
-    if (!/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) return response.json();
+    if (!/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) return spelled(await response.text());
     for await (const { data } of eventsOf(response)) {
-      const message = data && parsed(data);
+      const message = data && parsed(data, spelled);
       if (!message) continue;
       if (message.id === id && !message.method) return message;
       this.take(message);

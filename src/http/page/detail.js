@@ -130,7 +130,7 @@ function factSheet(isServer) {
   const urls = h('dd', { class: 'urls' });
   const cells = {};
   const fact = (key, label) => h('div', { class: `is-${key}` }, h('dt', null, label), (cells[key] = h('dd', { 'data-fact': key })));
-  const [ratePlot, latencyPlot] = [plot('Requests per second', 320, 56), plot('Mean latency', 320, 56)];
+  const [ratePlot, latencyPlot] = [plot('Requests per second', 320, 56, rate), plot('Mean latency', 320, 56, lasting)];
   const [perSecond, latency] = [h('span', { class: 'figure' }), h('span', { class: 'figure' })];
   const element = h(
     'section',

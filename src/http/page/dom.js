@@ -14,7 +14,7 @@ function dress(element, attributes) {
 function h(name, attributes, ...children) {
   const element = document.createElement(name);
   dress(element, attributes);
-  element.append(...children.flat().filter(child => child !== null && child !== undefined && child !== false && child !== ''));
+  element.append(...children.flat().filter(child => child !== null && child !== undefined && child !== false && child !== '').map(visible));
   return element;
 }
 
@@ -27,7 +27,7 @@ function svg(name, attributes, ...children) {
 
 /** Changes what an element says, if it says something else: what did not change is neither drawn nor read out again. */
 function say(element, text) {
-  const next = text === null || text === undefined ? '' : String(text);
+  const next = text === null || text === undefined ? '' : visible(String(text));
   if (element.textContent !== next) element.textContent = next;
 }
 

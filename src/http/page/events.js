@@ -30,31 +30,49 @@ async function* eventsOf(response) {
   }
 }
 
-/** A stream that is opened again when it ends. `ontrouble` hears why there is none; what will not change is not asked again. */
+/**
+ * A stream that is opened again when it ends. `onopen` hears since when nothing was, if something was before; `ontrouble` why
+ * there is none; what will not change is not asked again.
+ *
+ * Browsers have six connections to one place, for all of its pages: a page that has been hidden for `restsAfter` milliseconds
+ * gives its own back, until somebody looks again.
+ */
 class Feed {
-  constructor(path, { onitem, ontrouble, onopen, rests = false }) {
-    Object.assign(this, { path, onitem, ontrouble, onopen });
-    // Browsers have few connections to one place: what can be had again later takes none while nobody looks.
-    this.rest = () => rests && document.hidden && this.abort?.abort();
-    document.addEventListener('visibilitychange', this.rest);
-    this.isResting = () => rests && document.hidden;
+  constructor(path, { onitem, ontrouble, onopen, restsAfter }) {
+    Object.assign(this, { path, onitem, ontrouble, onopen, restsAfter });
+    this.turn = () => {
+      clearTimeout(this.timer);
+      this.wake?.();
+      if (document.hidden) this.timer = setTimeout(() => this.rest(), this.restsAfter);
+      else this.isResting = false;
+    };
+    document.addEventListener('visibilitychange', this.turn);
+    this.turn();
     this.run();
+  }
+
+  rest() {
+    this.isResting = true;
+    this.abort?.abort();
   }
 
   stop() {
     this.stopped = true;
-    document.removeEventListener('visibilitychange', this.rest);
+    document.removeEventListener('visibilitychange', this.turn);
+    clearTimeout(this.timer);
+    this.wake?.();
     this.abort?.abort();
   }
 
   async run() {
     for (let wait = 500; !this.stopped; wait = Math.min(wait * 2, 15000)) {
-      if (this.isResting()) {
-        await new Promise(resolve => document.addEventListener('visibilitychange', resolve, { once: true }));
+      if (this.isResting) {
+        await new Promise(resolve => (this.wake = resolve));
         wait = 250;
         continue;
       }
       this.abort = new AbortController();
+      let isOpen = false;
       try {
         const response = await ask(this.path, { headers: { Accept: 'text/event-stream' }, signal: this.abort.signal });
         if (!response.ok) {
@@ -62,24 +80,19 @@ class Feed {
           if (response.status < 500 && response.status !== 429) return;
         } else {
           wait = 500;
-          this.onopen?.();
+          isOpen = true;
+          this.onopen?.(this.lost);
           for await (const { data } of eventsOf(response)) {
             const item = parsed(data);
             if (item && !this.stopped) this.onitem(item);
           }
         }
       } catch {
-        if (!this.stopped && !this.isResting()) this.ontrouble(0, 'the connection was lost');
+        if (!this.stopped && !this.isResting) this.ontrouble(0, 'the connection was lost');
+      } finally {
+        if (isOpen) this.lost = new Date();
       }
-      await new Promise(resolve => setTimeout(resolve, wait));
+      if (!this.isResting) await new Promise(resolve => setTimeout(resolve, wait));
     }
-  }
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -4,19 +4,25 @@ const MOST_EVENTS = 200;
 const MOST_MESSAGES = 500;
 const MOST_BYTES = 8 << 20;
 
+/** So long a page that nobody sees watches the traffic. */
+const WATCHED_HIDDEN = 60_000;
+
+/** So often it is asked whether what was today is still today. */
+const REDATED = 60_000;
+
 /** Recent events; a quiet sentence where there are none to be had. */
 function eventsPanel() {
   const list = h('ol', { class: 'events', 'data-events': '' });
   const note = h('p', { class: 'quiet-text' }, 'Nothing has happened yet.');
-  const element = h('section', { class: 'card', 'aria-labelledby': 'events-title' }, h('h2', { id: 'events-title' }, 'Recent events'), note, list);
+  const element = h('section', { class: 'card', 'aria-labelledby': 'events-title' }, h('div', { class: 'section-head' }, h('h2', { id: 'events-title' }, 'Recent events')), note, list);
   const feed = new Feed('admin/events', {
     // After a break the last events come again.
     onopen: () => list.replaceChildren(),
-    rests: true,
+    restsAfter: 0,
     onitem: ({ at, server, kind, text }) => {
       show(note, false);
       const kindText = String(kind ?? '');
-      const line = h('li', { class: `event is-${tone(kindText)}` }, h('time', { datetime: at, title: at }, clock(at)), h('span', { class: 'event-kind' }, kindText), server ? h('a', { href: address('server', String(server)) }, String(server)) : h('span', null, 'router'), h('span', { class: 'event-text' }, String(text ?? '')));
+      const line = h('li', { class: `event is-${tone(kindText)}` }, timeOf(at), h('span', { class: 'event-kind' }, kindText), server ? h('a', { href: address('server', String(server)) }, String(server)) : h('span', null, 'router'), h('span', { class: 'event-text' }, String(text ?? '')));
       list.prepend(line);
       while (list.childElementCount > MOST_EVENTS) list.lastElementChild.remove();
     },
@@ -27,7 +33,8 @@ function eventsPanel() {
       note.replaceChildren(...words);
     },
   });
-  return { element, stop: () => feed.stop() };
+  const dates = setInterval(() => redate(list), REDATED);
+  return { element, stop: () => (feed.stop(), clearInterval(dates)) };
 }
 
 const isRefusal = status => status === 401 || status === 403;
@@ -41,6 +48,8 @@ function tone(kind) {
   return /^ready$/.test(kind) ? 'ok' : 'calm';
 }
 
+const NO_MESSAGE = 'No message yet. They appear here as soon as a client calls.';
+
 /** Every message of a mount's sessions, both ways. */
 function trafficPanel(name) {
   const all = [];
@@ -51,18 +60,23 @@ function trafficPanel(name) {
   const session = pick('Session', { '': 'Every session' });
   const pause = h('button', { type: 'button', 'aria-pressed': 'false', onclick: toggle }, 'Pause');
   const clear = h('button', { type: 'button', onclick: empty }, 'Clear');
-  const copy = copyButton(() => all.filter(passes).map(item => JSON.stringify(item)).join('\n'), 'Copy all');
+  const copy = copyButton(() => shown().map(item => JSON.stringify(item)).join('\n'), 'Copy shown');
   const count = h('span', { class: 'quiet-text', role: 'status' });
   const list = h('ol', { class: 'traffic', 'data-traffic': '', tabindex: 0, 'aria-label': 'Messages, the newest last' });
-  const note = h('p', { class: 'empty' }, 'No message yet. They appear here as soon as a client calls.');
+  const note = h('p', { class: 'empty' }, NO_MESSAGE);
+  const unmatched = h('p', { class: 'empty', hidden: true }, 'Nothing matches.');
   const tools = h('div', { class: 'tools-row' }, words, from, kind, session, pause, clear, copy, count);
-  const element = h('div', { class: 'traffic-panel' }, tools, note, list);
+  const element = h('div', { class: 'traffic-panel' }, tools, note, unmatched, list);
 
   function pick(label, entries) {
     return h('select', { 'aria-label': label, onchange: redraw }, Object.entries(entries).map(([value, text]) => h('option', { value }, text)));
   }
 
+  const messages = () => all.filter(({ gap }) => !gap);
+  const shown = () => messages().filter(passes);
+
   function passes(item) {
+    if (item.gap) return true;
     const wanted = words.value.toLowerCase();
     return (!from.value || item.from === from.value) && (!kind.value || item.kind === kind.value) && (!session.value || item.session === session.value) && (!wanted || item.text.includes(wanted));
   }
@@ -72,16 +86,27 @@ function trafficPanel(name) {
     const kept = { ...item, message };
     // Not written out when it is copied: what is searched in.
     Object.defineProperty(kept, 'text', { value: `${item.method ?? ''} ${message}`.toLowerCase() });
-    all.push(kept);
-    held += message.length;
-    while (all.length > MOST_MESSAGES || (held > MOST_BYTES && all.length > 1)) forget();
+    hold(kept);
     if (item.session && ![...session.options].some(option => option.value === item.session)) {
       session.append(h('option', { value: item.session }, `Session ${item.session}`));
       if (session.options.length > 50) session.options[1].remove();
     }
     if (paused) waiting += 1;
-    else if (passes(kept)) append(kept);
     tell();
+  }
+
+  /** Where nobody watched is said: what was not seen is not taken for what was not sent. */
+  function opened(since) {
+    say(note, NO_MESSAGE);
+    if (since && messages().length) hold({ gap: { since, until: new Date() }, message: '' });
+    tell();
+  }
+
+  function hold(item) {
+    all.push(item);
+    held += item.message.length;
+    while (all.length > MOST_MESSAGES || (held > MOST_BYTES && all.length > 1)) forget();
+    if (!paused && passes(item)) append(item);
   }
 
   function forget() {
@@ -118,22 +143,26 @@ function trafficPanel(name) {
   }
 
   function tell() {
-    show(note, !all.length);
-    show(list, all.length > 0);
-    say(count, paused && waiting ? `${plural(waiting, 'new message')}` : all.length ? `${number(list.childElementCount)} of ${plural(all.length, 'message')}` : '');
+    const [most, found] = [messages().length, list.querySelectorAll('.message-head').length];
+    show(note, !most);
+    show(unmatched, most > 0 && !found);
+    show(list, found > 0);
+    say(count, paused && waiting ? `${plural(waiting, 'new message')}` : most ? `${number(found)} of ${plural(most, 'message')}` : '');
   }
 
   const feed = new Feed(`admin/traffic?server=${encodeURIComponent(name)}`, {
-    onopen: () => say(note, 'No message yet. They appear here as soon as a client calls.'),
+    restsAfter: WATCHED_HIDDEN,
+    onopen: opened,
     onitem: take,
     ontrouble: (status, why) => {
-      show(note, !all.length);
+      show(note, !messages().length);
       show(tools, status !== 409 && status !== 404 && !isRefusal(status));
       note.replaceChildren(...trouble(status, why));
     },
   });
+  const dates = setInterval(() => redate(list), REDATED);
   tell();
-  return { element, stop: () => feed.stop(), filter: words };
+  return { element, stop: () => (feed.stop(), clearInterval(dates)), filter: words };
 }
 
 function trouble(status, why) {
@@ -147,13 +176,23 @@ function trouble(status, why) {
 
 /** A message on one line; it opens to all of it. */
 function row(item) {
+  const element = item.gap ? gapRow(item.gap) : messageRow(item);
+  element.item = item;
+  return element;
+}
+
+function gapRow({ since, until }) {
+  return h('li', { class: 'gap' }, 'Not watched from ', timeOf(since.toISOString()), ' to ', timeOf(until.toISOString()));
+}
+
+function messageRow(item) {
   const body = h('div', { class: 'message-body', hidden: true });
   const arrow = item.from === 'client' ? '→' : '←';
   const way = item.from === 'client' ? 'from the client' : 'from the server';
   const head = h(
     'button',
     { type: 'button', class: 'message-head', 'aria-expanded': 'false', onclick: open },
-    h('time', { datetime: item.at }, clock(item.at, true)),
+    timeOf(item.at, true),
     h('span', { class: `way is-${item.from === 'client' ? 'client' : 'server'}`, title: way }, h('span', { 'aria-hidden': 'true' }, arrow), h('span', { class: 'unseen' }, way)),
     h('span', { class: 'kind' }, String(item.kind ?? '')),
     h('span', { class: 'method' }, String(item.method ?? '')),
@@ -165,14 +204,11 @@ function row(item) {
     const isOpen = body.hidden;
     head.setAttribute('aria-expanded', isOpen);
     if (isOpen && !body.childElementCount) {
-      const whole = parsed(item.message);
       const cut = item.cut ? [h('p', { class: 'quiet-text' }, `Only the first ${bytes(item.message.length)} of ${bytes(item.bytes)} are kept.`)] : [];
-      body.append(...cut, whole === undefined ? textBlock(item.message, { isCode: true }) : jsonBlock(whole));
+      body.append(...cut, textBlock(indented(item.message), { isCode: true }));
     }
     body.hidden = !isOpen;
     if (isOpen) body.scrollIntoView({ block: 'nearest' });
   }
-  const element = h('li', null, head, body);
-  element.item = item;
-  return element;
+  return h('li', null, head, body);
 }

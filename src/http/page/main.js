@@ -64,7 +64,7 @@ async function look() {
   // While a key is asked for nothing else happens: what is typed stays.
   if (looking || isLocked || document.hidden) return;
   const mine = (looking = new AbortController());
-  const late = setTimeout(() => mine.abort(new Error('The router does not answer.')), PATIENCE);
+  const late = setTimeout(() => mine.abort(new DOMException('The router does not answer.', 'TimeoutError')), PATIENCE);
   try {
     const response = await ask('status?format=json', { headers: { Accept: 'application/json' }, signal: mine.signal });
     const [isRefused, why] = [[401, 403, 429].includes(response.status), response.ok ? '' : await reason(response)];
@@ -100,7 +100,7 @@ function connected(is, error) {
   show(forget, is && key.get() !== null);
   if (page) document.body.classList.remove('is-locked');
   link.className = `link-state ${is ? 'is-live' : 'is-lost'}`;
-  say(link, is ? 'Live' : 'No answer');
+  say(link, is ? 'Live' : unanswered(error));
   link.title = is ? 'What you see is true now' : `${error?.message ?? ''} What you see is old.`;
   document.body.classList.toggle('is-stale', !is && Boolean(status));
   if (!page && !main.querySelector('.lock')) main.replaceChildren(h('div', { class: 'page' }, h('p', { class: 'empty' }, is ? 'Loading…' : 'The router does not answer. It is asked again each second.')));

@@ -26,6 +26,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &[&str] = &[
     include_str!("dom.js"),
     include_str!("words.js"),
+    include_str!("json.js"),
     include_str!("access.js"),
     include_str!("events.js"),
     include_str!("client.js"),

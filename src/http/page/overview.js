@@ -54,10 +54,10 @@ function overview() {
 function summary() {
   const cells = {};
   const cell = (name, label, drawn) => {
-    cells[name] = { value: h('span', { class: 'figure' }), note: h('span'), alarm: h('span', { class: 'alarm' }), plot: drawn && plot(label, 160, 36) };
+    cells[name] = { value: h('span', { class: 'figure' }), note: h('span'), alarm: h('span', { class: 'alarm' }), plot: drawn && plot(label, 160, 36, drawn) };
     return h('div', { class: 'figure-cell', 'data-figure': name }, h('span', { class: 'figure-label' }, label), h('span', { class: 'figure-row' }, cells[name].value, cells[name].plot?.element), h('span', { class: 'figure-note' }, cells[name].note, cells[name].alarm));
   };
-  const element = h('section', { class: 'figures', 'aria-label': 'In figures' }, cell('servers', 'Servers'), cell('sessions', 'Sessions'), cell('flight', 'In flight'), cell('rate', 'Requests per second', true), cell('latency', 'Mean latency', true));
+  const element = h('section', { class: 'figures', 'aria-label': 'In figures' }, cell('servers', 'Servers'), cell('sessions', 'Sessions'), cell('flight', 'In flight'), cell('rate', 'Requests per second', rate), cell('latency', 'Mean latency', lasting));
   const update = (status, mounts, total) => {
     const count = states => mounts.filter(({ state }) => states.includes(state)).length;
     const [well, ill] = [count(['ready', 'idle']), count(['failing', 'failed'])];
@@ -150,6 +150,7 @@ function mountRow({ kind, name, label }) {
     info.title = info.textContent;
     state.set(mount.state);
     say(era, mount.era ?? '–');
+    era.parentElement.classList.toggle('is-none', !mount.era);
     say(version, mount.protocol_version);
     say(sessions, number(mount.sessions));
     say(flight, number(mount.in_flight));

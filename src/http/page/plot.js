@@ -15,9 +15,10 @@ class Course {
     if (!before) return;
     const seconds = (at - before.at) / 1000;
     const asked = requests - before.requests;
-    // Fewer than before: another router, or another mount of that name.
-    keep(this.rates, asked >= 0 && seconds > 0 ? asked / seconds : NaN);
     const answered = this.last.count - before.count;
+    // Fewer than before: another router, or another mount of that name. What was before is not its past.
+    if (asked < 0 || answered < 0) return Object.assign(this, { rates: [], latencies: [] });
+    keep(this.rates, seconds > 0 ? asked / seconds : NaN);
     keep(this.latencies, answered > 0 ? (this.last.seconds - before.seconds) / answered : NaN);
   }
 
@@ -46,12 +47,13 @@ function keep(list, value) {
   if (list.length > LOOKS) list.shift();
 }
 
-/** A small plot; what is not known between two figures is a straight line. */
-function plot(label, width = 96, height = 28) {
+/** A small plot; what is not known between two figures is a straight line. `words`: how the highest figure is told, if it is. */
+function plot(label, width = 96, height = 28, words) {
   const line = svg('path', { class: 'plot-line' });
   const area = svg('path', { class: 'plot-area' });
   const base = svg('path', { class: 'plot-base', d: `M0 ${height - 0.5}H${width}` });
-  const element = svg('svg', { class: 'plot', viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label, preserveAspectRatio: 'none' }, base, area, line);
+  const picture = svg('svg', { class: 'plot', viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label, preserveAspectRatio: 'none' }, base, area, line);
+  const scale = words && h('span', { class: 'plot-most', title: 'The highest of the last minute' });
   const draw = values => {
     const most = Math.max(...values.filter(Number.isFinite), 0) || 1;
     const across = at => (((LOOKS - values.length + at) / (LOOKS - 1)) * width).toFixed(1);
@@ -62,6 +64,7 @@ function plot(label, width = 96, height = 28) {
     line.setAttribute('d', known.length ? `M${known.join('L')}${known.length === 1 ? 'h.01' : ''}` : '');
     area.setAttribute('d', known.length > 1 ? `M${first} ${height}L${known.join('L')}L${last} ${height}Z` : '');
     line.classList.toggle('is-dot', known.length === 1);
+    if (scale) say(scale, values.some(value => value > 0) ? `max ${words(most)}` : '');
   };
-  return { element, draw };
+  return { element: scale ? h('span', { class: 'plot-box' }, scale, picture) : picture, draw };
 }

@@ -68,13 +68,35 @@ function bytes(count) {
   return count < 1 << 20 ? `${(count / 1024).toFixed(1)} KiB` : `${(count / (1 << 20)).toFixed(1)} MiB`;
 }
 
-/** The time of day of an RFC 3339 time; the text itself where it is none. */
+/** The time of day of an RFC 3339 time, with its date if that is not today; the text itself where it is none. */
 function clock(at, withMillis = false) {
   const time = new Date(at);
   if (Number.isNaN(time.getTime())) return String(at ?? '');
   const two = value => String(value).padStart(2, '0');
-  const text = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
-  return withMillis ? `${text}.${String(time.getMilliseconds()).padStart(3, '0')}` : text;
+  const isToday = time.toDateString() === new Date().toDateString();
+  const day = isToday ? '' : `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} `;
+  const millis = withMillis ? `.${String(time.getMilliseconds()).padStart(3, '0')}` : '';
+  return `${day}${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}${millis}`;
 }
 
-const pretty = value => JSON.stringify(value, null, 2) ?? '';
+/** An element that shows a time as `clock` does; `redate` keeps it true. */
+const timeOf = (at, withMillis = false) => h('time', { datetime: at, title: at, 'data-millis': withMillis }, clock(at, withMillis));
+
+/** What was today is yesterday after midnight. */
+function redate(element) {
+  for (const time of element.querySelectorAll('time')) say(time, clock(time.dateTime, 'millis' in time.dataset));
+}
+
+/** Why the router does not answer, as far as a page can know. */
+function unanswered(error) {
+  return error?.name === 'TimeoutError' ? 'No answer: it is busy, or too many tabs are open' : 'No answer';
+}
+
+/**
+ * Text with what would turn its letters around unseen as a mark that is seen (UAX #9: embeddings, overrides, isolates).
+ * What is no text stays what it is.
+ */
+function visible(text) {
+  if (typeof text !== 'string') return text;
+  return text.replace(/[\u202A-\u202E\u2066-\u2069]/g, sign => `[U+${sign.charCodeAt(0).toString(16).toUpperCase()}]`);
+}
