@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::Case;
 use super::end::package;
 use crate::cli::doctor::finding::Finding;
-use crate::cli::doctor::trial::Trial;
+use crate::cli::doctor::trial::{Trial, Trouble};
+use crate::config::EraSetting;
+use crate::mount::SILENCE;
 use crate::peer::PATIENCE;
+use crate::wire::Code;
 
 /// A start that takes longer is worth a word: common clients wait no longer than a few times that.
 const SLOW: Duration = Duration::from_secs(5);
@@ -19,6 +22,10 @@ pub(super) fn odd(case: &Case<'_>, trial: &Trial) -> Vec<Finding> {
 }
 
 fn noise(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
+    // Of one that has ended it is told as the reason.
+    if trial.opened.is_none() && matches!(trial.trouble, Some(Trouble::Ended(_))) {
+        return None;
+    }
     let noise = &trial.noise;
     let first = case.shown(noise.lines.first()?);
     let mut shown: String = first.chars().take(SHOWN).collect();
@@ -50,6 +57,16 @@ fn slow(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
             format!("raise `{key}` of the entry"),
         ));
     }
+    if is_found_late(case, trial, answered) {
+        return Some(Finding::warning(
+            "slow-start",
+            format!(
+                "{what}, and the server speaks nothing but 2026-07-28, which the router finds out only where it is answered within {} s",
+                SILENCE.as_secs()
+            ),
+            "write `\"era\": \"modern\"` into the entry: else clients that come before it has started are refused",
+        ));
+    }
     if answered < SLOW {
         return None;
     }
@@ -64,6 +81,19 @@ fn slow(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
         None => "the server or the way to it is slow; `startTimeout` is the limit".to_owned(),
     };
     Some(Finding::warning("slow-start", what, advice))
+}
+
+/// Whether the router would take a server that only speaks the modern era for one of the other, for it is slow and does not say
+/// why it refuses.
+fn is_found_late(case: &Case<'_>, trial: &Trial, answered: Duration) -> bool {
+    let refuses = |legacy: &Trial| {
+        let unsupported = Code::UnsupportedVersion.number();
+        let is_certain = matches!(legacy.trouble, Some(Trouble::Refused { code, .. }) if code == unsupported);
+        legacy.opened.is_none() && !is_certain
+    };
+    let is_only_modern =
+        case.modern.is_some_and(|modern| std::ptr::eq(modern, trial)) && case.legacy.is_some_and(refuses);
+    case.command().is_some() && case.server.era == EraSetting::Auto && is_only_modern && answered > SILENCE
 }
 
 fn stubborn(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
