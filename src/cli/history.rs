@@ -236,14 +236,15 @@ fn since(text: &str) -> Result<SystemTime, String> {
     })
 }
 
-/// An error with its causes, of which each says something new.
+/// An error with its causes, up to one that is told already: what lies below that is its code, in other words.
 fn reasons(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     for cause in std::iter::successors(error.source(), |cause| cause.source()) {
         let said = cause.to_string();
-        if !text.contains(&said) {
-            let _ = write!(text, ": {said}");
+        if text.contains(&said) {
+            break;
         }
+        let _ = write!(text, ": {said}");
     }
     text
 }
