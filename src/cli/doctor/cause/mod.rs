@@ -2,6 +2,7 @@
 
 mod clash;
 mod command;
+mod container;
 mod end;
 mod line;
 mod listening;

@@ -111,3 +111,67 @@ fn stubborn(case: &Case<'_>, trial: &Trial) -> Option<Finding> {
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::trial::Practice;
+    use crate::config::{CommandSpec, Config, Limits, ServerSpec};
+    use crate::peer::Mask;
+    use crate::protocol::Opened;
+    use crate::wire::{Message, Payload};
+    use bytes::Bytes;
+
+    fn modern(answered: u64) -> Trial {
+        let text =
+            r#"{"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#;
+        let Ok(Payload::One(answer)) = Payload::parse(&Bytes::from_static(text.as_bytes()), 16) else {
+            panic!("it is a message")
+        };
+        let opened = |answer: &Message| Opened::discovered(answer).ok();
+        let answered = Some(Duration::from_secs(answered));
+        Trial { answered, opened: opened(&answer), listed: Some(Duration::ZERO), ..Trial::default() }
+    }
+
+    #[test]
+    fn a_slow_server_of_the_modern_era_alone_is_to_say_so() {
+        let (config, command) = (Config::default(), CommandSpec::new("x"));
+        let mask = Mask::new(&command);
+        let mut server = ServerSpec::stdio("s".parse().unwrap(), command);
+        let practice = Practice {
+            limits: Limits::default(),
+            pass_environment: false,
+            sandbox_helper: None,
+            tracker: tokio_util::task::TaskTracker::new(),
+            stop: tokio_util::sync::CancellationToken::new(),
+            patience: None,
+            path: std::ffi::OsString::new(),
+            home: None,
+        };
+        let refused = |code| Trial {
+            trouble: Some(Trouble::Refused { code, message: String::new() }),
+            ..Trial::default()
+        };
+        let advice = |server: &ServerSpec, legacy: &Trial, modern: &Trial| {
+            let case = Case {
+                server,
+                config: &config,
+                practice: &practice,
+                mask: &mask,
+                legacy: Some(legacy),
+                modern: Some(modern),
+                oldest: None,
+                elsewhere: None,
+            };
+            slow(&case, modern).map(|found| found.advice).unwrap_or_default()
+        };
+        let says = |advice: String| advice.contains(r#""era": "modern""#);
+        let unknown = refused(Code::MethodNotFound.number());
+        assert!(says(advice(&server, &unknown, &modern(14))));
+        assert!(!says(advice(&server, &unknown, &modern(9))), "the router finds it out");
+        let certain = refused(Code::UnsupportedVersion.number());
+        assert!(!says(advice(&server, &certain, &modern(14))), "the server has said so itself");
+        server.era = EraSetting::Modern;
+        assert!(!says(advice(&server, &unknown, &modern(14))), "the entry says so");
+    }
+}
