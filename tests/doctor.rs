@@ -238,6 +238,7 @@ async fn a_server_of_http_is_told_from_one_that_is_silent_and_both_are_ended() {
     let sleeps = script("echo $$ >> $1; exec sleep 600", &[&pids]);
     let found = patient.find_with(sleeps, &["--timeout", "2"]).await;
     found.names("error", "silent", &["no answer to the first message within 2 s", "stdio"]);
+    found.names("error", "silent", &["more `--timeout`: the router waits 60 s (`startTimeout`)"]);
     let pids = fs::read_to_string(pids).expect("it was started");
     assert!(!pids.is_empty() && pids.lines().all(|pid| !is_running(pid.parse().expect("a pid"))), "{pids}");
 }
@@ -247,6 +248,29 @@ async fn a_server_that_is_slower_than_its_entry_allows_is_told_with_the_key_to_r
     let slow = script("sleep 0.5; exec \"$0\" demo-server", &[]);
     let found = Patient::new().find(with(slow, &json!({ "startTimeout": 0.2 }))).await;
     found.names("error", "slow-start", &["the router gives up after 0.2 s", "raise `startTimeout`"]);
+}
+
+#[tokio::test]
+async fn a_server_of_the_modern_era_has_as_long_to_start_as_any_other() {
+    let patient = Patient::new();
+    let opened = "{'resultType': 'complete', 'supportedVersions': ['2026-07-28'], 'capabilities': {'tools': {}}, 'ttlMs': 0, 'cacheScope': 'public'}";
+    let modern = |other: &str| {
+        small(&format!(
+            "    if m['method'] == 'server/discover': say(id=m['id'], result={opened})\n    elif m['method'] == 'tools/list': \
+             say(id=m['id'], result={{'resultType': 'complete', 'tools': [], 'ttlMs': 0, 'cacheScope': 'public'}})\n    {other}"
+        ))
+    };
+    let refuses = "else: say(id=m['id'], error={'code': -32601, 'message': 'Method not found'})";
+    let mut late = modern(refuses);
+    let text = late["args"][3].as_str().expect("its text").to_owned();
+    late["args"][3] = format!("import time\ntime.sleep(10.5)\n{text}").into();
+    let found = patient.find(with(late, &json!({ "era": "modern" }))).await;
+    found.is("well");
+    assert_eq!(found.0["servers"][0]["era"], "modern", "{found:?}");
+    // One that says nothing to the other era is spoken to all the same.
+    let found = patient.find_with(modern("else: pass"), &["--timeout", "2"]).await;
+    found.is("well");
+    assert_eq!(found.0["servers"][0]["era"], "modern", "{found:?}");
 }
 
 #[tokio::test]
@@ -263,8 +287,17 @@ async fn names_of_tools_that_clients_refuse_are_named() {
         "tool-name",
         &[&format!("64 characters: \"s__{long}\""), "shortened, as \"s__xxx"],
     );
-    found.names("warning", "tool-name", &["characters that many models refuse: \"a.b/c\""]);
+    found.names(
+        "warning",
+        "tool-name",
+        &["characters that many models refuse: \"a.b/c\"", "(\"s__a.b/c\": "],
+    );
     found.is("well");
+    // What is advised ends the warning.
+    let rules = json!({ "tools": { "rename": { "s__a.b/c": "abc" } } });
+    let file = json!({ "mcpServers": { "s": entry }, "aggregate": rules }).to_string();
+    let renamed = patient.run(&file, &[]).await;
+    assert!(!renamed.stdout.contains("many models refuse"), "{renamed:?}");
     assert_eq!(found.0["servers"][0]["tools"], 3);
     // What is not served is nobody's concern.
     let found = patient.find(with(entry, &json!({ "tools": { "allow": ["fine"] } }))).await;
@@ -344,9 +377,47 @@ async fn a_remote_server_that_is_not_served_is_told_by_how_it_refuses() {
     let guarded = Router::start(json!({ "mcpServers": { "demo": demo() }, "auth": tokens }), &[]).await;
     let found = patient.find(json!({ "url": guarded.mcp("demo") })).await;
     found.names("error", "login-wanted", &["answered 401", "mcp-switchboard tools URL"]);
+    let wrong = json!({ "Authorization": "Bearer of-nobody-s3cret" });
+    let found = patient.find(json!({ "url": guarded.mcp("demo"), "headers": wrong })).await;
+    found.names("error", "token-refused", &["answered 401", "`headers` of the entry"]);
+    assert!(!found.0.to_string().contains("s3cret"), "{found:?}");
+    let token = patient.doctor(&[&guarded.mcp("demo"), "-H", "Authorization", "s3cret"]).await;
+    assert!(token.stdout.contains("error (token-refused)") && token.stdout.contains("`Bearer`"), "{token:?}");
+    assert!(!token.stdout.contains("s3cret"), "{token:?}");
     let key = json!({ "Authorization": "Bearer a-key-of-alice-0123456789" });
     let found = patient.find(json!({ "url": guarded.mcp("demo"), "headers": key })).await;
     found.is("well");
+}
+
+#[tokio::test]
+async fn a_router_is_told_by_its_own_words() {
+    let patient = Patient::new();
+    let says: &'static str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-31007,"message":"the host \"a.example\" is not allowed: start the router with --allow-host a.example if this name is yours"}}"#;
+    let refuse = move || async move {
+        (axum::http::StatusCode::FORBIDDEN, [("content-type", "application/json")], says)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let serving = tokio::task::LocalSet::new();
+    serving.spawn_local(async move { axum::serve(listener, axum::Router::new().fallback(refuse)).await });
+    let run = serving.run_until(patient.doctor(&["--router", &base])).await;
+    assert!(run.status == Some(1) && run.stderr.contains("--allow-host a.example"), "{run:?}");
+    let url = format!("{base}/servers/x/mcp");
+    let run = serving.run_until(patient.doctor(&[&url])).await;
+    assert!(
+        run.stdout.contains("error (host-refused)") && run.stdout.contains("-> do so where that router runs"),
+        "{run:?}"
+    );
+
+    let broken = json!({
+        "gone": { "command": "acme-no-such-server" },
+        "keyless": script("echo 'Error: ACME_API_KEY is required' >&2; exit 1", &[]),
+    });
+    let router = Router::start(json!({ "mcpServers": broken }), &[]).await;
+    let found = patient.doctor(&["--json", "--router", &router.url("")]).await;
+    let all: Value = serde_json::from_str(&found.stdout).unwrap_or_else(|_| panic!("no JSON: {found:?}"));
+    let causes = |at: usize| all["servers"][at]["findings"][0]["cause"].clone();
+    assert_eq!((causes(0), causes(1)), (json!("command-not-found"), json!("variable-wanted")), "{all:#}");
 }
 
 #[tokio::test]
@@ -377,11 +448,89 @@ async fn keys_and_names_are_told_as_the_router_tells_them() {
 }
 
 #[tokio::test]
+async fn servers_whose_tools_would_be_called_the_same_are_named() {
+    let patient = Patient::new();
+    let file =
+        json!({ "mcpServers": { "my.server": demo(), "my_server": demo(), "other": demo() } }).to_string();
+    let run = patient.run(&file, &[]).await;
+    assert_eq!(run.status, Some(0), "{run:?}");
+    assert!(run.stdout.contains("warning (name-clash): /mcp shows no \"my_server__"), "{run:?}");
+    assert!(run.stdout.contains("of `my.server` and of `my_server`"), "{run:?}");
+    assert!(run.stdout.contains("-> rename one of the servers"), "{run:?}");
+    let servers = json!({ "a": demo(), "b": demo() });
+    let file = json!({ "mcpServers": servers, "aggregate": { "prefix": "never" } }).to_string();
+    let run = patient.run(&file, &["--json"]).await;
+    let all: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("no JSON: {run:?}"));
+    let clash = all["findings"].as_array().into_iter().flatten().find(|found| found["cause"] == "name-clash");
+    let text = clash.map(ToString::to_string).unwrap_or_default();
+    assert!(text.contains("`a` and of `b`") && text.contains("aggregate.prefix"), "{all:#}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_told_to_machines_too() {
+    let patient = Patient::new();
+    for file in [
+        "{ ",
+        r#"{ "mcpServers": { "a": { "command": "x", "tools": { "alow": [] } } } }"#,
+        r#"{ "mcpServers": {} }"#,
+    ] {
+        let run = patient.run(file, &["--json"]).await;
+        let all: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("no JSON: {run:?}"));
+        assert_eq!((&all["ok"], &all["servers"]), (&json!(false), &json!([])), "{all:#}");
+        let what = all["findings"][0]["what"].as_str().expect("a reason");
+        assert_eq!(
+            (&all["findings"][0]["cause"], &all["findings"][0]["severity"]),
+            (&json!("unusable"), &json!("error"))
+        );
+        assert!(run.status != Some(0) && run.stderr.contains(what), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_printed_is_an_error() {
+    let patient = Patient::new();
+    let path = patient.file("servers.json", &json!({ "mcpServers": { "s": demo() } }).to_string(), 0o600);
+    for words in [&[][..], &["--json"]] {
+        let full = fs::File::options().write(true).open("/dev/full").expect("there is one");
+        let mut command = tokio::process::Command::new(BINARY);
+        command.args(["doctor", &path]).args(words).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped());
+        let child = command.spawn().expect("the binary runs");
+        let output = within("the program ends", child.wait_with_output()).await.expect("it is our child");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && told.contains("stdout cannot be written"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_of_its_end_is_told_wherever_it_says_it() {
+    let patient = Patient::new();
+    let found = patient.find(script("echo 'acme is required. Install it'; exit 1", &[])).await;
+    found.names(
+        "error",
+        "exited",
+        &["exited with status 1", "on stdout it says: \"acme is required. Install it\""],
+    );
+    assert!(!found.0.to_string().contains("stdout-noise"), "{found:?}");
+    let usage = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--db', required=True)\np.parse_args()";
+    let found = patient.find(json!({ "command": python(), "args": ["-c", usage] })).await;
+    found.names("error", "arguments", &["`--db`", "add --db to `args`"]);
+    let crash = "import sys, threading, time\nthreading.Thread(target=lambda: time.sleep(600)).start()\nraise ValueError('no luck')";
+    let found =
+        patient.find_with(json!({ "command": python(), "args": ["-c", crash] }), &["--timeout", "3"]).await;
+    found.names("error", "failed-inside", &["has failed inside", "ValueError: no luck", "within 3 s"]);
+}
+
+#[tokio::test]
 async fn a_list_of_tools_that_clients_cannot_take_is_an_error() {
     let patient = Patient::new();
     let path = patient.file("tools.json", r#"[{ "name": "t", "inputSchema": { "properties": {} } }]"#, 0o600);
     let found = patient.find(puppet_told(&json!({ "tools": path }))).await;
     found.names("error", "tool-schema", &["has no `type`: \"t\"", r#""type": "object""#]);
+    let tools = r#"[{ "name": "t" }, { "name": "u", "inputSchema": { "type": "object", "required": "a" } }, { "name": "v" }]"#;
+    let path = patient.file("tools.json", tools, 0o600);
+    let found = patient.find(puppet_told(&json!({ "tools": path }))).await;
+    found.names("error", "tool-schema", &["is missing: \"t\", \"v\"", r#""type": "object""#]);
+    found.names("error", "tool-schema", &["no list of names: \"u\"", "`required` must be a list of names"]);
     let fails = small(
         "    if m['method'] == 'initialize': say(id=m['id'], result={'protocolVersion': '2025-11-25', 'capabilities': {}, \
          'serverInfo': {'name': 's', 'version': '1'}})\n    else: say(id=m['id'], error={'code': -32000, 'message': 'no database'})",
@@ -396,6 +545,18 @@ async fn commands_that_are_written_for_a_shell_or_for_windows_are_put_right() {
     let patient = Patient::new();
     let found = patient.find(json!({ "command": "acme-server --stdio" })).await;
     found.names("error", "shell-line", &[r#""command": "acme-server", "args": ["--stdio"]"#]);
+    let found = patient.find(json!({ "command": "cd /srv && acme-server x" })).await;
+    found.names("error", "shell-line", &[r#""cwd": "/srv", "command": "acme-server", "args": ["x"]"#]);
+    assert!(!found.0.to_string().contains("relative"), "{found:?}");
+    let found = patient.find(json!({ "command": "acme-server /srv | tee log" })).await;
+    found.names("error", "shell-line", &[r#""command": "sh", "args": ["-c","acme-server /srv | tee log"]"#]);
+    let found = patient.find(json!({ "command": "cd", "args": ["/srv", "&&", "acme-server"] })).await;
+    found.names("error", "shell-line", &["`cd` is a word of a shell", "cwd"]);
+    let found = patient.find(json!({ "command": python(), "args": ["$HOME/server.py"] })).await;
+    found.names("warning", "shell-line", &["$HOME/server.py", "`${HOME}`"]);
+    let found =
+        patient.find(json!({ "command": "C:\\Program Files\\nodejs\\node.exe", "args": ["x.js"] })).await;
+    found.names("error", "windows-command", &["is a path of Windows", r#""command": "node""#]);
     let found = patient.find(json!({ "command": "cmd", "args": ["/c", "npx", "-y", "server"] })).await;
     found.names("warning", "windows-command", &[r#""command": "npx""#]);
     let found = patient.find(json!({ "command": "./acme/run" })).await;
@@ -404,6 +565,8 @@ async fn commands_that_are_written_for_a_shell_or_for_windows_are_put_right() {
     let docker = patient.path("bin/docker").to_str().expect("readable").to_owned();
     let found = patient.find(json!({ "command": docker, "args": ["run", "--rm", "acme"] })).await;
     found.names("error", "container-without-stdin", &["without `-i`", "put \"-i\" behind \"run\""]);
+    let found = patient.find(json!({ "command": docker, "args": ["run", "--rm", "-it", "acme"] })).await;
+    found.names("error", "container-with-terminal", &["wants a terminal", "`-it` becomes `-i`"]);
     let echoes = patient.find(json!({ "command": "cat" })).await;
     echoes.names("error", "not-mcp", &["sends back what it is sent"]);
 }
@@ -441,7 +604,7 @@ async fn a_person_reads_a_block_for_each_server_and_no_secret() {
     assert!(leaky.contains("key *** is wrong"), "{leaky}");
     assert!(!run.stdout.contains("s3cret"), "{}", run.stdout);
     assert!(
-        run.stdout.ends_with("5 servers: 2 well, 1 broken, 2 not tried; 1 error, 2 warnings\n"),
+        run.stdout.ends_with("5 servers: 2 well, 1 broken, 2 not tried; 1 error, 1 warning\n"),
         "{}",
         run.stdout
     );
@@ -478,6 +641,8 @@ async fn words_that_make_no_sense_are_refused_and_a_command_or_a_url_stands_for_
     assert!(remote.status == Some(0) && remote.stdout.contains("11 tools in "), "{remote:?}");
     let served = patient.doctor(&["--router", &router.url("")]).await;
     assert!(served.status == Some(0) && served.stdout.starts_with("✓ demo  http://127"), "{served:?}");
+    let gone = patient.doctor(&["--router", "http://127.0.0.1:9"]).await;
+    assert!(gone.status == Some(1) && gone.stderr.contains("no router answers"), "{gone:?}");
     for words in [&["--timeout", "0", "x.json"][..], &["a.json", "--config", "b.json"]] {
         assert_eq!(patient.doctor(words).await.status, Some(2), "{words:?}");
     }

@@ -102,6 +102,19 @@ async fn a_call_is_found_with_who_and_what_and_how_long_and_how_it_ended() {
         (&json!(1), &json!(0), &json!("sleep"))
     );
     assert_eq!((&summary["p50_ms"], &summary["p95_ms"]), (&slow["ms"], &slow["ms"]));
+    recorded(&file, &["--since", "2100-01-01"], 0).await;
+    for form in ["--json", "--csv", "--summary"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = tokio::process::Command::new(BINARY);
+        command.args(["history", "--history", name, form]).stdout(full).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let output = within("the command ends", child.wait_with_output()).await.unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(1) && told.contains("stdout cannot be written"),
+            "{form}: {told}"
+        );
+    }
     // Nobody has asked for what they were called with.
     for name in ["calls.db", "calls.db-wal"] {
         let path = router.path(name);

@@ -6,6 +6,7 @@
 //! offer is in the [`Catalog`], which all endpoints share.
 
 mod catalog;
+mod clash;
 mod discover;
 mod endpoint;
 mod legacy;
@@ -32,6 +33,7 @@ use endpoint::Endpoint;
 use std::sync::{Arc, OnceLock};
 
 pub use catalog::Catalog;
+pub use clash::{Clash, clashes};
 pub use names::{LONGEST, fit, full};
 
 /// Many servers behind one endpoint.

@@ -1,6 +1,6 @@
 //! What the tools and prompts of many servers are called behind one endpoint.
 
-use crate::config::ServerName;
+use crate::config::{AggregateSpec, Prefix, Rules, ServerName};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
@@ -17,6 +17,25 @@ pub(super) const SEPARATOR: &str = "__";
 pub fn full(server: &ServerName, separator: &str, name: &str) -> String {
     let server = server.as_str().replace('.', "_");
     format!("{server}{separator}{name}")
+}
+
+/// What an endpoint calls something of a server, which its rules call `full_name`. `is_alone`: no other server has
+/// something of this name.
+pub(super) fn shown(
+    spec: &AggregateSpec,
+    rules: &Rules,
+    server: &ServerName,
+    own: &str,
+    full_name: &str,
+    is_alone: bool,
+) -> String {
+    let name = match (rules.rename.get(full_name), spec.prefix) {
+        (Some(name), _) => name.clone(),
+        (None, Prefix::Never) => own.to_owned(),
+        (None, Prefix::OnConflict) if is_alone => own.to_owned(),
+        (None, Prefix::Always | Prefix::OnConflict) => full(server, &spec.separator, own),
+    };
+    fit(&name).into_owned()
 }
 
 /// A name of at most [`LONGEST`] characters: one that is longer keeps its beginning, and ends in a hash of the whole, so that

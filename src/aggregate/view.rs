@@ -2,7 +2,7 @@
 
 use super::lists::{Kind, Lists};
 use super::{names, uri};
-use crate::config::{AggregateSpec, Prefix, Rules, ServerName};
+use crate::config::{AggregateSpec, Rules, ServerName};
 use crate::protocol::legacy_tool;
 use crate::wire::meta::find_string;
 use crate::wire::{Era, Object};
@@ -130,15 +130,7 @@ impl Shelf {
         }
         let shown = |candidate: &Candidate<'_>| {
             let own = candidate.own.as_str();
-            let name = match (rules.rename.get(&candidate.full), spec.prefix) {
-                (Some(name), _) => name.clone(),
-                (None, Prefix::Never) => own.to_owned(),
-                (None, Prefix::OnConflict) if owners[own] == 1 => own.to_owned(),
-                (None, Prefix::Always | Prefix::OnConflict) => {
-                    names::full(servers[candidate.server].0, &spec.separator, own)
-                }
-            };
-            names::fit(&name).into_owned()
+            names::shown(spec, rules, servers[candidate.server].0, own, &candidate.full, owners[own] == 1)
         };
         let mut shelf = Self::default();
         let named: Vec<_> = candidates.iter().map(|candidate| (shown(candidate), candidate)).collect();

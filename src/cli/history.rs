@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{failed, misused, print, told};
+use super::{deliver, failed, misused, told};
 use crate::config::file;
 use crate::shell::on_one_line;
 use crate::telemetry::{Filter, Reader, Record, Summary};
@@ -37,7 +37,7 @@ pub struct History {
     /// Only calls that ended so: `ok`, `tool_error`, `error`, `cancelled`, `abandoned`, or why the router refused it.
     #[arg(long, value_name = "WORD")]
     outcome: Option<String>,
-    /// Only calls since then: a time like 2026-11-28T04:00:00Z, or how long ago, like 90m.
+    /// Only calls since then: a time like 2026-11-28T04:00:00Z, a day like 2026-11-28, or how long ago, like 90m.
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<SystemTime>,
     /// Only calls that took so many milliseconds or longer.
@@ -72,11 +72,11 @@ pub(super) fn run(words: &History) -> ExitCode {
         }
     };
     match Reader::open(&file).and_then(|reader| show(words, &reader)) {
-        Ok(text) => {
-            print(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(error) => failed(&anyhow::Error::new(error)),
+        Ok(text) => match deliver(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(wrong) => failed(&wrong),
+        },
+        Err(error) => failed(&reasons(&error)),
     }
 }
 
@@ -226,11 +226,27 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// A time, or how long ago it was.
+/// A time, the beginning of a day, or how long ago it was.
 fn since(text: &str) -> Result<SystemTime, String> {
     let ago = humantime::parse_duration(text).ok().and_then(|ago| SystemTime::now().checked_sub(ago));
-    ago.or_else(|| humantime::parse_rfc3339_weak(text).ok())
-        .ok_or_else(|| "wanted a time like 2026-11-28T04:00:00Z, or how long ago, like 90m or 2d".to_owned())
+    let time = |text: &str| humantime::parse_rfc3339_weak(text).ok();
+    ago.or_else(|| time(text)).or_else(|| time(&format!("{text}T00:00:00Z"))).ok_or_else(|| {
+        "wanted a time like 2026-11-28T04:00:00Z, a day like 2026-11-28, or how long ago, like 90m or 2d"
+            .to_owned()
+    })
+}
+
+/// An error with its causes, up to one that is told already: what lies below that is its code, in other words.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let said = cause.to_string();
+        if text.contains(&said) {
+            break;
+        }
+        let _ = write!(text, ": {said}");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -253,6 +269,16 @@ mod tests {
     fn a_time_is_given_or_how_long_ago_it_was() {
         assert!(since("1h").unwrap() < SystemTime::now());
         assert_eq!(since("1970-01-01T00:00:10Z").unwrap(), SystemTime::UNIX_EPOCH + Duration::from_secs(10));
+        assert_eq!(since("1970-01-02").unwrap(), SystemTime::UNIX_EPOCH + Duration::from_hours(24));
         assert!(since("yesterday").is_err());
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        use rusqlite::ffi;
+        let locked = ffi::Error { code: rusqlite::ErrorCode::DatabaseBusy, extended_code: ffi::SQLITE_BUSY };
+        let said = rusqlite::Error::SqliteFailure(locked, Some("database is locked".to_owned()));
+        let error = crate::telemetry::HistoryUnusable::from(said);
+        assert_eq!(reasons(&error), "the history cannot be used: database is locked");
     }
 }

@@ -209,8 +209,18 @@ fn failed(error: &dyn Display) -> ExitCode {
 
 /// Writes to stdout. Whoever closed it does not want to know.
 fn print(text: &[u8]) {
+    let _ = deliver(text);
+}
+
+/// Writes to stdout what somebody may rely on: that it could not be written is an error, unless whoever reads it has closed it.
+fn deliver(text: &[u8]) -> Result<(), String> {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("stdout cannot be written: {error}"))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Writes a line to stderr, before there is a log or beside it.

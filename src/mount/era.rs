@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 ///
 /// 2026-07-28, basic/transports/stdio: "The server returns any other error, or does not respond within a reasonable
 /// timeout: the server is legacy."
-const SILENCE: Duration = Duration::from_secs(10);
+pub const SILENCE: Duration = Duration::from_secs(10);
 
 /// What is known of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

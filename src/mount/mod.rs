@@ -43,6 +43,7 @@ use catalog::Catalogs;
 use crowd::Listeners;
 use door::{Door, Way};
 use era::Eras;
+pub use era::SILENCE;
 use gate::Pass;
 use group::Groups;
 use health::Health;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::aggregate::lists::List;
+use crate::config::Prefix;
 use serde_json::json;
 
 fn lists(tools: &[&str], resources: &[&str]) -> Lists {

@@ -7,15 +7,15 @@ use url::Url;
 
 use super::cause::{self, Case};
 use super::finding::Finding;
-use super::trial::{Hello, Patient, Practice, Trial, Trouble};
+use super::trial::{Hello, Patience, Patient, Practice, Trial, Trouble};
 use crate::config::{Config, EraSetting, RemoteSpec, ServerSpec, Target};
 use crate::peer::Mask;
 use crate::shell::on_one_line;
 use crate::wire::meta::find_string;
 use crate::wire::{Code, Era, Revision};
 
-/// The router gives a server as long to say whether it is of the modern era.
-const MODERN_WITHIN: Duration = Duration::from_secs(10);
+/// A client of the other era is answered no later than the first one was, and so much more.
+const MORE: Duration = Duration::from_secs(10);
 
 /// Another path of a remote server has this long to answer.
 const ELSEWHERE_WITHIN: Duration = Duration::from_secs(5);
@@ -53,6 +53,9 @@ pub(super) struct Examination {
     pub(super) listed_seconds: Option<Duration>,
     /// How many tools are served.
     pub(super) tools: Option<usize>,
+    /// What they are called.
+    #[serde(skip)]
+    pub(super) names: Vec<String>,
     pub(super) findings: Vec<Finding>,
     /// What a server that does not work last wrote to stderr.
     pub(super) stderr: Vec<String>,
@@ -141,6 +144,7 @@ impl Examination {
             answered_seconds: None,
             listed_seconds: None,
             tools: None,
+            names: Vec::new(),
             findings: Vec::new(),
             stderr: Vec::new(),
         }
@@ -160,7 +164,8 @@ impl Examination {
         self.started_seconds = trial.started;
         self.answered_seconds = trial.answered;
         self.listed_seconds = trial.listed;
-        self.tools = trial.listed.map(|_| cause::served(case, trial));
+        self.names = cause::served(case, trial);
+        self.tools = trial.listed.map(|_| self.names.len());
         if is_broken {
             self.stderr.clone_from(&trial.words);
         }
@@ -170,19 +175,23 @@ impl Examination {
 impl Trials {
     /// Tries a server in every way that makes sense, one after the other: some may run only once.
     async fn make(patient: Patient<'_>, server: &ServerSpec, practice: &Practice) -> Self {
-        let patience = practice.patience;
+        let patience = Patience::with(practice.patience, server.start_timeout);
         let run = |hello, patience| Trial::run(patient, &server.name, hello, patience, practice);
         let mut trials = Self::default();
         if server.era != EraSetting::Modern {
             trials.legacy = Some(run(Hello::Legacy(Revision::NEWEST_LEGACY), patience).await);
         }
+        let is_remote = matches!(patient, Patient::Remote(_));
+        let is_worth_more = |trial: &Trial| is_worth_more(trial, is_remote);
         if server.era != EraSetting::Legacy && trials.legacy.as_ref().is_none_or(is_worth_more) {
-            trials.modern = Some(run(Hello::Modern, patience.min(MODERN_WITHIN)).await);
+            let patience = trials.legacy.as_ref().map_or(patience, |legacy| next(patience, legacy));
+            trials.modern = Some(run(Hello::Modern, patience).await);
         }
         let is_opened = |trial: &Option<Trial>| trial.as_ref().is_some_and(|trial| trial.opened.is_some());
         let is_refused = matches!(&trials.legacy, Some(Trial { trouble: Some(Trouble::Refused { code, .. }), opened: None, .. })
             if *code != Code::MethodNotFound.number());
         if is_refused && !is_opened(&trials.modern) {
+            let patience = trials.legacy.as_ref().map_or(patience, |legacy| next(patience, legacy));
             trials.oldest = Some(run(Hello::Legacy(Revision::V2024_11_05), patience).await);
         }
         if let Patient::Remote(remote) = patient
@@ -206,12 +215,22 @@ impl Trials {
     }
 }
 
+/// How long an attempt after the first one may take: a server that starts in a minute has it again, and one that never
+/// answers what it does not know is not waited for twice.
+fn next(patience: Patience, first: &Trial) -> Patience {
+    match first.trouble {
+        Some(Trouble::Silent(_)) if first.opened.is_none() && first.hears_modern => patience,
+        Some(Trouble::Silent(_)) if first.opened.is_none() => patience.at_most(MORE),
+        _ => patience.at_most(first.settled + MORE),
+    }
+}
+
 /// Whether a client of the other era may fare better, or tells more.
-fn is_worth_more(trial: &Trial) -> bool {
+fn is_worth_more(trial: &Trial, is_remote: bool) -> bool {
     match &trial.trouble {
         None | Some(Trouble::Ended(_) | Trouble::Refused { .. } | Trouble::Nonsense(_)) => true,
-        // One that waits for HTTP hears nobody on stdin.
-        Some(Trouble::Silent(_)) => !cause::waits_for_http(trial),
+        // A process has been asked already.
+        Some(Trouble::Silent(_)) => trial.opened.is_some() || trial.hears_modern || is_remote,
         Some(Trouble::NotStarted(_) | Trouble::NotCalled(_)) => false,
         Some(Trouble::Lost(reason)) => {
             !reason.contains("cannot be reached")
@@ -243,11 +262,41 @@ async fn elsewhere(remote: &RemoteSpec, server: &ServerSpec, practice: &Practice
         other.url.set_path(&path);
         tried.push(path);
         let hello = Hello::Legacy(Revision::NEWEST_LEGACY);
-        let trial =
-            Trial::run(Patient::Remote(&other), &server.name, hello, ELSEWHERE_WITHIN, practice).await;
+        let patience = Patience { answer: ELSEWHERE_WITHIN, whole: ELSEWHERE_WITHIN };
+        let trial = Trial::run(Patient::Remote(&other), &server.name, hello, patience, practice).await;
         if trial.opened.is_some() {
             return Some(other.url);
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn an_attempt_may_take_what_was_said_else_what_the_router_allows() {
+        let said = Patience::with(Some(seconds(90)), seconds(60));
+        assert_eq!((said.answer, said.whole), (seconds(90), seconds(90)));
+        assert_eq!(Patience::with(None, seconds(60)).answer, seconds(60));
+        // It is told how long a server takes that has too little time.
+        assert_eq!(Patience::with(None, seconds(4)).answer, seconds(30));
+    }
+
+    #[test]
+    fn a_second_attempt_has_as_long_as_the_first_has_taken_and_more() {
+        let patience = Patience::with(None, seconds(60));
+        let first = |settled, trouble| Trial { settled, trouble: Some(trouble), ..Trial::default() };
+        let refused = || Trouble::Refused { code: -32601, message: String::new() };
+        assert_eq!(next(patience, &first(seconds(14), refused())).answer, seconds(24));
+        assert_eq!(next(patience, &first(seconds(55), refused())).answer, seconds(60));
+        let silent = || first(seconds(60), Trouble::Silent(seconds(60)));
+        assert_eq!(next(patience, &silent()).answer, seconds(10));
+        assert_eq!(next(patience, &Trial { hears_modern: true, ..silent() }), patience);
+    }
 }

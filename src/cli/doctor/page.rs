@@ -47,9 +47,9 @@ pub(super) fn block(found: &Examination, paper: Paper) -> String {
     text
 }
 
-/// What concerns all servers; nothing if there is nothing.
-pub(super) fn preface(findings: &[Finding], paper: Paper) -> String {
-    let heading = styled("configuration", &Style::new().bold(), paper);
+/// What concerns all servers, below a heading; nothing if there is nothing.
+pub(super) fn chapter(heading: &str, findings: &[Finding], paper: Paper) -> String {
+    let heading = styled(heading, &Style::new().bold(), paper);
     let entries: String = findings.iter().map(|finding| entry(finding, paper)).collect();
     if entries.is_empty() { entries } else { format!("{heading}\n{entries}\n") }
 }
@@ -161,7 +161,7 @@ mod tests {
         );
         assert_eq!(blocks[2], "- off  disabled\n");
         assert_eq!(sum(&all(), &[]), "3 servers: 1 well, 1 broken, 1 not tried; 1 error, 1 warning\n");
-        assert_eq!(preface(&[], PLAIN), "");
+        assert_eq!(chapter("configuration", &[], PLAIN), "");
     }
 
     #[test]

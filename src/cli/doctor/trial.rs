@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::cause::waits_for_http;
 use super::ear::{Ear, News, Noise};
 use crate::config::{CommandSpec, Limits, RemoteSpec, ServerName};
 use crate::peer::remote::{Site, SiteError};
@@ -30,6 +31,9 @@ const MOST_PAGES: usize = 100;
 /// A process is waited for this long once it is to end: the ladder takes eight seconds at most before it is killed.
 const ENDS_WITHIN: Duration = Duration::from_secs(12);
 
+/// A process that is silent to a client of one era has this long to answer one of the other.
+const OTHER_WITHIN: Duration = Duration::from_secs(10);
+
 /// What every server is tried with.
 #[derive(Debug)]
 pub(super) struct Practice {
@@ -38,8 +42,8 @@ pub(super) struct Practice {
     pub(super) sandbox_helper: Option<PathBuf>,
     pub(super) tracker: TaskTracker,
     pub(super) stop: CancellationToken,
-    /// How long an attempt may take.
-    pub(super) patience: Duration,
+    /// How long an attempt may take, if somebody has said so.
+    pub(super) patience: Option<Duration>,
     /// What PATH is here.
     pub(super) path: OsString,
     /// The user's home.
@@ -62,6 +66,15 @@ pub(super) enum Hello {
     Modern,
 }
 
+/// How long an attempt may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// Until the first answer.
+    pub(super) answer: Duration,
+    /// Until the tools are listed.
+    pub(super) whole: Duration,
+}
+
 /// What came of an attempt.
 #[derive(Debug, Default)]
 pub(super) struct Trial {
@@ -71,6 +84,10 @@ pub(super) struct Trial {
     pub(super) answered: Option<Duration>,
     /// What that said.
     pub(super) opened: Option<Opened>,
+    /// From the beginning to the first answer, or to the end without one.
+    pub(super) settled: Duration,
+    /// A process that was silent to a client of the legacy era answers one of the modern era.
+    pub(super) hears_modern: bool,
     /// How long the tools took to be listed, if they were.
     pub(super) listed: Option<Duration>,
     /// Each as the server wrote it.
@@ -101,6 +118,25 @@ pub(super) enum Trouble {
     Refused { code: i64, message: String },
     /// Its answer is none.
     Nonsense(String),
+}
+
+impl Patience {
+    /// Lists that come after a first answer have so long where nobody has said how long an attempt may take.
+    const LISTS: Duration = Duration::from_secs(30);
+
+    /// The least that is waited for a first answer where nobody has said so.
+    const LEAST: Duration = Duration::from_secs(30);
+
+    /// What was said, else what the router allows: longer, where it allows little, so that it can be told how long it takes.
+    pub(super) fn with(said: Option<Duration>, start_timeout: Duration) -> Self {
+        let answer = said.unwrap_or_else(|| start_timeout.max(Self::LEAST));
+        Self { answer, whole: said.unwrap_or(answer + Self::LISTS) }
+    }
+
+    /// The same, but for a first answer no longer than `most`.
+    pub(super) fn at_most(self, most: Duration) -> Self {
+        Self { answer: self.answer.min(most), ..self }
+    }
 }
 
 impl Hello {
@@ -143,7 +179,7 @@ impl Trial {
         patient: Patient<'_>,
         name: &ServerName,
         hello: Hello,
-        patience: Duration,
+        patience: Patience,
         practice: &Practice,
     ) -> Self {
         let mut trial = Self::default();
@@ -156,8 +192,17 @@ impl Trial {
         let ear = Arc::new(Ear::new(practice.limits.depth));
         peer.attach(ear.clone());
         let mut talk = Talk { peer: &peer, ear: &ear, last_id: 0, hello };
-        let outcome = timeout(patience, talk.hold(&mut trial, begun)).await;
-        trial.trouble = outcome.unwrap_or(Err(Trouble::Silent(patience))).err();
+        trial.trouble = talk.hold(&mut trial, begun, patience).await.err();
+        trial.settled = trial.answered.unwrap_or_else(|| begun.elapsed());
+        let is_silent = matches!(trial.trouble, Some(Trouble::Silent(_)));
+        trial.note_said(&peer, &ear);
+        let may_hear = is_silent && trial.opened.is_none() && hello != Hello::Modern && !peer.is_remote();
+        // One that waits for HTTP hears nobody on stdin.
+        if may_hear && !waits_for_http(&trial) {
+            // It has started long ago, if it ever does: it need not be started once more to be asked.
+            let asked = timeout(patience.answer.min(OTHER_WITHIN), talk.ask(discover));
+            trial.hears_modern = matches!(asked.await, Ok(Ok(answer)) if answer.kind() == Kind::Result);
+        }
         let ended = Instant::now();
         if matches!(trial.trouble, Some(Trouble::Silent(_))) {
             // It is not listening.
@@ -167,9 +212,14 @@ impl Trial {
         }
         let gone = timeout(ENDS_WITHIN, peer.gone()).await;
         trial.stopped = gone.ok().map(|()| ended.elapsed());
-        trial.noise = ear.noise();
-        trial.words = peer.last_lines().into_iter().map(String::from).collect();
+        trial.note_said(&peer, &ear);
         trial
+    }
+
+    /// Notes what was said beside the protocol so far.
+    fn note_said(&mut self, peer: &Peer, ear: &Ear) {
+        self.noise = ear.noise();
+        self.words = peer.last_lines().into_iter().map(String::from).collect();
     }
 }
 
@@ -202,6 +252,11 @@ async fn start(patient: Patient<'_>, name: &ServerName, practice: &Practice) -> 
     }
 }
 
+/// A time to the tenth of a second, as people read it.
+fn tenths(time: Duration) -> Duration {
+    Duration::from_secs_f64((time.as_secs_f64() * 10.0).round() / 10.0)
+}
+
 fn is_ours(question: &Message) -> bool {
     matches!(question.method(), "initialize" | "server/discover" | "tools/list")
 }
@@ -216,16 +271,20 @@ struct Talk<'a> {
 
 impl Talk<'_> {
     /// Opens the server and lists its tools; what is learned on the way is noted at once, for it may be interrupted.
-    async fn hold(&mut self, trial: &mut Trial, begun: Instant) -> Result<(), Trouble> {
+    async fn hold(&mut self, trial: &mut Trial, begun: Instant, patience: Patience) -> Result<(), Trouble> {
         let hello = self.hello;
-        let answer = self.ask(|id| hello.line(id)).await?;
+        let Patience { answer, whole } = patience;
+        let asked = timeout(answer, self.ask(|id| hello.line(id))).await;
+        let answer = asked.unwrap_or(Err(Trouble::Silent(answer)))?;
         trial.answered = Some(begun.elapsed());
         trial.opened = Some(hello.read(&answer)?);
         if matches!(hello, Hello::Legacy(_)) {
             self.say(INITIALIZED.into());
         }
+        let rest = whole.saturating_sub(begun.elapsed());
         let begun = Instant::now();
-        self.list(&mut trial.tools).await?;
+        let listed = timeout(rest, self.list(&mut trial.tools)).await;
+        listed.unwrap_or_else(|_| Err(Trouble::Silent(tenths(rest))))?;
         trial.listed = Some(begun.elapsed());
         Ok(())
     }

@@ -67,17 +67,20 @@ pub(super) fn run(
     url: Option<&str>,
     work: impl AsyncFnOnce(Choice) -> ExitCode,
 ) -> ExitCode {
-    find(task, servers, url, &servers.arguments(url), async |found: Found, signals: &mut Signals| {
+    let refused = |unusable: &Unusable| refused(task, unusable);
+    find(task, servers, url, &servers.arguments(url), refused, async |found: Found, signals: &mut Signals| {
         with(found, work, signals).await
     })
 }
 
-/// Finds out which servers are meant, and does `work` with them. `arguments`: the command line that would serve them.
+/// Finds out which servers are meant, and does `work` with them. `arguments`: the command line that would serve them;
+/// `refused` tells why there are none.
 pub(in crate::cli) fn find(
     task: &str,
     servers: &Servers,
     url: Option<&str>,
     arguments: &Arguments,
+    refused: impl Fn(&Unusable) -> ExitCode,
     work: impl AsyncFnOnce(Found, &mut Signals) -> ExitCode,
 ) -> ExitCode {
     let is_given = servers.are_given() || url.is_some();
@@ -91,7 +94,7 @@ pub(in crate::cli) fn find(
     let heard = if matches!(level, Level::Debug | Level::Trace) { "debug" } else { "info" };
     let given = match is_given.then(|| settings(arguments)).transpose() {
         Ok(given) => given.map(|(config, _)| (config, HashMap::new())),
-        Err(unusable) => return refused(task, &unusable),
+        Err(unusable) => return refused(&unusable),
     };
     serve::run(options, |_screen, _volume| async move {
         let mut signals = Signals::listen(Vec::new())?;
@@ -108,7 +111,7 @@ pub(in crate::cli) fn find(
         };
         let outcome = match found {
             Ok((config, states)) => work(Found { config, states, level: heard }, &mut signals).await,
-            Err(unusable) => refused(task, &unusable),
+            Err(unusable) => refused(&unusable),
         };
         reaped.cancel();
         tasks.close();
@@ -183,13 +186,17 @@ pub(in crate::cli) fn misused(task: &str, message: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn refused(task: &str, unusable: &Unusable) -> ExitCode {
+/// Why there is nothing to look at.
+pub(in crate::cli) fn refused(task: &str, unusable: &Unusable) -> ExitCode {
     match unusable {
         Unusable::Arguments(message) => misused(task, message),
         Unusable::File(message) => failed(message),
-        Unusable::Nothing => misused(task, "there is no server to look at"),
+        Unusable::Nothing => misused(task, NOTHING),
     }
 }
+
+/// What is told where no server is named.
+pub(in crate::cli) const NOTHING: &str = "there is no server to look at";
 
 /// There is no such thing: what may be meant instead.
 pub(super) fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::cli::running::{self, URL};
 use crate::config::{RemoteSpec, Verify};
+use crate::shell::on_one_line;
 
 /// A server as a router serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +48,23 @@ pub(super) async fn servers(base: &str, spec: &RemoteSpec) -> Result<Vec<Served>
     let value: Value = serde_json::from_slice(&body).unwrap_or_default();
     match value["servers"].as_object().filter(|_| status.is_success()) {
         Some(servers) => Ok(servers.iter().map(|(name, server)| served(base, name, server)).collect()),
+        None if status == StatusCode::UNAUTHORIZED && shows_key(spec) => Err(format!(
+            "{base} does not take the key that it is shown: look whether it is right, and still holds"
+        )),
         None if status == StatusCode::UNAUTHORIZED => Err(format!(
             "{base} asks callers who they are: show a key by `-H Authorization \"Bearer KEY\"`, or `-H X-API-Key KEY`"
         )),
+        // What has a reason in the words of a router is one.
+        None if let Some(reason) = value["error"]["message"].as_str() => {
+            Err(format!("{base} refuses to be asked: {}", on_one_line(reason)))
+        }
         None => Err(format!("what answers at {base} is no mcp-switchboard (status {})", status.as_u16())),
     }
+}
+
+fn shows_key(spec: &RemoteSpec) -> bool {
+    let is_key = |name: &String| ["authorization", "x-api-key"].contains(&name.to_ascii_lowercase().as_str());
+    spec.headers.keys().any(is_key)
 }
 
 /// Behind a reverse proxy a path may begin with what is in `base` already, or with what that takes off: a name is enough.

@@ -216,7 +216,13 @@ mod tests {
         let history = History::new(options(file.clone()));
         history.start(Events::default());
         for ms in (1..=100).rev() {
-            let outcome = if ms % 10 == 0 { Outcome::ToolError } else { Outcome::Ok };
+            let outcome = match ms {
+                ms if ms % 10 == 0 => Outcome::ToolError,
+                // They are calls, and no errors.
+                7 => Outcome::Cancelled,
+                8 => Outcome::Abandoned,
+                _ => Outcome::Ok,
+            };
             end(&history, ms, outcome, Some("{}"));
         }
         history.finish().await;

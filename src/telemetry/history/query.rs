@@ -67,7 +67,7 @@ pub struct Summary {
     pub what: String,
     /// How many.
     pub calls: usize,
-    /// How many of them did not end well.
+    /// How many of them have failed. One that its client has given up is none of them.
     pub errors: usize,
     /// Half of them took no longer.
     pub median: Duration,
@@ -115,7 +115,7 @@ impl Reader {
         let mut shares: BTreeMap<(String, String), (usize, Vec<i64>)> = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let (errors, times) = shares.entry((row.get(0)?, row.get(1)?)).or_default();
-            *errors += usize::from(row.get_ref(2)?.as_str().is_ok_and(|outcome| outcome != "ok"));
+            *errors += usize::from(row.get_ref(2)?.as_str().is_ok_and(is_failure));
             times.push(row.get(3)?);
         }
         let share = |((server, what), (errors, mut times)): ((String, String), (usize, Vec<i64>))| {
@@ -150,6 +150,11 @@ impl Filter {
         }
         (conditions.join(" AND "), values)
     }
+}
+
+/// Whether an outcome says that something went wrong, and not that its client wanted no more of it.
+fn is_failure(outcome: &str) -> bool {
+    !matches!(outcome, "ok" | "cancelled" | "abandoned")
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {

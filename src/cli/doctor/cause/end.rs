@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use super::Case;
-use super::line::{of_http, sign};
+use super::line::{of_a_crash, of_http, sign};
 use crate::cli::doctor::finding::Finding;
 use crate::cli::doctor::trial::Trial;
 use crate::config::CommandSpec;
 use crate::peer::{Cause, Exit};
+
+/// Lines of stdout that are shown of a server that has ended.
+const LINES: usize = 3;
+
+/// Characters of them.
+const SHOWN: usize = 240;
 
 pub(super) fn ended(case: &Case<'_>, trial: &Trial, exit: Exit) -> Finding {
     let lines = lines(case, trial);
@@ -18,6 +24,15 @@ pub(super) fn ended(case: &Case<'_>, trial: &Trial, exit: Exit) -> Finding {
     }
     if let Some(web) = of_http(&lines) {
         return of_the_web(web.url.as_deref(), &ended);
+    }
+    let noise = &trial.noise.lines;
+    if trial.opened.is_none() && !noise.is_empty() && exit.cause != Cause::ClosedStdout {
+        // What it has to say it says where only messages may be.
+        let said: Vec<String> =
+            noise[noise.len().saturating_sub(LINES)..].iter().map(|line| case.shown(line)).collect();
+        let said: String = said.join(" | ").chars().take(SHOWN).collect();
+        let advice = "that says why, or its last lines on stderr do";
+        return Finding::error("exited", format!("{ended}; on stdout it says: {said:?}"), advice);
     }
     let advice = match exit.cause {
         Cause::Code(0) => {
@@ -49,8 +64,15 @@ pub(super) fn silent(case: &Case<'_>, trial: &Trial, patience: Duration) -> Find
     if let Some(found) = sign(&lines) {
         return said(found, &silent);
     }
+    if let Some(said) = of_a_crash(&lines) {
+        return Finding::error(
+            "failed-inside",
+            format!("the server has failed inside, and lives on without answering: {said:?}; {silent}"),
+            "its last lines on stderr say where; it should end when it fails, so that it is started again",
+        );
+    }
     let Some(command) = case.command() else {
-        let advice = "the server is there, but says nothing: look at its log, and whether the URL is right";
+        let advice = "the server is there, but says nothing: look at its log, and whether the URL is right; one that is only slow wants more `--timeout`";
         return Finding::error("silent", silent, advice);
     };
     if let Some(line) = package(case, command) {
@@ -58,15 +80,33 @@ pub(super) fn silent(case: &Case<'_>, trial: &Trial, patience: Duration) -> Find
             "slow-start",
             format!("{silent}: the first start of a package downloads it"),
             format!(
-                "run `{line}` once by hand, or give doctor more `--timeout`; if it stays slow, install the package and raise `startTimeout`"
+                "run `{line}` once by hand; if it stays slow, install the package; {}",
+                longer(case, patience)
             ),
         );
     }
     Finding::error(
         "silent",
         silent,
-        "it may be no stdio server, wait for something else than stdin, or keep its answers in a buffer (flush stdout after each line)",
+        format!(
+            "it may be no stdio server, wait for something else than stdin, or keep its answers in a buffer (flush stdout \
+             after each line); {}",
+            longer(case, patience)
+        ),
     )
+}
+
+/// What gives a server more time that is only slow.
+fn longer(case: &Case<'_>, patience: Duration) -> String {
+    let allowed = case.server.start_timeout;
+    if patience < allowed {
+        return format!(
+            "if it only needs longer, give doctor more `--timeout`: the router waits {} s (`startTimeout`)",
+            allowed.as_secs_f64()
+        );
+    }
+    "if it only needs longer, raise `startTimeout` of the entry, and try it with as much `--timeout`"
+        .to_owned()
 }
 
 /// What lines have told, and how it ended.

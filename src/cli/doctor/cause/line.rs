@@ -23,7 +23,19 @@ const SIGNS: &[Sign] = &[
         "correct the name of the package in `args`",
     ),
     (
-        r"(?i)(?:because|no versions? of) `?([\w.-]+)`?(?:==\S+)? (?:was not found|were found)|no solution found when resolving",
+        r"(?i)npm (?:err!|error).*no matching version found for (\S+[^\s.])|npm (?:err!|error) (?:code )?etarget",
+        "package-unknown",
+        "the registry has no such version of the package: {}",
+        "correct the version in `args`, or leave it out",
+    ),
+    (
+        r"(?i)package `([^`]+)` does not provide any executables|an executable named `[^`]+` is not provided by package `([^`]+)`",
+        "package-unknown",
+        "the package {} has no program of its name",
+        "correct the name of the package in `args`; a program of another name is run by uvx --from PACKAGE PROGRAM",
+    ),
+    (
+        r"(?i)(?:because|no versions? of) `?([\w.-]+)`?(?:==\S+)? (?:was not found|were found)|there is no version of ([\w.-]+(?:==[\w.]+)?)|no solution found when resolving",
         "package-unknown",
         "the registry has no package {} that fits",
         "correct the name or the version of the package in `args`",
@@ -71,6 +83,12 @@ const SIGNS: &[Sign] = &[
         "install it, or put its directory into the PATH of the entry's `env`",
     ),
     (
+        r"(?i)the following arguments are required: (\S.*)|missing required arguments?:? '?([\w-][^']*)|missing (?:option|argument|parameter) '([^']+)'|required option '([^']+)' not specified",
+        "arguments",
+        "the server wants an argument that it is not given: {}",
+        "add {} to `args`; its last lines say what it takes",
+    ),
+    (
         r"KeyError: '([A-Z][A-Z0-9_]{2,})'",
         "variable-wanted",
         "the server wants the environment variable {}",
@@ -99,6 +117,12 @@ const SIGNS: &[Sign] = &[
         "docker-daemon",
         "Docker cannot be asked",
         "start it, and let this user ask it (the group `docker`, or DOCKER_HOST in `env` of the entry)",
+    ),
+    (
+        r"(?i)the input device is not a TTY",
+        "container-with-terminal",
+        "the container wants a terminal, and a server has none",
+        "leave `-t` out of `args`: `-it` becomes `-i`",
     ),
     (
         r"(?i)pull access denied for ([^\s,]+)|manifest for (\S+) not found|manifest unknown",
@@ -131,7 +155,7 @@ const SIGNS: &[Sign] = &[
         "look at the permissions of what its last line names",
     ),
     (
-        r"(?i)(unrecognized arguments|unknown (?:option|argument|command)|unexpected argument|invalid (?:option|choice)|no such option|missing required argument)",
+        r"(?i)(unrecognized arguments|unknown (?:option|argument|command)|unexpected argument|invalid (?:option|choice)|no such option|required arguments were not provided)",
         "arguments",
         "the server does not take its arguments: {}",
         "correct `args`: its last lines say what it takes",
@@ -151,8 +175,22 @@ pub(super) fn sign(lines: &[String]) -> Option<Finding> {
         let quoted = named.map(|named| format!("`{named}`")).unwrap_or_default();
         let what = what.replace("({})", &named.map(|named| format!("({named})")).unwrap_or_default());
         let what = what.replace("{}", &quoted).replace("  ", " ");
-        Some(Finding::error(cause, what.trim_end(), advice.replace("{}", named.unwrap_or("NAME"))))
+        Some(Finding::error(
+            cause,
+            what.trim_end().trim_end_matches(':'),
+            advice.replace("{}", named.unwrap_or("NAME")),
+        ))
     })
+}
+
+/// What a server that has failed inside says of it, if lines tell that it has.
+pub(super) fn of_a_crash(lines: &[String]) -> Option<&str> {
+    let begins = Regex::new(r"^(?:Traceback \(most recent call last\)|thread '.*' (?:\(\d+\) )?panicked at|goroutine \d+ \[|panic: )").ok()?;
+    let says = Regex::new(r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Group)\b|thread '.*panicked at|panic: |Uncaught )").ok()?;
+    let begun = lines.iter().position(|line| begins.is_match(line.trim_start()));
+    let said = lines[begun.unwrap_or(0)..].iter().rfind(|line| says.is_match(line));
+    begun?;
+    said.or(lines.last()).map(String::as_str)
 }
 
 /// A server that waits for HTTP, and where, if it says so.
@@ -235,6 +273,23 @@ mod tests {
                 "docker-daemon",
                 "Docker",
             ),
+            ("argp.py: error: the following arguments are required: --db", "arguments", "`--db`"),
+            ("Error: Missing option '--db' / '-d'.", "arguments", "`--db`"),
+            ("error: required option '--db <path>' not specified", "arguments", "`--db <path>`"),
+            ("Missing required argument: DB_PATH", "arguments", "`DB_PATH`"),
+            (
+                "npm error notarget No matching version found for @acme/server@99.0.0.",
+                "package-unknown",
+                "version of the package: `@acme/server@99.0.0`",
+            ),
+            ("npm error code ETARGET", "package-unknown", "no such version"),
+            ("Package `six` does not provide any executables.", "package-unknown", "`six`"),
+            (
+                "  ╰─▶ Because there is no version of mcp-server-time==99.0 and you require",
+                "package-unknown",
+                "`mcp-server-time==99.0`",
+            ),
+            ("the input device is not a TTY", "container-with-terminal", "terminal"),
             ("server.py: error: unrecognized arguments: --stdoi", "arguments", "unrecognized arguments"),
             ("Error: connect ECONNREFUSED 127.0.0.1:5432", "network", "network"),
         ] {
@@ -245,6 +300,17 @@ mod tests {
         for line in ["INFO starting", "Traceback (most recent call last):", "loaded 3 MCP_TOOLS"] {
             assert_eq!(sign(&[line.to_owned()]), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_crash_is_told_by_its_last_words() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let python =
+            lines("ready\nTraceback (most recent call last):\n  File \"x\", line 1\nValueError: no way\nbye");
+        assert_eq!(of_a_crash(&python), Some("ValueError: no way"));
+        let rust = lines("thread 'main' panicked at src/main.rs:2:5:\nout of luck");
+        assert_eq!(of_a_crash(&rust), Some("thread 'main' panicked at src/main.rs:2:5:"));
+        assert_eq!(of_a_crash(&lines("ValueError: is logged, and dealt with")), None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The usual causes, each recognised by what was seen. Nothing here starts or asks anything.
 
+mod clash;
 mod command;
+mod container;
 mod end;
 mod line;
 mod listening;
@@ -18,10 +20,11 @@ use crate::config::{CommandSpec, Config, ServerSpec, Target};
 use crate::peer::Mask;
 use crate::shell::on_one_line;
 
+pub(super) use clash::together;
 pub(super) use end::waits_for_http;
 pub(super) use listening::{Taken, at_the_door};
 pub(super) use remote::may_be_elsewhere;
-pub(super) use tools::count as served;
+pub(super) use tools::served;
 
 /// What was seen of a server.
 pub(super) struct Case<'a> {
@@ -85,6 +88,9 @@ pub(super) fn of_trial(case: &Case<'_>) -> Vec<Finding> {
     findings.extend(other_era(case, trial));
     findings.extend(revision::odd(case, trial));
     findings.extend(tools::odd(case, trial));
+    // Some are seen as they are written, and told by the program, too.
+    let mut causes = std::collections::HashSet::new();
+    findings.retain(|found| found.cause != "container-with-terminal" || causes.insert(found.cause));
     findings.extend(pace::odd(case, trial));
     findings
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use strsim::normalized_damerau_levenshtein;
 
 use super::Case;
-use super::command::{EXTENSIONS, split};
+use super::command::{EXTENSIONS, is_of_a_shell, of_windows_path, split};
 use crate::cli::doctor::finding::Finding;
 use crate::config::CommandSpec;
 use crate::peer::SpawnError;
@@ -77,8 +77,30 @@ pub(super) fn not_started(case: &Case<'_>, error: &SpawnError) -> Option<Finding
     })
 }
 
+/// What brings a well-known program that runs servers.
+pub(super) fn runner(program: &str) -> Option<&'static str> {
+    RUNNERS.iter().find(|(runner, _)| *runner == program).map(|(_, advice)| *advice)
+}
+
+/// A program as Windows names it, on another system.
+fn foreign(case: &Case<'_>, command: &CommandSpec) -> Option<Finding> {
+    let program = of_windows_path(&command.program)?;
+    let what = format!("{:?} is a path of Windows", case.shown(&command.program));
+    let advice =
+        format!("write `\"command\": {program:?}`, and the paths in `args` as they are on this system");
+    Some(Finding::error("windows-command", what, advice))
+}
+
 fn not_in_path(case: &Case<'_>, command: &CommandSpec, program: &str) -> Finding {
     let name = case.shown(program);
+    if let Some(found) = foreign(case, command) {
+        return found;
+    }
+    if is_of_a_shell(program) {
+        let what = format!("`{name}` is a word of a shell, and none is run");
+        let advice = "to run something in a directory, write `\"cwd\": \"DIR\"`; for a line of a shell, `\"command\": \"sh\", \"args\": [\"-c\", \"…\"]`";
+        return Finding::error("shell-line", what, advice);
+    }
     if let Some(advice) = split(case, command) {
         let what = format!("the command {name:?} is a whole line, and no shell splits it into words");
         return Finding::error("shell-line", what, advice);
@@ -92,13 +114,13 @@ fn not_in_path(case: &Case<'_>, command: &CommandSpec, program: &str) -> Finding
     };
     let what = format!("`{name}` is not in {searched}");
     let list = own.map_or(case.practice.path.as_os_str(), OsStr::new);
-    if let Some((_, advice)) = RUNNERS.iter().find(|(runner, _)| *runner == program) {
+    if let Some(advice) = runner(program) {
         let advice = match elsewhere(program, case.practice.home.as_deref()) {
             Some(path) => {
                 let folder = path.parent().unwrap_or(&path).display().to_string();
                 format!("it is at {}: write that as `command`, or put {folder} into PATH", path.display())
             }
-            None => (*advice).to_owned(),
+            None => advice.to_owned(),
         };
         return Finding::error("runner-missing", what, advice);
     }
@@ -117,6 +139,9 @@ fn not_in_path(case: &Case<'_>, command: &CommandSpec, program: &str) -> Finding
 fn no_file(case: &Case<'_>, command: &CommandSpec, path: &Path) -> Finding {
     let written = &command.program;
     let what = format!("the program {} does not exist", case.shown(&path.to_string_lossy()));
+    if let Some(found) = foreign(case, command) {
+        return found;
+    }
     if written.starts_with("~/") || written.starts_with('$') {
         let advice = "no shell replaces `~` and `$HOME`: write the whole path, or `${HOME}/…`";
         return Finding::error("command-not-found", what, advice);

@@ -92,12 +92,17 @@ fn names(case: &Case<'_>, served: &[(String, &Value)]) -> Vec<Finding> {
         ));
     }
     let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    let odd: Vec<&str> = own.iter().copied().filter(|name| !plain(name)).collect();
-    if !odd.is_empty() {
+    let renamed = renamed(case);
+    let odd: Vec<&str> = own.iter().copied().filter(|name| !plain(name) && !renamed(name)).collect();
+    if let Some(first) = odd.first() {
+        let key = case.shown(&full(&case.server.name, "__", first));
         findings.push(Finding::warning(
             "tool-name",
             format!("characters that many models refuse: {}", list(case, &odd)),
-            "use letters, digits, `_` and `-`; or another name by `aggregate.tools.rename`",
+            format!(
+                "use letters, digits, `_` and `-` in the server; or, for all servers together, give another name by \
+                 `aggregate.tools.rename` ({key:?}: \"…\")"
+            ),
         ));
     }
     let twice: Vec<&str> = own
@@ -113,18 +118,44 @@ fn names(case: &Case<'_>, served: &[(String, &Value)]) -> Vec<Finding> {
     findings
 }
 
-fn schemas(case: &Case<'_>, served: &[(String, &Value)]) -> Option<Finding> {
-    let wrong: Vec<(&str, &str)> = served
-        .iter()
-        .filter_map(|(name, tool)| Some((name.as_str(), fault(&tool["inputSchema"])?)))
-        .collect();
-    let (_, why) = wrong.first()?;
-    let names: Vec<&str> = wrong.iter().map(|(name, _)| *name).collect();
-    Some(Finding::error(
-        "tool-schema",
-        format!("the `inputSchema` {why}: {}", list(case, &names)),
-        "it must be a JSON Schema object with `\"type\": \"object\"`: clients of the TypeScript SDK refuse the whole list",
-    ))
+/// Whether all endpoints for several servers that show a tool show it by a name that was given to it.
+fn renamed<'a>(case: &'a Case<'_>) -> impl Fn(&str) -> bool + 'a {
+    let gateway = &case.config.gateway;
+    let specs = gateway.root.iter().chain(gateway.views.iter().map(|(_, view)| view));
+    let name = &case.server.name;
+    let showing: Vec<_> =
+        specs.filter(|spec| spec.servers.as_ref().is_none_or(|servers| servers.contains(name))).collect();
+    move |tool| {
+        let key = full(name, "__", tool);
+        !showing.is_empty() && showing.iter().all(|spec| spec.tools.rename.contains_key(&key))
+    }
+}
+
+/// What is wrong with schemas: each fault once, with the tools that have it.
+fn schemas(case: &Case<'_>, served: &[(String, &Value)]) -> Vec<Finding> {
+    let mut faults: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, tool) in served {
+        let Some(fault) = fault(&tool["inputSchema"]) else { continue };
+        match faults.iter_mut().find(|(known, _)| *known == fault) {
+            Some((_, names)) => names.push(name),
+            None => faults.push((fault, vec![name])),
+        }
+    }
+    let finding = |(fault, names): &(&str, Vec<&str>)| {
+        let must = if fault.contains("`properties`") {
+            "`properties` must be an object with a JSON Schema for each name"
+        } else if fault.contains("`required`") {
+            "`required` must be a list of names, as in `\"required\": [\"path\"]`"
+        } else {
+            "it must be a JSON Schema object with `\"type\": \"object\"`"
+        };
+        Finding::error(
+            "tool-schema",
+            format!("the `inputSchema` {fault}: {}", list(case, names)),
+            format!("{must}: clients of the TypeScript SDK refuse the whole list"),
+        )
+    };
+    faults.iter().map(finding).collect()
 }
 
 /// What is wrong with the schema of a tool's arguments.
@@ -164,10 +195,10 @@ fn list(case: &Case<'_>, names: &[&str]) -> String {
     text.join(", ")
 }
 
-/// How many tools of a list are served.
-pub(in crate::cli::doctor) fn count(case: &Case<'_>, trial: &Trial) -> usize {
+/// The names of the tools of a list that are served.
+pub(in crate::cli::doctor) fn served(case: &Case<'_>, trial: &Trial) -> Vec<String> {
     let names = trial.tools.iter().filter_map(|tool| find_string(tool, &["name"]));
-    names.filter(|name| serves(case.server, name)).count()
+    names.filter(|name| serves(case.server, name)).collect()
 }
 
 #[cfg(test)]
