@@ -2,7 +2,7 @@
 
 use super::lists::{Kind, Lists};
 use super::{names, uri};
-use crate::config::{AggregateSpec, Rules, ServerName};
+use crate::config::{AggregateSpec, Prefix, Rules, ServerName};
 use crate::protocol::legacy_tool;
 use crate::wire::meta::find_string;
 use crate::wire::{Era, Object};
