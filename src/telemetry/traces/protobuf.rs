@@ -61,6 +61,12 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The beginning of a message within this one, of so many bytes: its fields follow.
+    pub(super) fn head(&mut self, field: u32, length: usize) {
+        self.key(field, Wire::Delimited);
+        varint(self.0, length as u64);
+    }
+
     /// A message within this one.
     pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
         self.key(field, Wire::Delimited);
@@ -92,6 +98,12 @@ pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(low_bits(value));
 }
 
+/// Bytes of a field of so many bytes, whose number is below 16.
+pub(super) fn field_length(length: usize) -> usize {
+    let bits = (usize::BITS - length.leading_zeros()).max(1);
+    1 + bits.div_ceil(7) as usize + length
+}
+
 fn low_bits(value: u64) -> u8 {
     value.to_le_bytes()[0] & 0x7f
 }
@@ -113,6 +125,15 @@ mod tests {
             let mut out = Vec::new();
             varint(&mut out, value);
             assert_eq!(out, bytes, "{value}");
+        }
+    }
+
+    #[test]
+    fn how_long_a_field_is_can_be_told_before() {
+        for length in [0, 1, 127, 128, 16_383, 16_384, 100_000] {
+            let mut out = Vec::new();
+            Writer::new(&mut out).bytes(15, &vec![7; length]);
+            assert_eq!(out.len(), field_length(length));
         }
     }
 
