@@ -3,7 +3,7 @@
 use super::names;
 use super::view::admits;
 use crate::config::{AggregateSpec, ServerName};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// A name that several tools would have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +26,10 @@ pub fn clashes(spec: &AggregateSpec, servers: &[(&ServerName, &[String])]) -> Ve
         .map(|(server, own)| (server, own, names::full(server, names::SEPARATOR, own)))
         .filter(|(.., full)| admits(&spec.tools, full))
         .collect();
-    let mut owners: HashMap<&str, usize> = HashMap::new();
-    for (_, own, _) in &candidates {
-        *owners.entry(own).or_default() += 1;
-    }
+    let things = candidates.iter().map(|(server, own, full)| (*server, *own, full.as_str()));
+    let shown = names::shown(spec, &spec.tools, things);
     let mut of_name: BTreeMap<String, Vec<(ServerName, String)>> = BTreeMap::new();
-    for (server, own, full) in &candidates {
-        let name = names::shown(spec, &spec.tools, server, own, full, owners[own] == 1);
+    for (name, (server, own, _)) in shown.into_iter().zip(&candidates) {
         of_name.entry(name).or_default().push(((*server).clone(), (*own).to_owned()));
     }
     let clash = |(name, tools): (String, Vec<_>)| (tools.len() > 1).then_some(Clash { name, tools });

@@ -34,7 +34,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use catalog::Catalog;
 pub use clash::{Clash, clashes};
-pub use names::{LONGEST, fit, full};
+pub use names::{LONGEST, SEPARATOR, fit, full};
 
 /// Many servers behind one endpoint.
 #[derive(Clone, Debug)]

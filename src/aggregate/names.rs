@@ -3,6 +3,7 @@
 use crate::config::{AggregateSpec, Prefix, Rules, ServerName};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Characters of a name; what models are given may have no more.
 pub const LONGEST: usize = 64;
@@ -11,7 +12,7 @@ pub const LONGEST: usize = 64;
 const HASH: usize = 8;
 
 /// What stands between server and tool in the names by which the rules of an endpoint call them, whatever it shows.
-pub(super) const SEPARATOR: &str = "__";
+pub const SEPARATOR: &str = "__";
 
 /// The name in full: `server__tool`. In the server's part `.` becomes `_`, since models' names know no point.
 pub fn full(server: &ServerName, separator: &str, name: &str) -> String {
@@ -19,23 +20,27 @@ pub fn full(server: &ServerName, separator: &str, name: &str) -> String {
     format!("{server}{separator}{name}")
 }
 
-/// What an endpoint calls something of a server, which its rules call `full_name`. `is_alone`: no other server has
-/// something of this name.
-pub(super) fn shown(
+/// What an endpoint calls things of servers, in their order. `things`: whose each is, what its server calls it, and what rules
+/// call it.
+pub(super) fn shown<'a>(
     spec: &AggregateSpec,
     rules: &Rules,
-    server: &ServerName,
-    own: &str,
-    full_name: &str,
-    is_alone: bool,
-) -> String {
-    let name = match (rules.rename.get(full_name), spec.prefix) {
-        (Some(name), _) => name.clone(),
-        (None, Prefix::Never) => own.to_owned(),
-        (None, Prefix::OnConflict) if is_alone => own.to_owned(),
-        (None, Prefix::Always | Prefix::OnConflict) => full(server, &spec.separator, own),
+    things: impl Iterator<Item = (&'a ServerName, &'a str, &'a str)> + Clone,
+) -> Vec<String> {
+    let mut owners: HashMap<&str, usize> = HashMap::new();
+    for (_, own, _) in things.clone() {
+        *owners.entry(own).or_default() += 1;
+    }
+    let name = |(server, own, full_name): (&ServerName, &str, &str)| {
+        let name = match (rules.rename.get(full_name), spec.prefix) {
+            (Some(name), _) => name.clone(),
+            (None, Prefix::Never) => own.to_owned(),
+            (None, Prefix::OnConflict) if owners[own] == 1 => own.to_owned(),
+            (None, Prefix::Always | Prefix::OnConflict) => full(server, &spec.separator, own),
+        };
+        fit(&name).into_owned()
     };
-    fit(&name).into_owned()
+    things.map(name).collect()
 }
 
 /// A name of at most [`LONGEST`] characters: one that is longer keeps its beginning, and ends in a hash of the whole, so that

@@ -124,16 +124,12 @@ impl Shelf {
                 }
             }
         }
-        let mut owners: HashMap<&str, usize> = HashMap::new();
-        for candidate in &candidates {
-            *owners.entry(candidate.own.as_str()).or_default() += 1;
-        }
-        let shown = |candidate: &Candidate<'_>| {
-            let own = candidate.own.as_str();
-            names::shown(spec, rules, servers[candidate.server].0, own, &candidate.full, owners[own] == 1)
-        };
+        let things = candidates
+            .iter()
+            .map(|candidate| (servers[candidate.server].0, candidate.own.as_str(), candidate.full.as_str()));
+        let shown = names::shown(spec, rules, things);
         let mut shelf = Self::default();
-        let named: Vec<_> = candidates.iter().map(|candidate| (shown(candidate), candidate)).collect();
+        let named: Vec<_> = shown.into_iter().zip(&candidates).collect();
         let mut of_name: HashMap<&str, Vec<&Candidate<'_>>> = HashMap::new();
         for (name, candidate) in &named {
             of_name.entry(name).or_default().push(candidate);

@@ -1,6 +1,6 @@
 //! Which trace a request belongs to: the W3C context that comes with it, and the one that its server is told.
 
-use super::request::unlike_any;
+use super::request::{hex, unlike_any};
 use crate::wire::Message;
 use crate::wire::meta::{find, find_string, span, splice};
 use memchr::{memchr, memmem};
@@ -177,7 +177,7 @@ impl Trace {
             }
             let end = text.rfind('}')?;
             let mut params = ",\"params\":{\"_meta\":{".to_owned();
-            self.write(&mut params, None);
+            self.write(&mut params, self.members());
             params.push_str("}}");
             return Message::own(splice(text, &[(end..end, &params)])).ok();
         }
@@ -189,7 +189,7 @@ impl Trace {
         let (at, comma) = first_place(params)?;
         Some(request.rewritten(&params[at..at], self.length(), |text| {
             text.push_str("\"_meta\":{");
-            self.write(text, None);
+            self.write(text, self.members());
             text.extend(["}", comma]);
         }))
     }
@@ -197,11 +197,14 @@ impl Trace {
     /// A `_meta` with the context of here in place of the one that it had.
     fn within(&self, meta: &str) -> Option<String> {
         let mut replaced = Vec::new();
+        let mut missing = Vec::new();
         for key in self.members() {
             if let Some(old) = find(meta, &[key]) {
                 let mut value = String::new();
                 self.write_value(key, &mut value);
                 replaced.push((span(meta, old), value));
+            } else {
+                missing.push(key);
             }
         }
         if let Some(old) = find(meta, &["tracestate"]).filter(|_| self.state.is_none()) {
@@ -212,23 +215,20 @@ impl Trace {
         let replaced: Vec<_> =
             replaced.iter().map(|(place, value)| (place.clone(), value.as_str())).collect();
         let kept = splice(meta, &replaced);
-        let mut more = String::new();
-        self.write(&mut more, Some(meta));
-        if more.is_empty() {
+        if missing.is_empty() {
             return Some(kept);
         }
         let (at, comma) = first_place(&kept)?;
+        let mut more = String::new();
+        self.write(&mut more, missing.into_iter());
         more.push_str(comma);
         Some(splice(&kept, &[(at..at, &more)]))
     }
 
-    /// Writes the members that say it, as JSON; those that an object has already are left out.
-    fn write(&self, text: &mut String, had: Option<&str>) {
+    /// Writes these members, as JSON.
+    fn write(&self, text: &mut String, members: impl Iterator<Item = &'static str>) {
         let mut comma = "";
-        for key in self.members() {
-            if had.is_some_and(|had| find(had, &[key]).is_some()) {
-                continue;
-            }
+        for key in members {
             text.extend([comma, "\"", key, "\":"]);
             self.write_value(key, text);
             comma = ",";
@@ -236,7 +236,7 @@ impl Trace {
     }
 
     /// The members that there are.
-    fn members(&self) -> impl Iterator<Item = &'static str> {
+    fn members(&self) -> impl Iterator<Item = &'static str> + use<> {
         let members = [
             ("traceparent", true),
             ("tracestate", self.state.is_some()),
@@ -267,14 +267,8 @@ impl Trace {
     }
 }
 
-/// Writes each byte as two digits; the formatter takes ten times as long, for every request.
 fn write_hex(text: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
+    text.extend(bytes.iter().flat_map(|byte| hex(*byte)).map(char::from));
 }
 
 /// Whether there is surely no `_meta`, however that would be written.

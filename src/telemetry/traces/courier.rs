@@ -150,9 +150,10 @@ impl Courier {
     async fn send(&self, body: Bytes) -> Result<(), Failure> {
         let request = self.http.post(self.url.clone()).headers(self.headers.clone()).body(body);
         let answer = request.send().await?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
+        let status = answer.status();
         if !status.is_success() {
-            let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            let seconds =
+                answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
             return Err(Failure::Refused(status, seconds.map(Duration::from_secs)));
         }
         // The connection is good for the next ones only when all is read.

@@ -1,6 +1,6 @@
 //! Tools that all servers together cannot show, because two of them would be called the same.
 
-use crate::aggregate::{Clash, clashes, full};
+use crate::aggregate::{Clash, SEPARATOR, clashes, full};
 use crate::cli::doctor::finding::Finding;
 use crate::config::{AggregateSpec, Config, Prefix, ServerName};
 use crate::shell::on_one_line;
@@ -50,7 +50,7 @@ fn finding(place: &str, spec: &AggregateSpec, servers: &[ServerName], alike: &[C
 }
 
 fn advice(spec: &AggregateSpec, clash: &Clash) -> String {
-    let keys: Vec<String> = clash.tools.iter().map(|(server, tool)| full(server, "__", tool)).collect();
+    let keys: Vec<String> = clash.tools.iter().map(|(server, tool)| full(server, SEPARATOR, tool)).collect();
     let (last, key) = (&clash.tools[clash.tools.len() - 1].0, &keys[keys.len() - 1]);
     if keys[0] == *key {
         // No rule can tell them apart.

@@ -198,13 +198,7 @@ fn of_a_shell(case: &Case<'_>, command: &CommandSpec) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn command(line: &str) -> CommandSpec {
-        let mut words = line.split(' ').map(str::to_owned);
-        let mut command = CommandSpec::new(words.next().unwrap());
-        command.args = words.collect();
-        command
-    }
+    use crate::cli::doctor::cause::command_of;
 
     #[test]
     #[cfg(not(windows))]
@@ -237,8 +231,8 @@ mod tests {
     #[test]
     #[cfg(not(windows))]
     fn what_stands_behind_cmd_is_named() {
-        let found = of_windows(&command("cmd /c npx -y server")).unwrap();
+        let found = of_windows(&command_of("cmd /c npx -y server")).unwrap();
         assert!(found.advice.starts_with("write `\"command\": \"npx\"`"), "{found:?}");
-        assert_eq!(of_windows(&command("npx -y server")), None);
+        assert_eq!(of_windows(&command_of("npx -y server")), None);
     }
 }

@@ -5,6 +5,9 @@ use std::path::Path;
 use crate::cli::doctor::finding::Finding;
 use crate::config::CommandSpec;
 
+/// What to do about a container that wants a terminal.
+pub(super) const WITHOUT_TERMINAL: &str = "leave `-t` out of `args`: `-it` becomes `-i`";
+
 /// A container without a stdin cannot be spoken to.
 pub(super) fn deaf(command: &CommandSpec) -> Option<Finding> {
     let (name, options) = run_options(command)?;
@@ -25,7 +28,7 @@ pub(super) fn with_terminal(command: &CommandSpec) -> Option<Finding> {
         Finding::error(
             "container-with-terminal",
             format!("`{name} run` with `-t` wants a terminal, and a server has none"),
-            "leave `-t` out of `args`: `-it` becomes `-i`",
+            WITHOUT_TERMINAL,
         )
     })
 }
@@ -83,13 +86,7 @@ const SWITCHES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn command(line: &str) -> CommandSpec {
-        let mut words = line.split(' ').map(str::to_owned);
-        let mut command = CommandSpec::new(words.next().unwrap());
-        command.args = words.collect();
-        command
-    }
+    use crate::cli::doctor::cause::command_of;
 
     #[test]
     fn a_container_wants_a_stdin() {
@@ -103,7 +100,7 @@ mod tests {
             ("docker exec x server", false),
             ("npx run", false),
         ] {
-            assert_eq!(deaf(&command(line)).is_some(), is_deaf, "{line}");
+            assert_eq!(deaf(&command_of(line)).is_some(), is_deaf, "{line}");
         }
     }
 
@@ -116,7 +113,7 @@ mod tests {
             ("docker run -i -e TERM=t -v/t:/t mcp/time", false),
             ("docker run -i --tty=false mcp/time -t", false),
         ] {
-            assert_eq!(with_terminal(&command(line)).is_some(), has_one, "{line}");
+            assert_eq!(with_terminal(&command_of(line)).is_some(), has_one, "{line}");
         }
     }
 }

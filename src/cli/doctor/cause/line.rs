@@ -2,6 +2,7 @@
 
 use regex_lite::Regex;
 
+use super::container::WITHOUT_TERMINAL;
 use crate::cli::doctor::finding::Finding;
 
 /// A kind of line: how it is recognised, what its cause is called, what is wrong, and what to do. `{}` is what the
@@ -122,7 +123,7 @@ const SIGNS: &[Sign] = &[
         r"(?i)the input device is not a TTY",
         "container-with-terminal",
         "the container wants a terminal, and a server has none",
-        "leave `-t` out of `args`: `-it` becomes `-i`",
+        WITHOUT_TERMINAL,
     ),
     (
         r"(?i)pull access denied for ([^\s,]+)|manifest for (\S+) not found|manifest unknown",

@@ -132,6 +132,15 @@ pub(super) fn of_entry(reason: &str) -> Finding {
     }
 }
 
+/// A command of these words, for tests.
+#[cfg(test)]
+fn command_of(line: &str) -> crate::config::CommandSpec {
+    let mut words = line.split(' ').map(str::to_owned);
+    let mut command = crate::config::CommandSpec::new(words.next().unwrap());
+    command.args = words.collect();
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Case;
-use crate::aggregate::{LONGEST, fit, full};
+use crate::aggregate::{LONGEST, SEPARATOR, fit, full};
 use crate::cli::doctor::finding::Finding;
 use crate::cli::doctor::trial::{Trial, Trouble};
 use crate::config::Prefix;
@@ -73,7 +73,7 @@ fn names(case: &Case<'_>, served: &[(String, &Value)]) -> Vec<Finding> {
         let is_in = spec.servers.as_ref().is_none_or(|servers| servers.contains(name));
         let whole = |tool: &&str| {
             let whole = full(name, &spec.separator, tool);
-            let is_renamed = spec.tools.rename.contains_key(&full(name, "__", tool));
+            let is_renamed = spec.tools.rename.contains_key(&full(name, SEPARATOR, tool));
             (whole.chars().count() > LONGEST && !is_renamed && !long.contains(tool)).then_some(whole)
         };
         let too_long: Vec<String> = own.iter().filter_map(whole).collect();
@@ -95,7 +95,7 @@ fn names(case: &Case<'_>, served: &[(String, &Value)]) -> Vec<Finding> {
     let renamed = renamed(case);
     let odd: Vec<&str> = own.iter().copied().filter(|name| !plain(name) && !renamed(name)).collect();
     if let Some(first) = odd.first() {
-        let key = case.shown(&full(&case.server.name, "__", first));
+        let key = case.shown(&full(&case.server.name, SEPARATOR, first));
         findings.push(Finding::warning(
             "tool-name",
             format!("characters that many models refuse: {}", list(case, &odd)),
@@ -126,7 +126,7 @@ fn renamed<'a>(case: &'a Case<'_>) -> impl Fn(&str) -> bool + 'a {
     let showing: Vec<_> =
         specs.filter(|spec| spec.servers.as_ref().is_none_or(|servers| servers.contains(name))).collect();
     move |tool| {
-        let key = full(name, "__", tool);
+        let key = full(name, SEPARATOR, tool);
         !showing.is_empty() && showing.iter().all(|spec| spec.tools.rename.contains_key(&key))
     }
 }
