@@ -6,6 +6,7 @@
 
 pub mod access_log;
 mod call;
+mod carried;
 mod durations;
 mod events;
 mod history;
@@ -20,6 +21,7 @@ pub mod traces;
 mod traffic;
 
 pub use call::{Call, Ended, Eras, Names};
+pub use carried::Carried;
 pub use durations::Durations;
 pub use events::{EventKind, Events};
 pub use history::{Filter, History, HistoryOptions, Reader, Record, Summary, Unusable as HistoryUnusable};
@@ -29,7 +31,7 @@ pub use outcome::Outcome;
 pub use request::{Request, RequestId};
 pub use requests::Requests;
 pub use tally::{Counter, Measured, Tally};
-pub use trace::{Carried, Share, Trace};
+pub use trace::{Share, Trace};
 pub use traffic::{Conceal, Said, Side, Traffic, Watching, arguments_shown};
 
 use crate::access::Caller;
