@@ -39,7 +39,8 @@ pub(super) async fn say(stream: &mut Stream, words: &[u8], patience: Duration) {
 pub(super) async fn linger(mut stream: Stream, patience: Duration) {
     let drain = async {
         stream.shutdown().await?;
-        let mut unread = [0; 4096];
+        // Not on the stack: each connection would hold it all its life.
+        let mut unread = vec![0; 4096];
         while stream.read(&mut unread).await? > 0 {}
         io::Result::Ok(())
     };

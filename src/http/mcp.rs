@@ -44,7 +44,8 @@ pub(super) async fn post(
             let client = find(mount, id, caller).ok_or_else(|| not_found(id_of(&payload)))?;
             in_session(mount, &client, payload, accepted).await
         }
-        None if as_initialize(&payload).is_some() => open(mount, payload, accepted, caller).await,
+        // Once in a session: no other request makes room for it.
+        None if as_initialize(&payload).is_some() => Box::pin(open(mount, payload, accepted, caller)).await,
         None => Err(Refusal::Invalid {
             id: id_of(&payload),
             reason: "there is no Mcp-Session-Id: send `initialize` first, and then the id that it gives"

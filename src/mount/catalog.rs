@@ -139,7 +139,11 @@ impl Mount {
         let _alone = catalog.listing.lock().await;
         // Somebody else may have listed them while this one waited.
         let meanwhile = catalog.known().of(tool, need);
-        if let Some(tools) = meanwhile { tools } else { self.list_anew(&catalog, claim, caller, need).await }
+        match meanwhile {
+            Some(tools) => tools,
+            // It is seldom needed, and large: every call would make room for it.
+            None => Box::pin(self.list_anew(&catalog, claim, caller, need)).await,
+        }
     }
 
     /// What is known once they were listed again; where that fails, it is what was known before: one client's failure must
