@@ -8,6 +8,7 @@ use crate::wire::RpcError;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName};
 use secrecy::SecretString;
+use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
@@ -32,7 +33,7 @@ pub struct Caller {
 struct Who {
     principal: Principal,
     /// As the log calls him.
-    name: Arc<str>,
+    name: SmolStr,
     /// What he brings for servers to use in his name.
     shown: Option<Shown>,
 }
@@ -93,7 +94,7 @@ impl Caller {
     }
 
     /// Somebody whom the log calls `name`.
-    pub fn new(principal: Principal, name: impl Into<Arc<str>>, grant: Arc<Grant>) -> Self {
+    pub fn new(principal: Principal, name: impl Into<SmolStr>, grant: Arc<Grant>) -> Self {
         let who = Arc::new(Who { principal, name: name.into(), shown: None });
         let rights = Rights { grant, scopes: None, expires: None, revoked: None, allowance: None };
         Self { who, rights: Arc::new(ArcSwap::from_pointee(rights)), view: None, inside: false }
@@ -190,7 +191,7 @@ impl Caller {
     }
 
     /// The same, to be kept.
-    pub fn shared_name(&self) -> Arc<str> {
+    pub fn shared_name(&self) -> SmolStr {
         self.who.name.clone()
     }
 

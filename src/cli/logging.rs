@@ -171,7 +171,7 @@ impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut text = one_line(&String::from_utf8_lossy(line), self.colours);
         if let Some(request) = RequestId::current() {
-            name_request(&mut text, request, self.format);
+            name_request(&mut text, &request, self.format);
         }
         self.queue.write_all(format!("{}{text}", self.prefix).as_bytes())?;
         Ok(line.len())
@@ -200,7 +200,7 @@ fn one_line(text: &str, colours: bool) -> String {
 
 /// Adds to a line for which request it was written. A span for each request would do the same, and cost each of them, also
 /// those of which nothing is said.
-fn name_request(line: &mut String, request: RequestId, format: Format) {
+fn name_request(line: &mut String, request: &RequestId, format: Format) {
     let json = format == Format::Json;
     let end = if json { "}\n" } else { "\n" };
     if line.ends_with(end) {
@@ -241,7 +241,7 @@ mod tests {
         let request = RequestId::given(b"r-1").unwrap();
         let named = |line: &str, format| {
             let mut line = line.to_owned();
-            name_request(&mut line, request, format);
+            name_request(&mut line, &request, format);
             line
         };
         assert_eq!(named("a warning\n", Format::Text), "a warning request=r-1\n");

@@ -190,6 +190,9 @@ fn parts(front: Arc<Front>) -> impl Filter<Extract = (Parts,), Error = Rejection
 /// The header in which a request has its name, and its answer, too.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The header without which there is no context of a trace.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 async fn respond<S, B>(front: &Front, parts: &Parts, body: S) -> Response
 where
     S: Stream<Item = Result<B, warp::Error>>,
@@ -197,8 +200,10 @@ where
 {
     let header = |name: &str| parts.headers.get(name)?.to_str().ok().map(str::to_owned);
     let request = Request::named(parts.headers.get(X_REQUEST_ID).map(HeaderValue::as_bytes));
-    let request = request.carrying(front.traces.then(|| Carried::read(header)).flatten());
-    let id = request.id();
+    // The name is looked up by what is known of it: most have no such header.
+    let is_traced = front.traces && parts.headers.contains_key(TRACEPARENT);
+    let request = request.carrying(is_traced.then(|| Carried::read(header)).flatten());
+    let id = request.id().clone();
     let mut response = request.serve(served(front, parts, body)).await;
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(X_REQUEST_ID, id);

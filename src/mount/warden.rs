@@ -11,6 +11,7 @@ use crate::telemetry::{Call, Side, Traffic, arguments_shown};
 use crate::wire::meta::{find, span, splice};
 use crate::wire::{Code, Kind, Message, RpcError};
 use bytes::Bytes;
+use smol_str::SmolStr;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -188,6 +189,6 @@ fn gone() -> RpcError {
     RpcError::new(Code::ShuttingDown, "the server is being unmounted")
 }
 /// Which tool a request calls.
-pub(super) fn tool(request: &Message) -> Option<Box<str>> {
-    if request.method() == "tools/call" { called(request.body()).map(Into::into) } else { None }
+pub(super) fn tool(request: &Message) -> Option<SmolStr> {
+    if request.method() == "tools/call" { called(request.body()).map(SmolStr::new) } else { None }
 }

@@ -3,8 +3,9 @@
 use super::{Meter, Method, Outcome, RequestId, Trace};
 use crate::access::Caller;
 use crate::wire::{Era, Message, Revision};
+use smol_str::SmolStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A request in flight. Dropped, it has ended with nobody there to hear the answer.
 #[derive(Debug)]
@@ -22,11 +23,11 @@ pub struct Call {
 #[derive(Clone, Debug)]
 pub struct Names {
     /// Who, as the log calls him.
-    pub caller: Arc<str>,
+    pub caller: SmolStr,
     /// Which tool.
-    pub tool: Option<Box<str>>,
+    pub tool: Option<SmolStr>,
     /// The beginning of the session's id: the whole would be a credential.
-    pub session: Option<Box<str>>,
+    pub session: Option<SmolStr>,
     /// With what, as it may be shown, where somebody wants to know.
     pub arguments: Option<Box<str>>,
     /// The revision that its client speaks.
@@ -61,6 +62,8 @@ pub struct Ended<'a> {
     pub outcome: Outcome,
     /// When it began.
     pub begun: Instant,
+    /// When it ended, by the clock on the wall.
+    pub ended: SystemTime,
     /// How long it took.
     pub took: Duration,
     /// Bytes of the request.
@@ -82,7 +85,7 @@ impl Ended<'_> {
 impl Names {
     pub(super) fn of(
         caller: &Caller,
-        tool: Option<Box<str>>,
+        tool: Option<SmolStr>,
         arguments: Option<Box<str>>,
         trace: Option<Trace>,
     ) -> Self {
@@ -172,6 +175,7 @@ impl Call {
             eras: self.eras,
             outcome,
             begun: self.begun,
+            ended: SystemTime::now(),
             took,
             received: self.received,
             sent,

@@ -36,6 +36,7 @@ pub use traffic::{Conceal, Said, Side, Traffic, Watching, arguments_shown};
 
 use crate::access::Caller;
 use crate::wire::Message;
+use smol_str::SmolStr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -112,7 +113,7 @@ impl Meter {
     pub fn begin(
         &self,
         request: &Message,
-        tool: impl FnOnce() -> Option<Box<str>>,
+        tool: impl FnOnce() -> Option<SmolStr>,
         arguments: impl FnOnce() -> Option<Box<str>>,
         caller: &Caller,
     ) -> Call {
@@ -129,7 +130,7 @@ impl Meter {
     pub fn unserved(
         &self,
         request: &Message,
-        tool: impl FnOnce() -> Option<Box<str>>,
+        tool: impl FnOnce() -> Option<SmolStr>,
         caller: &Caller,
         begun: Instant,
         outcome: Outcome,

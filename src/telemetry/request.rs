@@ -2,6 +2,8 @@
 //! and whatever is logged on the way.
 
 use super::Carried;
+use futures::future::Either;
+use smol_str::SmolStr;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -9,15 +11,9 @@ use std::sync::{Arc, LazyLock};
 /// Bytes of a name that a client has chosen.
 const LONGEST: usize = 64;
 
-/// Bytes of a name of our own.
-const OWN: u8 = 16;
-
 /// The name of a request of HTTP, and of all that comes of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RequestId {
-    length: u8,
-    text: [u8; LONGEST],
-}
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId(SmolStr);
 
 /// What is known of a request of HTTP, for whatever is done for it.
 #[derive(Clone, Debug)]
@@ -38,11 +34,7 @@ impl RequestId {
 
     /// A number in sixteen hexadecimal digits.
     fn of(number: u64) -> Self {
-        let mut text = [0; LONGEST];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-            pair.copy_from_slice(&hex(byte));
-        }
-        Self { length: OWN, text }
+        Self(SmolStr::new(hex(&hex_digits(number))))
     }
 
     /// The name that a client, or a proxy before us, has given it: letters, digits, `.`, `_` and `-`, at most 64 of them.
@@ -52,20 +44,17 @@ impl RequestId {
         if text.is_empty() || text.len() > LONGEST || !text.iter().all(plain) {
             return None;
         }
-        let mut own = [0; LONGEST];
-        own[..text.len()].copy_from_slice(text);
-        Some(Self { length: u8::try_from(text.len()).ok()?, text: own })
+        std::str::from_utf8(text).ok().map(|text| Self(SmolStr::new(text)))
     }
 
     /// The name of the request for which this is done, if it is known to be for one.
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(|request| request.id).ok()
+        CURRENT.try_with(|request| request.id.clone()).ok()
     }
 
     /// As it is written.
     pub fn as_str(&self) -> &str {
-        // Nothing but ASCII is ever put into it.
-        std::str::from_utf8(&self.text[..usize::from(self.length)]).unwrap_or_default()
+        &self.0
     }
 }
 
@@ -87,23 +76,21 @@ impl Request {
     }
 
     /// Its name.
-    pub fn id(&self) -> RequestId {
-        self.id
+    pub fn id(&self) -> &RequestId {
+        &self.id
     }
 
     /// Does something for it.
-    pub async fn serve<T>(self, work: impl Future<Output = T>) -> T {
-        CURRENT.scope(self, work).await
+    pub fn serve<T>(self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+        // No `async fn`: it would hold the work twice, which is large.
+        CURRENT.scope(self, work)
     }
 
     /// The same work, as a task of its own for the request for which this task works.
     pub fn taken_along<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
-        let current = CURRENT.try_with(Self::clone).ok();
-        async move {
-            match current {
-                Some(request) => request.serve(work).await,
-                None => work.await,
-            }
+        match CURRENT.try_with(Self::clone) {
+            Ok(request) => Either::Left(request.serve(work)),
+            Err(_) => Either::Right(work),
         }
     }
 }
@@ -120,11 +107,32 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// A byte as two digits. The formatter takes ten times as long, and each request has some.
-pub(super) fn hex(byte: u8) -> [u8; 2] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)])
+/// A number as sixteen digits. The formatter takes ten times as long, and each request has some.
+pub(super) fn hex_digits(number: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(number.to_be_bytes()) {
+        *pair = PAIRS[usize::from(byte)];
+    }
+    digits
 }
+
+/// Such digits as text.
+pub(super) fn hex(digits: &[u8; 16]) -> &str {
+    // They are ASCII.
+    std::str::from_utf8(digits).unwrap_or_default()
+}
+
+/// Each byte as two digits.
+static PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// A number that nobody has had.
 pub(super) fn unlike_any() -> u64 {

@@ -1,7 +1,7 @@
 //! Which trace a request belongs to, and what its server is told of that.
 
 use super::Carried;
-use super::request::{hex, unlike_any};
+use super::request::{hex, hex_digits, unlike_any};
 use crate::wire::Message;
 use crate::wire::meta::{find, span, splice};
 use memchr::{memchr, memmem};
@@ -21,6 +21,8 @@ pub struct Trace {
     sampled: bool,
     state: Option<Box<str>>,
     baggage: Option<Box<str>>,
+    /// The request came without a `_meta`.
+    is_bare: bool,
 }
 
 impl Share {
@@ -38,8 +40,7 @@ impl Share {
 
     fn keeps(self, trace: u128) -> bool {
         // As the SDKs do, so that all who see a trace decide alike: by the lower half of its id.
-        #[expect(clippy::cast_possible_truncation, reason = "only the lower half counts")]
-        let lower = trace as u64;
+        let [_, lower] = halves(trace);
         lower >> 1 < self.0
     }
 }
@@ -49,17 +50,19 @@ impl Trace {
     /// of itself goes before what its transport says.
     pub(super) fn of(params: &str, carried: Option<&Carried>, share: Share) -> Self {
         // What cannot be read says nothing.
-        let own = Carried::of_params(params).filter(|own| own.parent.is_some() || carried.is_none());
+        let is_bare = has_no_meta(params);
+        let own = if is_bare { None } else { Carried::of_params(params) };
+        let own = own.filter(|own| own.parent.is_some() || carried.is_none());
         let carried = own.as_ref().or(carried);
         let (state, baggage) =
             carried.map(|carried| (carried.state.clone(), carried.baggage.clone())).unwrap_or_default();
         let span = unlike_any().max(1);
         if let Some(parent) = carried.and_then(|carried| carried.parent) {
             let (id, sampled) = (parent.trace, parent.sampled);
-            return Self { id, span, parent: Some(parent.span), sampled, state, baggage };
+            return Self { id, span, parent: Some(parent.span), sampled, state, baggage, is_bare };
         }
         let id = u128::from(unlike_any()) << 64 | u128::from(unlike_any().max(1));
-        Self { id, span, parent: None, sampled: share.keeps(id), state, baggage }
+        Self { id, span, parent: None, sampled: share.keeps(id), state, baggage, is_bare }
     }
 
     /// The id of the trace.
@@ -70,8 +73,15 @@ impl Trace {
     /// The same in 32 digits.
     pub fn id_text(&self) -> String {
         let mut text = String::with_capacity(32);
-        write_hex(&mut text, &self.id.to_be_bytes());
+        self.write_id(&mut text);
         text
+    }
+
+    /// Writes that.
+    pub fn write_id(&self, text: &mut String) {
+        for half in halves(self.id) {
+            text.push_str(hex(&hex_digits(half)));
+        }
     }
 
     /// The request's own span.
@@ -112,7 +122,7 @@ impl Trace {
             params.push_str("}}");
             return Message::own(splice(text, &[(end..end, &params)])).ok();
         }
-        let meta = if has_no_meta(params) { None } else { find(params, &["_meta"]) };
+        let meta = if self.is_bare { None } else { find(params, &["_meta"]) };
         if let Some(meta) = meta {
             let told = self.within(meta)?;
             return Some(request.rewritten(meta, told.len(), |text| text.push_str(&told)));
@@ -182,9 +192,8 @@ impl Trace {
             "baggage" => &self.baggage,
             _ => {
                 text.push_str("\"00-");
-                write_hex(text, &self.id.to_be_bytes());
-                text.push('-');
-                write_hex(text, &self.span.to_be_bytes());
+                self.write_id(text);
+                text.extend(["-", hex(&hex_digits(self.span))]);
                 return text.push_str(if self.sampled { "-01\"" } else { "-00\"" });
             }
         };
@@ -198,8 +207,10 @@ impl Trace {
     }
 }
 
-fn write_hex(text: &mut String, bytes: &[u8]) {
-    text.extend(bytes.iter().flat_map(|byte| hex(*byte)).map(char::from));
+/// The upper and the lower half.
+#[expect(clippy::cast_possible_truncation, reason = "that is what a half is")]
+fn halves(number: u128) -> [u64; 2] {
+    [(number >> 64) as u64, number as u64]
 }
 
 /// Whether there is surely no `_meta`, however that would be written.

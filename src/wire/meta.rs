@@ -1,7 +1,7 @@
 //! Looking into params and results without building them: the raw text that stands at a path.
 
 use super::scan::{MAX_DEPTH, Scanner};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2_iter, memmem};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -21,10 +21,32 @@ pub fn find_string(json: &str, path: &[&str]) -> Option<String> {
 /// The string that the member `key` of an object is, if there is no other that some parser would take for it: where a key
 /// stands twice they differ, and those of Go do not mind its case. `key` is in small letters.
 pub fn only_string<'a>(json: &'a str, key: &str) -> Option<Cow<'a, str>> {
+    if let Some(plain) = first_and_only_string(json, key) {
+        return Some(plain.into());
+    }
     let text = only(json, key)?;
     // Only what has escapes is written anew.
     let plain = serde_json::from_str::<&str>(text).map(Cow::Borrowed);
     plain.or_else(|_| serde_json::from_str(text).map(Cow::Owned)).ok()
+}
+
+/// The same where it is easily seen, as in nearly every call of a tool: it is the first member of an object that is known to be
+/// JSON, there are only plain letters, and no other string is like its key.
+fn first_and_only_string<'a>(json: &'a str, key: &str) -> Option<&'a str> {
+    let rest = json.strip_prefix("{\"")?.strip_prefix(key)?.strip_prefix("\":\"")?;
+    let end = memchr(b'"', rest.as_bytes())?;
+    let (string, rest) = (&rest[..end], &rest.as_bytes()[end + 1..]);
+    if !json.is_ascii() || memchr(b'\\', string.as_bytes()).is_some() {
+        return None;
+    }
+    for at in memchr2_iter(b'"', b'\\', rest) {
+        let alike = rest.get(at + 1..at + 1 + key.len());
+        // Whatever is a key is behind one of these quotes.
+        if rest[at] == b'\\' || alike.is_some_and(|alike| alike.eq_ignore_ascii_case(key.as_bytes())) {
+            return None;
+        }
+    }
+    Some(string)
 }
 
 /// The same for a member of any kind, as raw text.
@@ -124,6 +146,7 @@ fn is_key(written: &str, key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn what_is_found_is_the_text_to_the_letter() {
@@ -162,6 +185,32 @@ mod tests {
             assert_eq!(only_string(unclear, "name"), None, "{unclear}");
         }
         assert!(is_alike("\"param\u{17f}\"", "params"));
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_to_a_string_finds_nothing_that_the_long_one_does_not(
+            json in r#"\{"name":"[a-zé\\"]{0,3}"(,"(name|Name|n.me|\\u006eame|é|x)":(1|"name"|"x"|"\\""|\{"name":1\})){0,2}\}"#
+        ) {
+            prop_assume!(serde_json::from_str::<serde::de::IgnoredAny>(&json).is_ok());
+            if let Some(short) = first_and_only_string(&json, "name") {
+                let long = serde_json::from_str::<String>(only(&json, "name").unwrap()).unwrap();
+                prop_assert_eq!(short, long);
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_call_goes_the_short_way() {
+        assert_eq!(first_and_only_string(r#"{"name":"x","arguments":{"text":"y"}}"#, "name"), Some("x"));
+        for long in [
+            r#"{"a":1,"name":"x"}"#,
+            r#"{"name":"x","Name":"y"}"#,
+            r#"{"name":"x","n\u0061me":"y"}"#,
+            r#"{"name":1}"#,
+        ] {
+            assert_eq!(first_and_only_string(long, "name"), None, "{long}");
+        }
     }
 
     #[test]

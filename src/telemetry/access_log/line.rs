@@ -1,118 +1,98 @@
-//! What is noted of a request, and how that reads as a line.
+//! How a request reads as a line.
 
 use super::TARGET;
-use crate::telemetry::{Ended, Eras, Names, Outcome};
+use crate::telemetry::{Ended, Eras, Names, Trace};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Characters of a text that a client has chosen.
 const LONGEST: usize = 128;
 
-/// A request that has ended.
-#[derive(Debug)]
-pub(super) struct Note {
-    at: SystemTime,
-    server: Arc<str>,
-    names: Option<Arc<Names>>,
-    method: &'static str,
-    eras: Option<Eras>,
-    outcome: Outcome,
-    took: Duration,
-    bytes_in: usize,
-    bytes_out: usize,
-}
+/// Who called what, as a line has it.
+#[derive(Clone, Copy)]
+struct Told<'a>(Option<&'a Names>);
 
-impl Note {
-    /// What is noted of this one.
-    pub(super) fn of(call: &Ended<'_>) -> Self {
-        Self {
-            at: SystemTime::now(),
-            server: call.server.clone(),
-            names: call.names.cloned(),
-            method: call.method,
-            eras: call.eras,
-            outcome: call.outcome,
-            took: call.took,
-            bytes_in: call.received,
-            bytes_out: call.sent,
-        }
+impl<'a> Told<'a> {
+    fn of(call: &Ended<'a>) -> Self {
+        Self(call.names.map(|names| &**names))
     }
 
-    fn who(&self) -> &str {
-        self.names.as_ref().map_or("", |names| &names.caller)
+    fn who(self) -> &'a str {
+        self.0.map_or("", |names| &names.caller)
     }
 
-    fn tool(&self) -> Option<Cow<'_, str>> {
-        self.names.as_ref()?.tool.as_deref().map(cut)
+    fn tool(self) -> Option<Cow<'a, str>> {
+        self.0?.tool.as_deref().map(cut)
     }
 
-    fn session(&self) -> Option<&str> {
-        self.names.as_ref()?.session.as_deref()
+    fn session(self) -> Option<&'a str> {
+        self.0?.session.as_deref()
     }
 
-    fn request(&self) -> Option<&str> {
-        self.names.as_ref().map(|names| names.request.as_str())
+    fn request(self) -> Option<&'a str> {
+        self.0.map(|names| names.request.as_str())
     }
 
-    fn trace(&self) -> Option<String> {
-        let trace = self.names.as_ref()?.trace.as_ref()?;
-        Some(trace.id_text())
+    fn trace(self) -> Option<&'a Trace> {
+        self.0?.trace.as_ref()
     }
 }
 
 /// Into the log of the process, which knows its form.
-pub(super) fn log(note: &Note) {
+pub(super) fn log(call: &Ended<'_>) {
+    let told = Told::of(call);
     tracing::info!(
         target: TARGET,
-        server = &*note.server,
-        who = note.who(),
-        method = note.method,
-        tool = note.tool().as_deref(),
-        outcome = note.outcome.as_str(),
-        code = note.outcome.code(),
-        ms = milliseconds(note.took),
-        bytes_in = note.bytes_in,
-        bytes_out = note.bytes_out,
-        session = note.session(),
-        eras = note.eras.map(Eras::as_str),
-        request = note.request(),
-        trace = note.trace(),
+        server = &**call.server,
+        who = told.who(),
+        method = call.method,
+        tool = told.tool().as_deref(),
+        outcome = call.outcome.as_str(),
+        code = call.outcome.code(),
+        ms = milliseconds(call.took),
+        bytes_in = call.received,
+        bytes_out = call.sent,
+        session = told.session(),
+        eras = call.eras.map(Eras::as_str),
+        request = told.request(),
+        trace = told.trace().map(Trace::id_text),
     );
 }
 
 /// Writes a line for people. By hand, not by formatters: half of what a line costs would be theirs.
-pub(super) fn as_text(note: &Note, clock: &mut Clock, text: &mut String) {
-    clock.write(note.at, text);
-    text.extend([" server=", &note.server]);
-    word(text, " who=", note.who());
-    text.extend([" method=", note.method]);
-    if let Some(tool) = note.tool() {
+pub(super) fn as_text(call: &Ended<'_>, clock: &mut Clock, text: &mut String) {
+    let told = Told::of(call);
+    clock.write(call.ended, text);
+    text.extend([" server=", call.server]);
+    word(text, " who=", told.who());
+    text.extend([" method=", call.method]);
+    if let Some(tool) = told.tool() {
         word(text, " tool=", &tool);
     }
-    text.extend([" outcome=", note.outcome.as_str()]);
+    text.extend([" outcome=", call.outcome.as_str()]);
     let mut digits = itoa::Buffer::new();
-    if let Some(code) = note.outcome.code() {
+    if let Some(code) = call.outcome.code() {
         text.extend([" code=", digits.format(code)]);
     }
-    let micros = note.took.as_micros();
+    let micros = u64::try_from(call.took.as_micros()).unwrap_or(u64::MAX);
     text.extend([" ms=", digits.format(micros / 1000)]);
     thousandths(text, micros % 1000);
-    text.extend([" bytes_in=", digits.format(note.bytes_in)]);
-    text.extend([" bytes_out=", digits.format(note.bytes_out)]);
-    if let Some(session) = note.session() {
+    text.extend([" bytes_in=", digits.format(call.received)]);
+    text.extend([" bytes_out=", digits.format(call.sent)]);
+    if let Some(session) = told.session() {
         word(text, " session=", session);
     }
-    if let Some(eras) = note.eras {
+    if let Some(eras) = call.eras {
         text.extend([" eras=", eras.as_str()]);
     }
-    if let Some(request) = note.request() {
+    if let Some(request) = told.request() {
         text.extend([" request=", request]);
     }
-    if let Some(trace) = note.trace() {
-        text.extend([" trace=", &trace]);
+    if let Some(trace) = told.trace() {
+        text.push_str(" trace=");
+        trace.write_id(text);
     }
 }
 
@@ -139,30 +119,29 @@ impl Clock {
 }
 
 /// The part behind the point, without zeros at its end; nothing for a whole number.
-fn thousandths(text: &mut String, rest: u128) {
+fn thousandths(text: &mut String, rest: u64) {
     let (rest, width) = match rest {
         0 => return,
-        rest if rest % 100 == 0 => (rest / 100, 1),
-        rest if rest % 10 == 0 => (rest / 10, 2),
+        rest if rest.is_multiple_of(100) => (rest / 100, 1),
+        rest if rest.is_multiple_of(10) => (rest / 10, 2),
         rest => (rest, 3),
     };
     text.push('.');
     digits(text, rest, width);
 }
 
-/// A number with zeros before it up to its width.
-fn digits(text: &mut String, number: u128, width: usize) {
+/// A number with zeros before it up to its width, which is three at most.
+fn digits(text: &mut String, number: u64, width: usize) {
     let mut buffer = itoa::Buffer::new();
     let number = buffer.format(number);
-    text.extend(std::iter::repeat_n('0', width.saturating_sub(number.len())));
+    text.push_str("000".get(..width.saturating_sub(number.len())).unwrap_or_default());
     text.push_str(number);
 }
 
 /// A text as one word of a line: in quotes, with escapes, unless it is plain.
 fn word(text: &mut String, key: &str, word: &str) {
     text.push_str(key);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/@+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
+    if !word.is_empty() && word.bytes().all(|byte| PLAIN[usize::from(byte)]) {
         text.push_str(word);
     } else {
         // Writing to a string cannot fail.
@@ -170,22 +149,36 @@ fn word(text: &mut String, key: &str, word: &str) {
     }
 }
 
-pub(super) fn as_json(note: &Note, text: &mut String) {
+/// Which bytes a word may have without quotes.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        plain[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':' | b'/' | b'@' | b'+');
+        byte += 1;
+    }
+    plain
+};
+
+/// Writes a line for machines.
+pub(super) fn as_json(call: &Ended<'_>, text: &mut String) {
+    let told = Told::of(call);
     let line = Line {
-        at: humantime::format_rfc3339_millis(note.at).to_string(),
-        server: &note.server,
-        who: note.who(),
-        method: note.method,
-        tool: note.tool(),
-        outcome: note.outcome.as_str(),
-        code: note.outcome.code(),
-        ms: milliseconds(note.took),
-        bytes_in: note.bytes_in,
-        bytes_out: note.bytes_out,
-        session: note.session(),
-        eras: note.eras.map(Eras::as_str),
-        request: note.request(),
-        trace: note.trace(),
+        at: humantime::format_rfc3339_millis(call.ended).to_string(),
+        server: call.server,
+        who: told.who(),
+        method: call.method,
+        tool: told.tool(),
+        outcome: call.outcome.as_str(),
+        code: call.outcome.code(),
+        ms: milliseconds(call.took),
+        bytes_in: call.received,
+        bytes_out: call.sent,
+        session: told.session(),
+        eras: call.eras.map(Eras::as_str),
+        request: told.request(),
+        trace: told.trace().map(Trace::id_text),
     };
     // It has nothing that JSON could not say.
     text.push_str(&serde_json::to_string(&line).unwrap_or_default());
@@ -234,43 +227,42 @@ fn cut(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::RequestId;
+    use crate::telemetry::{Outcome, RequestId};
+    use std::sync::Arc;
+    use std::time::Instant;
 
-    fn note(tool: &str) -> Note {
+    #[test]
+    fn a_request_is_one_line_whatever_its_client_calls_things() {
         let names = Names {
             caller: "alice of sales".into(),
-            tool: Some(tool.into()),
+            tool: Some("a\nb \"\u{202e}c\u{1b}[31m".into()),
             session: Some("ab12".into()),
             arguments: None,
             revision: None,
             request: RequestId::given(b"r-1").unwrap(),
             trace: None,
         };
-        Note {
-            at: SystemTime::UNIX_EPOCH,
-            server: "files".into(),
-            names: Some(Arc::new(names)),
+        let call = Ended {
+            server: &"files".into(),
+            names: Some(&Arc::new(names)),
             method: "tools/call",
             eras: None,
             outcome: Outcome::ServerError(-32602),
+            begun: Instant::now(),
+            ended: SystemTime::UNIX_EPOCH,
             took: Duration::from_micros(1234),
-            bytes_in: 10,
-            bytes_out: 20,
-        }
-    }
-
-    #[test]
-    fn a_request_is_one_line_whatever_its_client_calls_things() {
+            received: 10,
+            sent: 20,
+        };
         let (mut text, mut json) = (String::new(), String::new());
-        let note = note("a\nb \"\u{202e}c\u{1b}[31m");
-        as_text(&note, &mut Clock::default(), &mut text);
+        as_text(&call, &mut Clock::default(), &mut text);
         assert_eq!(
             text,
             "1970-01-01T00:00:00.000Z server=files who=\"alice of sales\" method=tools/call \
              tool=\"a\\nb \\\"\\u{202e}c\\u{1b}[31m\" outcome=error code=-32602 ms=1.234 bytes_in=10 bytes_out=20 \
              session=ab12 request=r-1"
         );
-        as_json(&note, &mut json);
+        as_json(&call, &mut json);
         assert!(!json.contains('\n'), "{json}");
         let line: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((&line["tool"], &line["code"]), (&"a\nb \"\u{202e}c\u{1b}[31m".into(), &(-32602).into()));

@@ -11,6 +11,7 @@ pub use file::Unusable;
 pub use query::{Filter, Reader, Record, Summary};
 
 use super::{Ended, Events, Sink};
+use smol_str::SmolStr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -77,9 +78,9 @@ struct Row {
     at: i64,
     server: Arc<str>,
     method: &'static str,
-    tool: Option<Box<str>>,
-    caller: Box<str>,
-    session: Option<Box<str>>,
+    tool: Option<SmolStr>,
+    caller: SmolStr,
+    session: Option<SmolStr>,
     eras: Option<&'static str>,
     outcome: &'static str,
     code: Option<i64>,
@@ -143,11 +144,11 @@ impl Sink for History {
             return;
         }
         let row = Row {
-            at: micros(SystemTime::now() - call.took),
+            at: micros(call.ended - call.took),
             server: call.server.clone(),
             method: call.method,
-            tool: names.and_then(|names| names.tool.as_deref()).map(short),
-            caller: names.map_or_else(Box::default, |names| short(&names.caller)),
+            tool: names.and_then(|names| names.tool.as_ref()).map(short),
+            caller: names.map_or_else(SmolStr::default, |names| short(&names.caller)),
             session: names.and_then(|names| names.session.clone()),
             eras: call.eras.map(super::Eras::as_str),
             outcome: call.outcome.as_str(),
@@ -164,8 +165,11 @@ impl Sink for History {
     }
 }
 
-fn short(name: &str) -> Box<str> {
-    name[..name.floor_char_boundary(LONGEST_NAME)].into()
+fn short(name: &SmolStr) -> SmolStr {
+    match name.floor_char_boundary(LONGEST_NAME) {
+        end if end < name.len() => name[..end].into(),
+        _ => name.clone(),
+    }
 }
 
 fn micros(time: SystemTime) -> i64 {
@@ -203,6 +207,7 @@ mod tests {
             eras: None,
             outcome,
             begun: Instant::now(),
+            ended: SystemTime::now(),
             took: Duration::from_millis(ms),
             received: 1,
             sent: 2,

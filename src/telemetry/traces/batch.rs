@@ -1,9 +1,9 @@
 //! Spans that wait to be sent, as they will stand in the body of a POST.
 
 use super::Destination;
-use super::protobuf::{Writer, varint};
+use super::protobuf::{Writer, field_length};
 use super::span::Attributes;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// Spans of one POST.
@@ -19,15 +19,24 @@ const WAITING_BYTES: usize = 8 << 20;
 const BYTES: usize = 1 << 20;
 
 /// Some spans.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batch {
-    /// Each as a field of `ScopeSpans`.
+    /// Room for what stands before them in a POST, and then each as a field of `ScopeSpans`.
     spans: Vec<u8>,
     count: usize,
 }
 
+/// The body of a POST, with its spans.
+#[derive(Debug)]
+pub(super) struct Body {
+    /// The room, which it does not fill, and all that is sent.
+    memory: Bytes,
+    begin: usize,
+    count: usize,
+}
+
 /// The spans that wait. Whoever has it may write to it: it does not wait for anything.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Waiting {
     /// These are full, the oldest first.
     full: VecDeque<Batch>,
@@ -39,21 +48,43 @@ pub(super) struct Waiting {
     lost: u64,
     /// No more come.
     is_last: bool,
+    /// Bytes before the spans of a batch.
+    room: usize,
     /// Memory for the next batch.
     spare: Vec<u8>,
 }
 
 impl Batch {
+    /// An empty one.
+    fn new(mut memory: Vec<u8>, room: usize) -> Self {
+        memory.clear();
+        memory.resize(room, 0);
+        Self { spans: memory, count: 0 }
+    }
+
     fn is_full(&self) -> bool {
         self.count >= SPANS || self.spans.len() >= BYTES
     }
 }
 
+impl Body {
+    /// What is sent.
+    pub(super) fn bytes(&self) -> Bytes {
+        self.memory.slice(self.begin..)
+    }
+}
+
 impl Waiting {
+    /// None yet. `room`: bytes that may stand before the spans of a POST.
+    pub(super) fn new(room: usize) -> Self {
+        let open = Batch::new(Vec::new(), room);
+        Self { full: VecDeque::new(), open, bytes: 0, lost: 0, is_last: false, room, spare: Vec::new() }
+    }
+
     /// One more span. True if somebody should look at them: there are some now where there were none, or enough for a POST.
     pub(super) fn add(&mut self, write: impl FnOnce(&mut Writer<'_>)) -> bool {
         let is_first = self.is_empty();
-        Writer::new(&mut self.open.spans).message(2, write);
+        Writer::new(&mut self.open.spans).long_message(2, write);
         self.open.count += 1;
         if !self.open.is_full() {
             return is_first;
@@ -64,7 +95,7 @@ impl Waiting {
         while self.full.len() * SPANS > WAITING || self.bytes > WAITING_BYTES {
             let Some(oldest) = self.full.pop_front() else { break };
             self.bytes -= oldest.spans.len();
-            self.lose(&oldest);
+            self.lost += oldest.count as u64;
         }
         true
     }
@@ -100,19 +131,20 @@ impl Waiting {
 
     /// The open one; another is begun in its place.
     fn close(&mut self) -> Batch {
-        let next = Batch { spans: std::mem::take(&mut self.spare), count: 0 };
+        let next = Batch::new(std::mem::take(&mut self.spare), self.room);
         std::mem::replace(&mut self.open, next)
     }
 
     /// These are sent: their memory is used again.
-    pub(super) fn reuse(&mut self, batch: Batch) {
-        self.spare = batch.spans;
-        self.spare.clear();
+    pub(super) fn reuse(&mut self, body: Body) {
+        if body.memory.is_unique() {
+            self.spare = body.memory.into();
+        }
     }
 
     /// These will never be sent.
-    pub(super) fn lose(&mut self, batch: &Batch) {
-        self.lost += batch.count as u64;
+    pub(super) fn lose(&mut self, body: &Body) {
+        self.lost += body.count as u64;
     }
 
     /// How many were lost since this was asked before.
@@ -120,6 +152,9 @@ impl Waiting {
         std::mem::take(&mut self.lost)
     }
 }
+
+/// Bytes of a message's beginning: its field, and its length.
+const LONGEST_HEAD: usize = 11;
 
 /// What stands around spans in a POST: who has made them.
 #[derive(Debug)]
@@ -154,21 +189,25 @@ impl Envelope {
         Self { resource, scope }
     }
 
-    /// The body of a POST with these spans: `ExportTraceServiceRequest`. `memory`: where it is written, which is used again once
-    /// that has been sent.
-    pub(super) fn around(&self, batch: &Batch, memory: &mut BytesMut) -> Bytes {
-        const RESOURCE_SPANS: u8 = 1 << 3 | 2;
-        const SCOPE_SPANS: u8 = 2 << 3 | 2;
-        let mut scoped = vec![SCOPE_SPANS];
-        varint(&mut scoped, (self.scope.len() + batch.spans.len()) as u64);
-        let whole = self.resource.len() + scoped.len() + self.scope.len() + batch.spans.len();
-        let mut head = vec![RESOURCE_SPANS];
-        varint(&mut head, whole as u64);
-        memory.reserve(head.len() + whole);
-        for part in [&head, &self.resource, &scoped, &self.scope, &batch.spans] {
-            memory.extend_from_slice(part);
-        }
-        memory.split().freeze()
+    /// Bytes of room before spans, within which it fits.
+    pub(super) fn room(&self) -> usize {
+        self.resource.len() + self.scope.len() + 2 * LONGEST_HEAD
+    }
+
+    /// The body of a POST with these spans, `ExportTraceServiceRequest`: it is written into the room before them.
+    pub(super) fn around(&self, batch: Batch) -> Body {
+        let Batch { mut spans, count } = batch;
+        let room = self.room();
+        let mut head = Vec::with_capacity(room);
+        let mut writer = Writer::new(&mut head);
+        let scoped = self.scope.len() + spans.len() - room;
+        writer.head(1, self.resource.len() + field_length(scoped));
+        head.extend_from_slice(&self.resource);
+        Writer::new(&mut head).head(2, scoped);
+        head.extend_from_slice(&self.scope);
+        let begin = room - head.len();
+        spans[begin..room].copy_from_slice(&head);
+        Body { memory: spans.into(), begin, count }
     }
 }
 
@@ -182,7 +221,7 @@ mod tests {
         waiting.add(|span| span.text(5, name))
     }
 
-    fn sent(batch: &Batch) -> ExportTraceServiceRequest {
+    fn envelope() -> Envelope {
         let resource =
             [("service.name", "in vain"), ("team", "ours")].map(|(key, value)| (key.into(), value.into()));
         let destination = Destination {
@@ -191,23 +230,28 @@ mod tests {
             service: "s".into(),
             resource: resource.into(),
         };
-        ExportTraceServiceRequest::decode(Envelope::new(&destination).around(batch, &mut BytesMut::new()))
-            .unwrap()
+        Envelope::new(&destination)
     }
 
-    fn names(batch: &Batch) -> Vec<String> {
-        let mut sent = sent(batch);
+    fn waiting() -> Waiting {
+        Waiting::new(envelope().room())
+    }
+
+    fn sent(batch: Batch) -> ExportTraceServiceRequest {
+        ExportTraceServiceRequest::decode(envelope().around(batch).bytes()).unwrap()
+    }
+
+    fn names(sent: &mut ExportTraceServiceRequest) -> Vec<String> {
         sent.resource_spans.remove(0).scope_spans.remove(0).spans.into_iter().map(|span| span.name).collect()
     }
 
     #[test]
     fn spans_stand_in_an_envelope_that_says_whose_they_are() {
-        let mut waiting = Waiting::default();
+        let mut waiting = waiting();
         assert!(named(&mut waiting, "a"), "somebody has to know of the first one");
         assert!(!named(&mut waiting, "b"));
-        let batch = waiting.take().unwrap();
-        assert_eq!(names(&batch), ["a", "b"]);
-        let sent = sent(&batch);
+        let sent = sent(waiting.take().unwrap());
+        assert_eq!(names(&mut sent.clone()), ["a", "b"]);
         let spans = &sent.resource_spans[0];
         let scope = spans.scope_spans[0].scope.as_ref().unwrap();
         assert_eq!(
@@ -220,18 +264,31 @@ mod tests {
         }
         assert!(!resource.contains("in vain"), "a key stands once: {resource}");
         assert!(waiting.is_empty() && waiting.take().is_none());
+
+        // Memory that has been sent is used again, and nothing of what stood there is.
+        named(&mut waiting, "c");
+        let body = envelope().around(waiting.take().unwrap());
+        let memory = body.memory.as_ptr();
+        waiting.reuse(body);
+        named(&mut waiting, "d");
+        let _ = waiting.take().unwrap();
+        named(&mut waiting, "e");
+        let batch = waiting.take().unwrap();
+        assert_eq!(batch.spans.as_ptr(), memory);
+        assert_eq!(names(&mut self::sent(batch)), ["e"]);
     }
 
     #[test]
     fn what_does_not_fit_costs_the_oldest_which_are_counted() {
-        let mut waiting = Waiting::default();
+        let mut waiting = waiting();
         for number in 0..WAITING + SPANS + 3 {
             let is_full = (number + 1) % SPANS == 0;
             assert_eq!(named(&mut waiting, &number.to_string()), is_full || number == 0, "{number}");
         }
         assert_eq!(waiting.lost(), SPANS as u64);
         assert_eq!(waiting.lost(), 0, "each is told once");
-        let all: Vec<_> = std::iter::from_fn(|| waiting.take()).flat_map(|batch| names(&batch)).collect();
+        let all: Vec<_> =
+            std::iter::from_fn(|| waiting.take()).flat_map(|batch| names(&mut sent(batch))).collect();
         assert_eq!(all.len(), WAITING + 3);
         assert_eq!((all[0].as_str(), all.last().unwrap().as_str()), ("512", "8706"));
         assert_eq!(waiting.bytes, 0);
@@ -242,6 +299,6 @@ mod tests {
             named(&mut waiting, &large);
         }
         assert!(waiting.bytes <= WAITING_BYTES && waiting.lost() > 0);
-        assert!(names(&waiting.take().unwrap()).len() < 12);
+        assert!(names(&mut sent(waiting.take().unwrap())).len() < 12);
     }
 }

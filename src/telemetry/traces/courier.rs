@@ -2,7 +2,7 @@
 
 use super::Destination;
 use super::batch::{Batch, Envelope, Waiting};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Where those who end spans put them for the one who sends them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Post {
     waiting: Mutex<Waiting>,
     changed: Notify,
@@ -35,8 +35,6 @@ pub(super) struct Courier {
     http: reqwest::Client,
     url: Url,
     headers: HeaderMap,
-    /// Where bodies are written.
-    memory: BytesMut,
     /// It has been said that nothing is taken.
     is_away: bool,
 }
@@ -51,6 +49,10 @@ enum Failure {
 }
 
 impl Post {
+    fn new(room: usize) -> Self {
+        Self { waiting: Mutex::new(Waiting::new(room)), changed: Notify::new() }
+    }
+
     /// What waits, for a moment.
     pub(super) fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -85,7 +87,7 @@ impl Post {
 }
 
 impl Courier {
-    pub(super) fn new(destination: &Destination, post: Arc<Post>) -> Result<Self, String> {
+    pub(super) fn new(destination: &Destination) -> Result<Self, String> {
         // Another part of the program may have installed it already: the first one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let envelope = Envelope::new(destination);
@@ -115,7 +117,13 @@ impl Courier {
             headers.insert(name, value);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        Ok(Self { post, envelope, http, url, headers, memory: BytesMut::new(), is_away: false })
+        let post = Arc::new(Post::new(envelope.room()));
+        Ok(Self { post, envelope, http, url, headers, is_away: false })
+    }
+
+    /// Where spans are put for it.
+    pub(super) fn post(&self) -> Arc<Post> {
+        self.post.clone()
     }
 
     /// Sends whatever is put there, until no more come.
@@ -129,16 +137,16 @@ impl Courier {
     ///
     /// OTLP 1.x: what may be tried again is, after pauses that grow, or as the collector says.
     async fn deliver(&mut self, batch: Batch) {
-        let body = self.envelope.around(&batch, &mut self.memory);
+        let body = self.envelope.around(batch);
         let mut pause = FIRST_PAUSE;
         loop {
-            let Err(failure) = self.send(body.clone()).await else {
-                self.post.waiting().reuse(batch);
+            let Err(failure) = self.send(body.bytes()).await else {
+                self.post.waiting().reuse(body);
                 return self.is_taken();
             };
             self.is_not_taken(&failure);
             if !failure.may_pass() || self.post.waiting().is_last() {
-                return self.post.waiting().lose(&batch);
+                return self.post.waiting().lose(&body);
             }
             let wanted = failure.pause().unwrap_or(pause).min(LONGEST_PAUSE);
             // At the end there is one more attempt, at once.

@@ -11,7 +11,7 @@ mod span;
 use super::{Ended, Sink};
 use courier::{Courier, Post};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// How long what waits at the end may take.
@@ -43,10 +43,11 @@ impl Traces {
     /// # Errors
     /// Why nothing can be sent there.
     pub fn open(destination: &Destination) -> Result<Self, String> {
-        let post = Arc::<Post>::default();
-        let mut courier = JoinSet::new();
-        courier.spawn(Courier::new(destination, post.clone())?.run());
-        Ok(Self { post, courier: Mutex::new(courier) })
+        let courier = Courier::new(destination)?;
+        let post = courier.post();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(courier.run());
+        Ok(Self { post, courier: Mutex::new(tasks) })
     }
 
     /// Sends what waits, and waits for that, but not for long.
@@ -67,8 +68,7 @@ impl Sink for Traces {
 
     fn ended(&self, call: &Ended<'_>) {
         let Some(trace) = call.trace().filter(|trace| trace.is_sampled()) else { return };
-        let end = SystemTime::now();
-        let is_worth_a_look = self.post.waiting().add(|span| span::write(span, call, trace, end));
+        let is_worth_a_look = self.post.waiting().add(|span| span::write(span, call, trace));
         if is_worth_a_look {
             self.post.notify();
         }

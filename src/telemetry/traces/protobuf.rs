@@ -67,20 +67,34 @@ impl<'a> Writer<'a> {
         varint(self.0, length as u64);
     }
 
-    /// A message within this one.
+    /// A message within this one, mostly of less than 128 bytes.
     pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
+        self.framed::<1>(field, write);
+    }
+
+    /// A message within this one, mostly of less than 16 KiB, and not of less than 128 bytes.
+    pub(super) fn long_message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
+        self.framed::<2>(field, write);
+    }
+
+    /// A message behind its length, which is known at its end. If it does not fit into so many bytes, all is moved.
+    fn framed<const WIDTH: usize>(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
         self.key(field, Wire::Delimited);
-        // Its length is known at its end. Mostly one byte holds that; for more it is moved.
         let place = self.0.len();
-        self.0.push(0);
+        self.0.extend_from_slice(&[0; WIDTH]);
         write(&mut Writer(self.0));
-        let length = self.0.len() - place - 1;
-        if let Ok(length @ ..0x80) = u8::try_from(length) {
-            self.0[place] = length;
-        } else {
-            let mut bytes = Vec::with_capacity(8);
-            varint(&mut bytes, length as u64);
-            self.0.splice(place..=place, bytes);
+        let length = self.0.len() - place - WIDTH;
+        match (WIDTH, length) {
+            (1, ..0x80) => self.0[place] = low_bits(length as u64),
+            (2, 0x80..0x4000) => {
+                self.0[place] = low_bits(length as u64) | 0x80;
+                self.0[place + 1] = low_bits(length as u64 >> 7);
+            }
+            _ => {
+                let mut bytes = Vec::with_capacity(8);
+                varint(&mut bytes, length as u64);
+                self.0.splice(place..place + WIDTH, bytes);
+            }
         }
     }
 
@@ -98,10 +112,15 @@ pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(low_bits(value));
 }
 
+/// Bytes of such a number.
+pub(super) fn varint_length(value: u64) -> usize {
+    let bits = (u64::BITS - value.leading_zeros()).max(1);
+    bits.div_ceil(7) as usize
+}
+
 /// Bytes of a field of so many bytes, whose number is below 16.
 pub(super) fn field_length(length: usize) -> usize {
-    let bits = (usize::BITS - length.leading_zeros()).max(1);
-    1 + bits.div_ceil(7) as usize + length
+    1 + varint_length(length as u64) + length
 }
 
 fn low_bits(value: u64) -> u8 {
@@ -124,7 +143,7 @@ mod tests {
         ] {
             let mut out = Vec::new();
             varint(&mut out, value);
-            assert_eq!(out, bytes, "{value}");
+            assert_eq!((&out[..], varint_length(value)), (bytes, bytes.len()), "{value}");
         }
     }
 
@@ -140,13 +159,14 @@ mod tests {
     #[test]
     fn a_message_within_another_has_its_length_before_it_however_long_it_is() {
         for length in [0, 1, 125, 126, 127, 128, 16_000, 17_000] {
-            let mut out = b"before".to_vec();
+            let (mut out, mut long) = (b"before".to_vec(), b"before".to_vec());
             Writer::new(&mut out).message(9, |inner| inner.bytes(1, &vec![7; length]));
+            Writer::new(&mut long).long_message(9, |inner| inner.bytes(1, &vec![7; length]));
             let mut inner = Vec::new();
             Writer::new(&mut inner).bytes(1, &vec![7; length]);
             let mut expected = b"before".to_vec();
             Writer::new(&mut expected).bytes(9, &inner);
-            assert_eq!(out, expected, "{length}");
+            assert_eq!((&out, &long), (&expected, &expected), "{length}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A request as a span of OTLP: `opentelemetry.proto.trace.v1.Span`, and the attributes by which it is told.
 
-use super::protobuf::{Writer, field_length};
+use super::protobuf::{Writer, field_length, varint_length};
 use crate::telemetry::{Ended, Outcome, Trace};
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -16,8 +16,8 @@ const SAMPLED: u32 = 0x1;
 const HAS_IS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 
-/// Writes the span of a request that has ended at `end`.
-pub(super) fn write(span: &mut Writer<'_>, call: &Ended<'_>, trace: &Trace, end: SystemTime) {
+/// Writes the span of a request that has ended.
+pub(super) fn write(span: &mut Writer<'_>, call: &Ended<'_>, trace: &Trace) {
     span.bytes(1, &trace.id().to_be_bytes());
     span.bytes(2, &trace.span().to_be_bytes());
     if let Some(state) = trace.state() {
@@ -32,8 +32,8 @@ pub(super) fn write(span: &mut Writer<'_>, call: &Ended<'_>, trace: &Trace, end:
         None => span.text(5, call.method),
     }
     span.number(6, SERVER);
-    span.fixed64(7, nanoseconds(end.checked_sub(call.took).unwrap_or(end)));
-    span.fixed64(8, nanoseconds(end));
+    span.fixed64(7, nanoseconds(call.ended.checked_sub(call.took).unwrap_or(call.ended)));
+    span.fixed64(8, nanoseconds(call.ended));
     let error = error_type(call.outcome);
     attributes(&mut Attributes { message: span, field: 9 }, call, error.as_deref());
     if error.is_some() {
@@ -100,6 +100,11 @@ pub(super) struct Attributes<'a, 'b> {
 
 impl Attributes<'_, '_> {
     /// Tells a string.
+    #[expect(
+        clippy::inline_always,
+        reason = "what is known of the key is worked out by the compiler: there are a dozen in each span"
+    )]
+    #[inline(always)]
     pub(super) fn text(&mut self, key: &str, value: &str) {
         // There are a dozen in each span: nothing is moved for them.
         let any = field_length(value.len());
@@ -110,10 +115,11 @@ impl Attributes<'_, '_> {
     }
 
     fn number(&mut self, key: &str, value: usize) {
-        self.message.message(self.field, |pair| {
-            pair.text(1, key);
-            pair.message(2, |any| any.number(3, value as u64));
-        });
+        let any = 1 + varint_length(value as u64);
+        self.message.head(self.field, field_length(key.len()) + field_length(any));
+        self.message.text(1, key);
+        self.message.head(2, any);
+        self.message.number(3, value as u64);
     }
 }
 
@@ -139,12 +145,13 @@ mod tests {
             eras: None,
             outcome,
             begun: Instant::now(),
+            ended: SystemTime::UNIX_EPOCH + Duration::from_secs(7),
             took,
             received: 300,
             sent: usize::MAX,
         };
         let mut bytes = Vec::new();
-        write(&mut Writer::new(&mut bytes), &call, &trace, SystemTime::UNIX_EPOCH + Duration::from_secs(7));
+        write(&mut Writer::new(&mut bytes), &call, &trace);
         (Span::decode(&bytes[..]).unwrap(), trace)
     }
 
