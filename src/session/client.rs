@@ -178,7 +178,7 @@ impl Client {
                 *request = traced;
             }
         }
-        let posted = self.pass_on(&messages, &mut admitted, form).await;
+        let posted = self.pass_on(messages, &mut admitted, form).await;
         if let Err(refused) = &posted {
             let calls = admitted.into_iter().filter_map(|admitted| admitted.call);
             calls.for_each(|call| self.refuse(call, refused.code()));
@@ -204,14 +204,14 @@ impl Client {
     /// Passes on what may be, as soon as there is a process that takes it.
     async fn pass_on(
         &self,
-        messages: &[Message],
+        mut messages: Vec<Message>,
         admitted: &mut Vec<Admitted>,
         form: Form,
     ) -> Result<Posted, Refused> {
         let begun = tokio::time::Instant::now();
         loop {
             let changed = self.session.changed.notified();
-            match self.attempt(messages, admitted, form) {
+            match self.attempt(&mut messages, admitted, form) {
                 Attempt::Done(posted) => return Ok(posted),
                 Attempt::Ended => return Err(Refused::Ended),
                 Attempt::TooMany => return Err(Refused::Full),
@@ -287,7 +287,7 @@ impl Client {
         admitted
     }
 
-    fn attempt(&self, messages: &[Message], admitted: &mut Vec<Admitted>, form: Form) -> Attempt {
+    fn attempt(&self, messages: &mut Vec<Message>, admitted: &mut Vec<Admitted>, form: Form) -> Attempt {
         let now = Instant::now();
         let mut state = self.session.lock();
         if state.is_to_be_replaced(now) {
@@ -324,9 +324,8 @@ impl Client {
             }
         }
         let mut admitted = admitted.drain(..);
-        for message in messages {
+        for message in messages.drain(..) {
             let client = self.key;
-            let message = message.clone();
             let input = if is_request(&&message) {
                 self.session.tally.requests.add_one();
                 let exchange = next;

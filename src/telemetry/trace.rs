@@ -190,14 +190,21 @@ impl Trace {
         let other = match key {
             "tracestate" => &self.state,
             "baggage" => &self.baggage,
-            _ => {
-                text.push_str("\"00-");
-                self.write_id(text);
-                text.extend(["-", hex(&hex_digits(self.span))]);
-                return text.push_str(if self.sampled { "-01\"" } else { "-00\"" });
-            }
+            // It is ASCII.
+            _ => return text.push_str(std::str::from_utf8(&self.traceparent()).unwrap_or_default()),
         };
         text.push_str(&Value::from(other.as_deref()).to_string());
+    }
+
+    /// The span of here as somebody's parent, in quotes.
+    fn traceparent(&self) -> [u8; NOBODY.len()] {
+        let mut text = *NOBODY;
+        let [upper, lower] = halves(self.id);
+        text[4..20].copy_from_slice(&hex_digits(upper));
+        text[20..36].copy_from_slice(&hex_digits(lower));
+        text[37..53].copy_from_slice(&hex_digits(self.span));
+        text[55] = if self.sampled { b'1' } else { b'0' };
+        text
     }
 
     /// Bytes of its members, about.
@@ -206,6 +213,9 @@ impl Trace {
         texts.fold(88, |length, text| length + text.len() + 16)
     }
 }
+
+/// How a parent is written.
+const NOBODY: &[u8; 57] = b"\"00-00000000000000000000000000000000-0000000000000000-00\"";
 
 /// The upper and the lower half.
 #[expect(clippy::cast_possible_truncation, reason = "that is what a half is")]
