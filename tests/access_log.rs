@@ -130,6 +130,45 @@ async fn without_a_file_the_lines_go_into_the_log_whatever_its_level() {
 }
 
 #[tokio::test]
+async fn with_what_a_tool_was_called_is_said_where_that_is_asked_for_and_nowhere_else() {
+    let secret = "a-secret-of-the-server";
+    let call = json!({ "text": format!("a \"{secret}\"\nand more") });
+    let demo = with(demo(), &json!({ "env": { "API_KEY": secret } }));
+    for place in ["access.log", "-"] {
+        let file = |_: &Path| {
+            let asked = json!({ "file": place, "arguments": true });
+            json!({ "mcpServers": { "demo": demo }, "accessLog": asked, "aggregate": {} })
+        };
+        let router = Router::with_file_and(file, &["--log-format", "json"]).await;
+        Client::open(router.url("/mcp")).await.ask("demo__echo", call.clone()).await;
+        let written = async || {
+            let text = match place {
+                "-" => router.log(),
+                place => std::fs::read_to_string(router.path(place)).unwrap_or_default(),
+            };
+            // The line of all servers together comes last.
+            Some(text).filter(|text| text.contains("\"tool\":\"demo__echo\""))
+        };
+        let text = eventually("both lines are there", written).await;
+        let told = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let told: Vec<Value> = told.filter(|line: &Value| line.get("arguments").is_some()).collect();
+        assert_eq!(told.len(), 1, "all servers together do not know whose secrets these are: {text}");
+        assert_eq!(told[0]["server"], "demo");
+        assert_eq!(told[0]["arguments"], r#"{"text":"a \"***\"\nand more"}"#);
+        assert!(!text.contains(secret), "{text}");
+    }
+    // What the history asks for is none of the access log's business.
+    let file = |_: &Path| {
+        let history = json!({ "file": "calls.db", "arguments": true });
+        json!({ "mcpServers": { "demo": demo }, "accessLog": "access.log", "history": history })
+    };
+    let router = Router::with_file_and(file, &["--log-format", "json"]).await;
+    Client::open(router.mcp("demo")).await.ask("echo", call).await;
+    let line = line(&router.path("access.log"), |line| line["tool"] == "echo").await;
+    assert_eq!(line.get("arguments"), None);
+}
+
+#[tokio::test]
 async fn what_waits_is_written_before_the_end() {
     let file = |_: &Path| json!({ "mcpServers": { "demo": demo() }, "accessLog": "access.log" });
     let mut router = Router::with_file_and(file, &[]).await;

@@ -337,10 +337,12 @@ fn history(arguments: &Arguments, file: Option<HistorySpec>) -> Option<HistorySp
     }
 }
 
-/// Where the access log goes, if there is one; it has the form of the other log.
-fn access_log(arguments: &Arguments, file: Option<AccessLogPlace>) -> Option<AccessLogSpec> {
-    let place = arguments.access_log.clone().map(AccessLogPlace::named).or(file)?;
-    Some(AccessLogSpec { place, json: arguments.log_format == Format::Json })
+/// The access log, if there is one; it has the form of the other log. What is in it is said in the file alone.
+fn access_log(arguments: &Arguments, file: Option<AccessLogSpec>) -> Option<AccessLogSpec> {
+    let with_arguments = file.as_ref().is_some_and(|file| file.arguments);
+    let named = arguments.access_log.clone().map(AccessLogPlace::named);
+    let place = named.or(file.map(|file| file.place))?;
+    Some(AccessLogSpec { place, json: arguments.log_format == Format::Json, arguments: with_arguments })
 }
 
 /// Where traces go, if that is asked for. Only then the environment is looked at, where whoever starts the router may have what

@@ -14,6 +14,8 @@ pub struct AccessLogSpec {
     pub place: AccessLogPlace,
     /// The lines of a file are JSON.
     pub json: bool,
+    /// With what tools were called with.
+    pub arguments: bool,
 }
 
 /// Where the access log goes.
@@ -23,6 +25,13 @@ pub enum AccessLogPlace {
     Log,
     /// To the end of a file.
     File(PathBuf),
+}
+
+impl AccessLogSpec {
+    /// There, as text, without what was asked.
+    pub fn new(place: AccessLogPlace) -> Self {
+        Self { place, json: false, arguments: false }
+    }
 }
 
 impl AccessLogPlace {
@@ -41,23 +50,73 @@ impl fmt::Display for AccessLogPlace {
     }
 }
 
-/// Reads where it goes; nothing: there is none.
+/// Reads whether there is one, where it goes and what is in it.
 pub(super) fn read(
     node: &Node<'_>,
     surroundings: &Surroundings<'_>,
-) -> Result<Option<AccessLogPlace>, Problem> {
-    let wanted = "true, false, or the path of a file";
+    warnings: &mut Vec<String>,
+) -> Result<Option<AccessLogSpec>, Problem> {
+    let wanted = "true, false, the path of a file, or an object with `file` and `arguments`";
     match node.json {
-        Json::Bool(is_wanted) => Ok(is_wanted.then_some(AccessLogPlace::Log)),
-        Json::Text(_) => {
-            let mut expansion = Expansion::new(surroundings.variables);
-            let place = |path: &str| match path.trim() {
-                "" => None,
-                "-" => Some(AccessLogPlace::Log),
-                path => Some(AccessLogPlace::File(surroundings.directory.join(path))),
-            };
-            checked(node, &mut expansion, wanted, place).map(Some)
+        Json::Bool(is_wanted) => Ok(is_wanted.then_some(AccessLogSpec::new(AccessLogPlace::Log))),
+        Json::Text(_) => place(node, surroundings, wanted).map(AccessLogSpec::new).map(Some),
+        Json::Object(_) => {
+            let mut members = node.members(wanted)?;
+            let file = members.get("file");
+            let file =
+                file.map(|file| place(&file, surroundings, "the path of a file, or \"-\" for the log"));
+            let mut spec = AccessLogSpec::new(file.transpose()?.unwrap_or(AccessLogPlace::Log));
+            if let Some(node) = members.get("arguments") {
+                spec.arguments = node.flag()?;
+            }
+            warnings.extend(members.unknown());
+            Ok(Some(spec))
         }
         _ => Err(node.wanted(wanted)),
+    }
+}
+
+fn place(node: &Node<'_>, surroundings: &Surroundings<'_>, wanted: &str) -> Result<AccessLogPlace, Problem> {
+    let place = |path: &str| match path.trim() {
+        "" => None,
+        "-" => Some(AccessLogPlace::Log),
+        path => Some(AccessLogPlace::File(surroundings.directory.join(path))),
+    };
+    checked(node, &mut Expansion::new(surroundings.variables), wanted, place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access_log(text: &str) -> Result<(Option<AccessLogSpec>, Vec<String>), String> {
+        let json = Json::parse(text).unwrap();
+        let variables = |name: &str| (name == "NAME").then(|| "calls".to_owned());
+        let surroundings =
+            Surroundings { directory: Path::new("/etc/it"), variables: &variables, is_file: &|_| false };
+        let mut warnings = Vec::new();
+        let spec = read(&Node::root(&json), &surroundings, &mut warnings);
+        spec.map(|spec| (spec, warnings)).map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn it_goes_into_a_file_or_the_log_with_arguments_if_that_is_asked_for() {
+        let spec = |text: &str| access_log(text).unwrap().0;
+        let log = AccessLogSpec::new(AccessLogPlace::Log);
+        let file = AccessLogSpec::new(AccessLogPlace::File("/etc/it/calls.log".into()));
+        assert_eq!(spec("false"), None);
+        for text in ["true", "\"-\"", "{}", r#"{ "file": "-", "arguments": false }"#] {
+            assert_eq!(spec(text), Some(log.clone()), "{text}");
+        }
+        for text in [r#""${NAME}.log""#, r#"{ "file": "calls.log" }"#] {
+            assert_eq!(spec(text), Some(file.clone()), "{text}");
+        }
+        let asked = spec(r#"{ "file": "calls.log", "arguments": true }"#);
+        assert_eq!(asked, Some(AccessLogSpec { arguments: true, ..file }));
+        let (_, warnings) = access_log(r#"{ "argument": true }"#).unwrap();
+        assert!(warnings[0].contains("argument"), "{warnings:?}");
+        for wrong in ["1", "\" \"", r#"{ "file": "" }"#, r#"{ "arguments": "yes" }"#] {
+            assert!(access_log(wrong).unwrap_err().contains("wanted"), "{wrong}");
+        }
     }
 }

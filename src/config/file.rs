@@ -13,7 +13,7 @@ use super::expand::Variables;
 use super::json::{Json, JsonPath};
 use super::node::{Expansion, Members, Node};
 use super::{
-    AccessLogPlace, AuthSpec, Gateway, HistorySpec, Limits, ServerName, ServerSpec, Startup, TlsSpec,
+    AccessLogSpec, AuthSpec, Gateway, HistorySpec, Limits, ServerName, ServerSpec, Startup, TlsSpec,
     TracesSpec, access_log, aggregate, auth, base_path, entry, history, limits, origin, tls, traces,
 };
 
@@ -49,8 +49,8 @@ pub struct FileConfig {
     pub trust_proxies: Vec<IpNet>,
     /// As [`Config::metrics`](super::Config::metrics).
     pub metrics: Option<bool>,
-    /// Where the access log goes; `None`: there is none.
-    pub access_log: Option<AccessLogPlace>,
+    /// The access log; `None`: there is none. Whether a file's lines are JSON is not said here.
+    pub access_log: Option<AccessLogSpec>,
     /// As [`Config::traces`](super::Config::traces).
     pub traces: Option<TracesSpec>,
     /// As [`Config::pins_file`](super::Config::pins_file).
@@ -182,7 +182,7 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<FileConfig, 
         config.gateway = aggregate::read(&node, &names, &mut config.warnings)?;
     }
     if let Some(node) = members.get("accessLog") {
-        config.access_log = access_log::read(&node, surroundings)?;
+        config.access_log = access_log::read(&node, surroundings, &mut config.warnings)?;
     }
     if let Some(node) = members.get("traces") {
         config.traces = traces::read(&node, surroundings, &mut config.warnings)?;

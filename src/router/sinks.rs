@@ -76,7 +76,7 @@ fn access_log(config: &Config) -> Result<Option<Arc<AccessLog>>, StartError> {
         AccessLogPlace::File(path) => Place::File { path: path.clone(), json: spec.json },
     };
     let named = |source| StartError::AccessLog { path: spec.place.to_string(), source };
-    AccessLog::open(place).map(|log| Some(Arc::new(log))).map_err(named)
+    AccessLog::open(place, spec.arguments).map(|log| Some(Arc::new(log))).map_err(named)
 }
 
 fn history(config: &Config) -> Option<Arc<History>> {

@@ -578,10 +578,10 @@ fn the_environment_says_where_traces_go_only_if_there_are_any() {
 fn the_access_log_is_a_file_or_the_log_in_the_form_of_that() {
     let place = |line: &str| settled(line).access_log;
     assert_eq!(place("-- a"), None);
-    assert_eq!(place("--access-log - -- a"), Some(AccessLogSpec { place: AccessLogPlace::Log, json: false }));
+    assert_eq!(place("--access-log - -- a"), Some(AccessLogSpec::new(AccessLogPlace::Log)));
     let file = AccessLogPlace::File(PathBuf::from("x.log"));
     assert_eq!(
         place("--log-format json --access-log x.log -- a"),
-        Some(AccessLogSpec { place: file, json: true })
+        Some(AccessLogSpec { json: true, ..AccessLogSpec::new(file) })
     );
 }

@@ -12,37 +12,45 @@ const LONGEST: usize = 128;
 
 /// Who called what, as a line has it.
 #[derive(Clone, Copy)]
-struct Told<'a>(Option<&'a Names>);
+pub(super) struct Told<'a> {
+    names: Option<&'a Names>,
+    with_arguments: bool,
+}
 
 impl<'a> Told<'a> {
-    fn of(call: &Ended<'a>) -> Self {
-        Self(call.names.map(|names| &**names))
+    /// What is told of this one.
+    pub(super) fn of(call: &Ended<'a>, with_arguments: bool) -> Self {
+        Self { names: call.names.map(|names| &**names), with_arguments }
+    }
+
+    /// With what a tool was called, if that is asked for. Another sink may have asked for it, too.
+    pub(super) fn arguments(self) -> Option<&'a str> {
+        self.names?.arguments.as_deref().filter(|_| self.with_arguments)
     }
 
     fn who(self) -> &'a str {
-        self.0.map_or("", |names| &names.caller)
+        self.names.map_or("", |names| &names.caller)
     }
 
     fn tool(self) -> Option<Cow<'a, str>> {
-        self.0?.tool.as_deref().map(cut)
+        self.names?.tool.as_deref().map(cut)
     }
 
     fn session(self) -> Option<&'a str> {
-        self.0?.session.as_deref()
+        self.names?.session.as_deref()
     }
 
     fn request(self) -> Option<&'a str> {
-        self.0.map(|names| names.request.as_str())
+        self.names.map(|names| names.request.as_str())
     }
 
     fn trace(self) -> Option<&'a Trace> {
-        self.0?.trace.as_ref()
+        self.names?.trace.as_ref()
     }
 }
 
 /// Into the log of the process, which knows its form.
-pub(super) fn log(call: &Ended<'_>) {
-    let told = Told::of(call);
+pub(super) fn log(call: &Ended<'_>, told: Told<'_>) {
     tracing::info!(
         target: TARGET,
         server = &**call.server,
@@ -58,12 +66,12 @@ pub(super) fn log(call: &Ended<'_>) {
         eras = call.eras.map(Eras::as_str),
         request = told.request(),
         trace = told.trace().map(Trace::id_text),
+        arguments = told.arguments(),
     );
 }
 
 /// Writes a line for people. By hand, not by formatters: half of what a line costs would be theirs.
-pub(super) fn as_text(call: &Ended<'_>, clock: &mut Clock, text: &mut String) {
-    let told = Told::of(call);
+pub(super) fn as_text(call: &Ended<'_>, told: Told<'_>, clock: &mut Clock, text: &mut String) {
     clock.write(call.ended, text);
     text.extend([" server=", call.server]);
     word(text, " who=", told.who());
@@ -93,6 +101,9 @@ pub(super) fn as_text(call: &Ended<'_>, clock: &mut Clock, text: &mut String) {
     if let Some(trace) = told.trace() {
         text.push_str(" trace=");
         trace.write_id(text);
+    }
+    if let Some(arguments) = told.arguments() {
+        word(text, " arguments=", arguments);
     }
 }
 
@@ -162,8 +173,7 @@ static PLAIN: [bool; 256] = {
 };
 
 /// Writes a line for machines.
-pub(super) fn as_json(call: &Ended<'_>, text: &mut String) {
-    let told = Told::of(call);
+pub(super) fn as_json(call: &Ended<'_>, told: Told<'_>, text: &mut String) {
     let line = Line {
         at: humantime::format_rfc3339_millis(call.ended).to_string(),
         server: call.server,
@@ -179,6 +189,7 @@ pub(super) fn as_json(call: &Ended<'_>, text: &mut String) {
         eras: call.eras.map(Eras::as_str),
         request: told.request(),
         trace: told.trace().map(Trace::id_text),
+        arguments: told.arguments(),
     };
     // It has nothing that JSON could not say.
     text.push_str(&serde_json::to_string(&line).unwrap_or_default());
@@ -207,6 +218,8 @@ struct Line<'a> {
     request: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<&'a str>,
 }
 
 /// To the thousandth.
@@ -237,7 +250,7 @@ mod tests {
             caller: "alice of sales".into(),
             tool: Some("a\nb \"\u{202e}c\u{1b}[31m".into()),
             session: Some("ab12".into()),
-            arguments: None,
+            arguments: Some("{\"a\":\"b\\n\"}".into()),
             revision: None,
             request: RequestId::given(b"r-1").unwrap(),
             trace: None,
@@ -255,15 +268,20 @@ mod tests {
             sent: 20,
         };
         let (mut text, mut json) = (String::new(), String::new());
-        as_text(&call, &mut Clock::default(), &mut text);
+        let (silent, asked) = (Told::of(&call, false), Told::of(&call, true));
+        as_text(&call, silent, &mut Clock::default(), &mut text);
         assert_eq!(
             text,
             "1970-01-01T00:00:00.000Z server=files who=\"alice of sales\" method=tools/call \
              tool=\"a\\nb \\\"\\u{202e}c\\u{1b}[31m\" outcome=error code=-32602 ms=1.234 bytes_in=10 bytes_out=20 \
              session=ab12 request=r-1"
         );
-        as_json(&call, &mut json);
-        assert!(!json.contains('\n'), "{json}");
+        let plain = text.clone();
+        text.clear();
+        as_text(&call, asked, &mut Clock::default(), &mut text);
+        assert_eq!(text, plain + r#" arguments="{\"a\":\"b\\n\"}""#);
+        as_json(&call, silent, &mut json);
+        assert!(!json.contains('\n') && !json.contains("arguments"), "{json}");
         let line: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((&line["tool"], &line["code"]), (&"a\nb \"\u{202e}c\u{1b}[31m".into(), &(-32602).into()));
     }

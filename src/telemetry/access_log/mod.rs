@@ -19,8 +19,9 @@ use std::time::Duration;
 /// The target of its lines where they go to the log of the process.
 pub const TARGET: &str = "access";
 
-/// Lines that wait to be written; what comes beyond them is dropped and counted.
+/// Lines that wait to be written, and their bytes; what comes beyond them is dropped and counted.
 const MOST: usize = 1 << 14;
+const MOST_BYTES: usize = 16 << 20;
 
 /// How long a line may wait for others.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -44,6 +45,7 @@ pub enum Place {
 pub struct AccessLog {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    with_arguments: bool,
 }
 
 #[derive(Debug)]
@@ -61,18 +63,18 @@ struct Waiting {
 }
 
 impl AccessLog {
-    /// Begins one.
+    /// Begins one. `with_arguments`: it says with what tools were called, too, as far as that may be shown.
     ///
     /// # Errors
     /// The file cannot be opened, or there can be no thread.
-    pub fn open(place: Place) -> io::Result<Self> {
-        let mut sheet = Sheet::of(&place);
-        let shared = Arc::new(Shared::new(Sheet::of(&place)));
+    pub fn open(place: Place, with_arguments: bool) -> io::Result<Self> {
+        let mut sheet = Sheet::of(&place, with_arguments);
+        let shared = Arc::new(Shared::new(Sheet::of(&place, with_arguments)));
         let mut pen = Pen::at(place)?;
         let its = shared.clone();
         let writer = std::thread::Builder::new().name("access".to_owned());
         let writer = writer.spawn(move || while its.pass_on(&mut pen, &mut sheet) {})?;
-        Ok(Self { shared, writer: Mutex::new(Some(writer)) })
+        Ok(Self { shared, writer: Mutex::new(Some(writer)), with_arguments })
     }
 
     /// Opens the file again: the one that was written to may have another name by now.
@@ -103,9 +105,13 @@ impl Sink for AccessLog {
         true
     }
 
+    fn wants_arguments(&self) -> bool {
+        self.with_arguments
+    }
+
     fn ended(&self, call: &Ended<'_>) {
         let mut waiting = self.shared.lock();
-        if waiting.sheet.count() >= MOST {
+        if waiting.sheet.count() >= MOST || waiting.sheet.bytes() >= MOST_BYTES {
             waiting.dropped += 1;
             return;
         }
@@ -160,7 +166,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::Outcome;
+    use crate::telemetry::{Names, Outcome, RequestId};
     use std::time::{Instant, SystemTime};
 
     pub(super) fn ended(server: &Arc<str>) -> Ended<'_> {
@@ -181,12 +187,30 @@ mod tests {
     #[test]
     fn what_nobody_writes_is_bounded_and_counted() {
         for place in [Place::Log, Place::File { path: PathBuf::new(), json: true }] {
-            let shared = Arc::new(Shared::new(Sheet::of(&place)));
-            let log = AccessLog { shared, writer: Mutex::new(None) };
+            let log = || {
+                let shared = Arc::new(Shared::new(Sheet::of(&place, true)));
+                AccessLog { shared, writer: Mutex::new(None), with_arguments: true }
+            };
             let server: Arc<str> = "files".into();
-            (0..=MOST).for_each(|_| log.ended(&ended(&server)));
-            let waiting = log.shared.lock();
+            let many = log();
+            (0..=MOST).for_each(|_| many.ended(&ended(&server)));
+            let waiting = many.shared.lock();
             assert_eq!((waiting.sheet.count(), waiting.dropped), (MOST, 1));
+            drop(waiting);
+
+            let names = Arc::new(Names {
+                caller: "ann".into(),
+                tool: None,
+                session: None,
+                arguments: Some("x".repeat(MOST_BYTES / 4).into()),
+                revision: None,
+                request: RequestId::fresh(),
+                trace: None,
+            });
+            let large = log();
+            (0..6).for_each(|_| large.ended(&Ended { names: Some(&names), ..ended(&server) }));
+            let waiting = large.shared.lock();
+            assert_eq!((waiting.sheet.count(), waiting.dropped), (4, 2));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What writes the access log.
 
 use super::Place;
-use super::sheet::{Note, Sheet};
+use super::sheet::Sheet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -29,12 +29,9 @@ impl Pen {
 
     /// Writes all that stands there.
     pub(super) fn write(&mut self, sheet: &Sheet) {
-        let (text, count) = match sheet {
-            Sheet::Notes(notes) => return notes.iter().for_each(Note::log),
-            Sheet::Lines { count: 0, .. } => return,
-            Sheet::Lines { text, count, .. } => (text, *count),
-        };
+        sheet.log();
         let (Place::File { path, .. }, Some(file)) = (&self.place, &mut self.file) else { return };
+        let Some(text) = sheet.lines() else { return };
         let before = self.lost;
         // Whatever stands there half ends.
         let ended = if before > 0 { file.write_all(b"\n") } else { Ok(()) };
@@ -45,7 +42,7 @@ impl Pen {
                 tracing::info!(file = %path.display(), lost = before, "the access log can be written again");
             }
             Err(error) => {
-                self.lost += count;
+                self.lost += sheet.count();
                 // A full disk is said once, not for each line.
                 if before == 0 {
                     tracing::warn!(file = %path.display(), %error, "the access log cannot be written: its lines are lost until it can");
@@ -93,7 +90,7 @@ mod tests {
         std::fs::write(&path, "half a li").unwrap();
         let place = Place::File { path: "/dev/full".into(), json: false };
         let sheet = |count| {
-            let mut sheet = Sheet::of(&place);
+            let mut sheet = Sheet::of(&place, false);
             (0..count).for_each(|_| sheet.add(&ended(&server)));
             sheet
         };

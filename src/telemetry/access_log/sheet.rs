@@ -1,6 +1,6 @@
 //! What waits to be written.
 
-use super::line::{Clock, as_json, as_text, log};
+use super::line::{Clock, Told, as_json, as_text, log};
 use super::{Ended, Place};
 use crate::telemetry::{Eras, Names, Outcome};
 use std::sync::Arc;
@@ -11,7 +11,14 @@ const KEPT: usize = 1 << 20;
 
 /// Requests that wait together.
 #[derive(Debug)]
-pub(super) enum Sheet {
+pub(super) struct Sheet {
+    entries: Entries,
+    with_arguments: bool,
+}
+
+/// As they wait.
+#[derive(Debug)]
+enum Entries {
     /// For a file: the lines as they will stand there.
     Lines {
         /// They are JSON.
@@ -24,12 +31,17 @@ pub(super) enum Sheet {
         count: usize,
     },
     /// For the log of the process, which writes them its own way.
-    Notes(Vec<Note>),
+    Notes {
+        /// Each of them.
+        notes: Vec<Note>,
+        /// Bytes of what they were called with.
+        bytes: usize,
+    },
 }
 
 /// A request that has ended, as it is kept.
 #[derive(Debug)]
-pub(super) struct Note {
+struct Note {
     server: Arc<str>,
     method: &'static str,
     names: Option<Arc<Names>>,
@@ -43,49 +55,82 @@ pub(super) struct Note {
 }
 
 impl Sheet {
-    /// An empty one.
-    pub(super) fn of(place: &Place) -> Self {
-        match place {
-            Place::Log => Self::Notes(Vec::new()),
+    /// An empty one. `with_arguments`: it says with what tools were called.
+    pub(super) fn of(place: &Place, with_arguments: bool) -> Self {
+        let entries = match place {
+            Place::Log => Entries::Notes { notes: Vec::new(), bytes: 0 },
             Place::File { json, .. } => {
-                Self::Lines { json: *json, clock: Clock::default(), text: String::new(), count: 0 }
+                Entries::Lines { json: *json, clock: Clock::default(), text: String::new(), count: 0 }
             }
-        }
+        };
+        Self { entries, with_arguments }
     }
 
     /// One more.
     pub(super) fn add(&mut self, call: &Ended<'_>) {
-        match self {
-            Self::Lines { json, clock, text, count } => {
+        let told = Told::of(call, self.with_arguments);
+        match &mut self.entries {
+            Entries::Lines { json, clock, text, count } => {
                 if *json {
-                    as_json(call, text);
+                    as_json(call, told, text);
                 } else {
-                    as_text(call, clock, text);
+                    as_text(call, told, clock, text);
                 }
                 text.push('\n');
                 *count += 1;
             }
-            Self::Notes(notes) => notes.push(Note::of(call)),
+            Entries::Notes { notes, bytes } => {
+                *bytes += told.arguments().map_or(0, str::len);
+                notes.push(Note::of(call));
+            }
         }
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        match self {
-            Self::Lines { count, .. } => *count,
-            Self::Notes(notes) => notes.len(),
+        match &self.entries {
+            Entries::Lines { count, .. } => *count,
+            Entries::Notes { notes, .. } => notes.len(),
+        }
+    }
+
+    /// Bytes of all that is long in them.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.entries {
+            Entries::Lines { text, .. } => text.len(),
+            Entries::Notes { bytes, .. } => *bytes,
+        }
+    }
+
+    /// The lines for a file, if there are any.
+    pub(super) fn lines(&self) -> Option<&str> {
+        match &self.entries {
+            Entries::Lines { text, .. } if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Puts what is for the log of the process there.
+    pub(super) fn log(&self) {
+        if let Entries::Notes { notes, .. } = &self.entries {
+            for note in notes {
+                note.log(self.with_arguments);
+            }
         }
     }
 
     /// Forgets them all, and keeps their memory.
     pub(super) fn clear(&mut self) {
-        match self {
-            Self::Lines { text, count, .. } => {
+        match &mut self.entries {
+            Entries::Lines { text, count, .. } => {
                 text.clear();
                 text.shrink_to(KEPT);
                 *count = 0;
             }
-            Self::Notes(notes) => notes.clear(),
+            Entries::Notes { notes, bytes } => {
+                notes.clear();
+                *bytes = 0;
+            }
         }
     }
 }
@@ -107,8 +152,8 @@ impl Note {
     }
 
     /// Puts it into the log of the process.
-    pub(super) fn log(&self) {
-        log(&Ended {
+    fn log(&self, with_arguments: bool) {
+        let call = Ended {
             server: &self.server,
             method: self.method,
             names: self.names.as_ref(),
@@ -119,6 +164,7 @@ impl Note {
             took: self.took,
             received: self.received,
             sent: self.sent,
-        });
+        };
+        log(&call, Told::of(&call, with_arguments));
     }
 }
