@@ -138,6 +138,22 @@ async fn arguments_are_recorded_where_that_is_wished_without_secrets_and_cut() {
     assert_eq!(calls[0]["arguments"], r#"{"password":"***","text":"with ***"}"#);
     let long = calls[1]["arguments"].as_str().unwrap();
     assert!(long.len() < 17 << 10 && long.ends_with('…'), "{}", long.len());
+
+    // What the access log asks for is none of the history's business.
+    let router = Router::with_file(|directory| {
+        let access_log = json!({ "file": "access.log", "arguments": true });
+        let history = json!({ "file": directory.join("calls.db") });
+        json!({ "mcpServers": { "a": demo() }, "accessLog": access_log, "history": history })
+    })
+    .await;
+    Client::open(router.mcp("a")).await.ask("echo", json!({ "text": "x" })).await;
+    let calls = recorded(&router.path("calls.db"), &["--tool", "echo"], 1).await;
+    assert!(!calls[0]["arguments"].is_string(), "{calls:?}");
+    let written = async || {
+        let text = std::fs::read_to_string(router.path("access.log")).ok();
+        text.filter(|text| text.contains(r#"arguments="{\"text\":\"x\"}""#))
+    };
+    eventually("the access log has them", written).await;
 }
 
 #[tokio::test]

@@ -136,7 +136,8 @@ impl Sink for History {
 
     fn ended(&self, call: &Ended<'_>) {
         let names = call.names;
-        let arguments = names.and_then(|names| names.arguments.clone());
+        // The access log may have asked for them, too.
+        let arguments = names.filter(|_| self.options.arguments).and_then(|names| names.arguments.clone());
         let bytes = arguments.as_ref().map_or(0, |arguments| arguments.len());
         if self.shared.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > WAITING_BYTES {
             self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
