@@ -29,10 +29,10 @@ impl Outcome {
 
     /// What an answer says. `is_call`: to the call of a tool. `failed`: it is known to be an error.
     pub fn of(answer: &Bytes, is_call: bool, failed: bool) -> Self {
-        static IS_ERROR: LazyLock<memmem::Finder<'static>> =
-            LazyLock::new(|| memmem::Finder::new(b"\"isError\""));
-        // Most results are not read: a result may be large.
-        if !(failed || is_call && IS_ERROR.find(answer).is_some()) {
+        static IS_ERROR: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(KEY));
+        // Most results are not read: a result may be large, and many say that they are no errors.
+        let may_be_error = || IS_ERROR.find_iter(answer).any(|at| is_true(&answer[at + KEY.len()..]));
+        if !(failed || is_call && may_be_error()) {
             return Self::Ok;
         }
         let Ok(message) = Message::own(answer.clone()) else { return Self::Ok };
@@ -101,6 +101,15 @@ const fn words() -> [&'static str; 5 + Code::ALL.len()] {
     all
 }
 
+/// The key by which a result says that it is an error, or is none.
+const KEY: &[u8] = b"\"isError\"";
+
+/// Whether what comes behind a key is the value `true`.
+fn is_true(behind: &[u8]) -> bool {
+    let value = behind.trim_ascii_start().strip_prefix(b":");
+    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"true"))
+}
+
 /// The numbers that only the router uses.
 const OWN: std::ops::RangeInclusive<i64> = -31010..=-31001;
 
@@ -142,6 +151,8 @@ mod tests {
         assert_eq!(of(result(r#"{"isError":true}"#), false), Outcome::ToolError);
         assert_eq!(of(result(r#"{"isError":false}"#), false), Outcome::Ok);
         assert_eq!(of(result(r#"{"content":[{"text":"\"isError\":true"}]}"#), false), Outcome::Ok);
+        assert_eq!(of(result(r#"{"_meta":{"isError":false},"isError" : true}"#), false), Outcome::ToolError);
+        assert_eq!(of(result(r#"{"_meta":{"isError":true},"isError":false}"#), false), Outcome::Ok);
         assert_eq!(of(error(-32602), true), Outcome::ServerError(-32602));
         assert_eq!(of(error(-31003), true), Outcome::Refused(Code::RequestTimeout));
         assert_eq!(of(error(-32800), true), Outcome::Cancelled);
