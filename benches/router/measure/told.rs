@@ -16,14 +16,16 @@ pub(super) async fn take(lab: &mut Lab) -> Result<()> {
     // It ends with this measure.
     let mut collector = JoinSet::new();
     collector.spawn(collect(listener));
-    for (told, what, floor) in [
-        (Told::AccessLog, "access log", 0.95),
-        (Told::Collector(url.clone()), "traces", 0.92),
-        (Told::Both(url), "both", 0.92),
+    // The last one is compared with a router that observes nothing at all.
+    for (told, what, metrics, floor) in [
+        (Told::AccessLog, "access log", true, 0.95),
+        (Told::Collector(url.clone()), "traces", true, 0.92),
+        (Told::Both(url), "metrics, access log and traces", false, 0.92),
     ] {
         for sessions in [16, 64] {
-            let mounts = Mounts { sessions, ..Mounts::default() };
-            lab.beside(what, floor, &Mounts { told: told.clone(), ..mounts.clone() }, &mounts).await?;
+            let mounts = Mounts { sessions, metrics, ..Mounts::default() };
+            lab.beside(what, floor, &Mounts { told: told.clone(), metrics: true, ..mounts.clone() }, &mounts)
+                .await?;
         }
     }
     Ok(())
