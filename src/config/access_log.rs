@@ -87,16 +87,11 @@ fn place(node: &Node<'_>, surroundings: &Surroundings<'_>, wanted: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::tests::part;
     use super::*;
 
     fn access_log(text: &str) -> Result<(Option<AccessLogSpec>, Vec<String>), String> {
-        let json = Json::parse(text).unwrap();
-        let variables = |name: &str| (name == "NAME").then(|| "calls".to_owned());
-        let surroundings =
-            Surroundings { directory: Path::new("/etc/it"), variables: &variables, is_file: &|_| false };
-        let mut warnings = Vec::new();
-        let spec = read(&Node::root(&json), &surroundings, &mut warnings);
-        spec.map(|spec| (spec, warnings)).map_err(|problem| problem.to_string())
+        part(text, "/etc/it", ("NAME", "calls"), read).map_err(|problem| problem.to_string())
     }
 
     #[test]

@@ -131,20 +131,18 @@ pub(super) fn read(
 
 #[cfg(test)]
 mod tests {
-    use super::super::json::Json;
+    use super::super::file::tests::part;
     use super::super::keys::{digest, hexadecimal};
     use super::*;
 
     const KEY: &str = "a-very-long-secret-of-alice";
 
     fn parsed(auth: &str) -> Result<(AuthSpec, Vec<String>), Problem> {
-        let json = Json::parse(&format!(r#"{{"auth": {auth}}}"#)).unwrap();
-        let node = Node::root(&json).members("an object").unwrap().get("auth").unwrap();
-        let variables = |name: &str| (name == "KEY").then(|| KEY.to_owned());
-        let surroundings =
-            Surroundings { directory: Path::new("/nowhere"), variables: &variables, is_file: &|_| false };
-        let mut warnings = Vec::new();
-        read(&node, &surroundings, &mut warnings).map(|spec| (spec, warnings))
+        let file = format!(r#"{{"auth": {auth}}}"#);
+        part(&file, "/nowhere", ("KEY", KEY), |node, surroundings, warnings| {
+            let node = node.members("an object").unwrap().get("auth").unwrap();
+            read(&node, surroundings, warnings)
+        })
     }
 
     fn refusal(auth: &str) -> String {

@@ -375,4 +375,4 @@ fn directory_of(path: &Path) -> std::io::Result<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -129,17 +129,11 @@ pub(super) fn read(
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::tests::part;
     use super::*;
-    use std::path::Path;
 
     fn traces(text: &str) -> Result<(Option<TracesSpec>, Vec<String>), String> {
-        let json = Json::parse(text).unwrap();
-        let variables = |name: &str| (name == "KEY").then(|| "s3cret".to_owned());
-        let surroundings =
-            Surroundings { directory: Path::new("/"), variables: &variables, is_file: &|_| false };
-        let mut warnings = Vec::new();
-        let spec = read(&Node::root(&json), &surroundings, &mut warnings);
-        spec.map(|spec| (spec, warnings)).map_err(|problem| problem.to_string())
+        part(text, "/", ("KEY", "s3cret"), read).map_err(|problem| problem.to_string())
     }
 
     #[test]

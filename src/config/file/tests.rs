@@ -26,6 +26,21 @@ fn read(text: &str) -> Result<FileConfig, Problem> {
     parse(text, &surroundings)
 }
 
+/// What `read` makes of a text as a part of a file in this directory, where one variable has a value; and its warnings.
+pub(in crate::config) fn part<T>(
+    text: &str,
+    directory: &str,
+    (name, value): (&str, &str),
+    read: impl FnOnce(&Node<'_>, &Surroundings<'_>, &mut Vec<String>) -> Result<T, Problem>,
+) -> Result<(T, Vec<String>), Problem> {
+    let json = Json::parse(text).unwrap();
+    let variables = |asked: &str| (asked == name).then(|| value.to_owned());
+    let directory = Path::new(directory);
+    let surroundings = Surroundings { directory, variables: &variables, is_file: &|_| false };
+    let mut warnings = Vec::new();
+    read(&Node::root(&json), &surroundings, &mut warnings).map(|read| (read, warnings))
+}
+
 fn refusal(text: &str) -> String {
     match read(text) {
         Ok(config) => panic!("accepted: {config:?}"),
