@@ -1,5 +1,5 @@
-//! The access log: one line for each request, without what it asked for, and a name that ties it to its answer and to what else
-//! is logged for it.
+//! The access log: one line for each request, without what it asked for unless that is wished, and a name that ties it to its
+//! answer and to what else is logged for it.
 
 #![cfg(unix)]
 

@@ -13,7 +13,7 @@ pub struct Call {
     meter: Meter,
     begun: Instant,
     method: Method,
-    names: Option<Arc<Names>>,
+    names: Option<Box<Names>>,
     eras: Option<Eras>,
     received: usize,
     has_ended: bool,
@@ -55,13 +55,11 @@ pub struct Ended<'a> {
     /// One of the methods that there are, or `other`.
     pub method: &'static str,
     /// Who called what, where somebody wants to know.
-    pub names: Option<&'a Arc<Names>>,
+    pub names: Option<&'a Names>,
     /// Which eras it has crossed; nothing if it never came to a session.
     pub eras: Option<Eras>,
     /// How it ended.
     pub outcome: Outcome,
-    /// When it began.
-    pub begun: Instant,
     /// When it ended, by the clock on the wall.
     pub ended: SystemTime,
     /// How long it took.
@@ -103,7 +101,7 @@ impl Call {
     pub(super) fn begin(
         meter: Meter,
         method: Method,
-        names: Option<Arc<Names>>,
+        names: Option<Box<Names>>,
         received: usize,
         begun: Instant,
     ) -> Self {
@@ -125,8 +123,7 @@ impl Call {
     ) {
         self.eras = Some(eras);
         self.meter.measured().waited_for_turn.add(now.saturating_duration_since(self.begun));
-        // Nobody else has them before the end.
-        if let Some(names) = self.names.as_mut().and_then(Arc::get_mut) {
+        if let Some(names) = &mut self.names {
             names.revision = revision();
         }
         self.is_of_session(session);
@@ -134,7 +131,7 @@ impl Call {
 
     /// In which session it was asked, also where that does not pass it on.
     pub fn is_of_session(&mut self, session: &str) {
-        if let Some(names) = self.names.as_mut().and_then(Arc::get_mut) {
+        if let Some(names) = &mut self.names {
             names.session = Some(session.into());
         }
     }
@@ -171,10 +168,9 @@ impl Call {
         let ended = Ended {
             server: self.meter.server(),
             method: self.method.as_str(),
-            names: self.names.as_ref(),
+            names: self.names.as_deref(),
             eras: self.eras,
             outcome,
-            begun: self.begun,
             ended: SystemTime::now(),
             took,
             received: self.received,

@@ -120,7 +120,7 @@ impl Meter {
         let observer = &self.0.observer;
         let names = observer.wants_names.then(|| {
             let arguments = if observer.wants_arguments { arguments() } else { None };
-            Arc::new(Names::of(caller, tool(), arguments, self.trace(request.body())))
+            Box::new(Names::of(caller, tool(), arguments, self.trace(request.body())))
         });
         let (method, received) = (Method::of(request.method()), request.raw().len());
         Call::begin(self.clone(), method, names, received, Instant::now())
@@ -135,7 +135,7 @@ impl Meter {
         begun: Instant,
         outcome: Outcome,
     ) {
-        let names = || Arc::new(Names::of(caller, tool(), None, self.trace(request.body())));
+        let names = || Box::new(Names::of(caller, tool(), None, self.trace(request.body())));
         let names = self.0.observer.wants_names.then(names);
         let (method, received) = (Method::of(request.method()), request.raw().len());
         Call::begin(self.clone(), method, names, received, begun).end(outcome, 0);

@@ -19,7 +19,8 @@ pub fn find_string(json: &str, path: &[&str]) -> Option<String> {
 }
 
 /// The string that the member `key` of an object is, if there is no other that some parser would take for it: where a key
-/// stands twice they differ, and those of Go do not mind its case. `key` is in small letters.
+/// stands twice they differ, and those of Go do not mind its case. `key` is in small letters, `json` a part of a message, which
+/// is known to be JSON.
 pub fn only_string<'a>(json: &'a str, key: &str) -> Option<Cow<'a, str>> {
     if let Some(plain) = first_and_only_string(json, key) {
         return Some(plain.into());
@@ -30,8 +31,8 @@ pub fn only_string<'a>(json: &'a str, key: &str) -> Option<Cow<'a, str>> {
     plain.or_else(|_| serde_json::from_str(text).map(Cow::Owned)).ok()
 }
 
-/// The same where it is easily seen, as in nearly every call of a tool: it is the first member of an object that is known to be
-/// JSON, there are only plain letters, and no other string is like its key.
+/// The same where it is easily seen, as in nearly every call of a tool: it is the first member, there are only plain
+/// letters, and no other string is like its key.
 fn first_and_only_string<'a>(json: &'a str, key: &str) -> Option<&'a str> {
     let rest = json.strip_prefix("{\"")?.strip_prefix(key)?.strip_prefix("\":\"")?;
     let end = memchr(b'"', rest.as_bytes())?;

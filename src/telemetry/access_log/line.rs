@@ -20,7 +20,7 @@ pub(super) struct Told<'a> {
 impl<'a> Told<'a> {
     /// What is told of this one.
     pub(super) fn of(call: &Ended<'a>, with_arguments: bool) -> Self {
-        Self { names: call.names.map(|names| &**names), with_arguments }
+        Self { names: call.names, with_arguments }
     }
 
     /// With what a tool was called, if that is asked for. Another sink may have asked for it, too.
@@ -241,8 +241,6 @@ fn cut(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::telemetry::{Outcome, RequestId};
-    use std::sync::Arc;
-    use std::time::Instant;
 
     #[test]
     fn a_request_is_one_line_whatever_its_client_calls_things() {
@@ -257,11 +255,10 @@ mod tests {
         };
         let call = Ended {
             server: &"files".into(),
-            names: Some(&Arc::new(names)),
+            names: Some(&names),
             method: "tools/call",
             eras: None,
             outcome: Outcome::ServerError(-32602),
-            begun: Instant::now(),
             ended: SystemTime::UNIX_EPOCH,
             took: Duration::from_micros(1234),
             received: 10,

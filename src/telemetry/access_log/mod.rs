@@ -1,4 +1,4 @@
-//! The access log: a line for each request that has ended, without what it asked for.
+//! The access log: a line for each request that has ended, without what it asked for unless that is wished.
 //!
 //! A line is written into memory where its request ends; a thread puts what is there into the file some twenty times a second.
 //! So nobody waits for a disk, and a line costs little more than its text.
@@ -167,7 +167,7 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::telemetry::{Names, Outcome, RequestId};
-    use std::time::{Instant, SystemTime};
+    use std::time::SystemTime;
 
     pub(super) fn ended(server: &Arc<str>) -> Ended<'_> {
         Ended {
@@ -176,7 +176,6 @@ mod tests {
             names: None,
             eras: None,
             outcome: Outcome::Ok,
-            begun: Instant::now(),
             ended: SystemTime::now(),
             took: Duration::ZERO,
             received: 1,
@@ -198,7 +197,7 @@ mod tests {
             assert_eq!((waiting.sheet.count(), waiting.dropped), (MOST, 1));
             drop(waiting);
 
-            let names = Arc::new(Names {
+            let names = Names {
                 caller: "ann".into(),
                 tool: None,
                 session: None,
@@ -206,7 +205,7 @@ mod tests {
                 revision: None,
                 request: RequestId::fresh(),
                 trace: None,
-            });
+            };
             let large = log();
             (0..6).for_each(|_| large.ended(&Ended { names: Some(&names), ..ended(&server) }));
             let waiting = large.shared.lock();

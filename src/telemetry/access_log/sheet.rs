@@ -4,7 +4,7 @@ use super::line::{Clock, Told, as_json, as_text, log};
 use super::{Ended, Place};
 use crate::telemetry::{Eras, Names, Outcome};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// Memory for lines that is kept for the next ones.
 const KEPT: usize = 1 << 20;
@@ -44,10 +44,9 @@ enum Entries {
 struct Note {
     server: Arc<str>,
     method: &'static str,
-    names: Option<Arc<Names>>,
+    names: Option<Names>,
     eras: Option<Eras>,
     outcome: Outcome,
-    begun: Instant,
     ended: SystemTime,
     took: Duration,
     received: usize,
@@ -143,7 +142,6 @@ impl Note {
             names: call.names.cloned(),
             eras: call.eras,
             outcome: call.outcome,
-            begun: call.begun,
             ended: call.ended,
             took: call.took,
             received: call.received,
@@ -159,7 +157,6 @@ impl Note {
             names: self.names.as_ref(),
             eras: self.eras,
             outcome: self.outcome,
-            begun: self.begun,
             ended: self.ended,
             took: self.took,
             received: self.received,

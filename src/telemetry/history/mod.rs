@@ -192,7 +192,7 @@ mod tests {
 
     /// A call that took so many milliseconds has ended.
     fn end(history: &History, ms: u64, outcome: Outcome, arguments: Option<&str>) {
-        let names = Arc::new(Names {
+        let names = Names {
             caller: "ann".into(),
             tool: Some("t".into()),
             session: None,
@@ -200,14 +200,13 @@ mod tests {
             revision: None,
             request: RequestId::fresh(),
             trace: None,
-        });
+        };
         history.ended(&Ended {
             server: &"a".into(),
             method: "tools/call",
             names: Some(&names),
             eras: None,
             outcome,
-            begun: Instant::now(),
             ended: SystemTime::now(),
             took: Duration::from_millis(ms),
             received: 1,

@@ -104,7 +104,7 @@ impl<'a> Writer<'a> {
 }
 
 /// A number in as few groups of seven bits as hold it, the lowest first; all but the last say that more follow.
-pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
+fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value > 0x7f {
         out.push(low_bits(value) | 0x80);
         value >>= 7;

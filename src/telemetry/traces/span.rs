@@ -106,20 +106,21 @@ impl Attributes<'_, '_> {
     )]
     #[inline(always)]
     pub(super) fn text(&mut self, key: &str, value: &str) {
-        // There are a dozen in each span: nothing is moved for them.
-        let any = field_length(value.len());
-        self.message.head(self.field, field_length(key.len()) + field_length(any));
-        self.message.text(1, key);
-        self.message.head(2, any);
+        self.pair(key, field_length(value.len()));
         self.message.text(1, value);
     }
 
     fn number(&mut self, key: &str, value: usize) {
-        let any = 1 + varint_length(value as u64);
-        self.message.head(self.field, field_length(key.len()) + field_length(any));
-        self.message.text(1, key);
-        self.message.head(2, any);
+        self.pair(key, 1 + varint_length(value as u64));
         self.message.number(3, value as u64);
+    }
+
+    /// The beginning of a pair whose value is a field of so many bytes, which follows. Nothing is moved for it.
+    #[inline]
+    fn pair(&mut self, key: &str, length: usize) {
+        self.message.head(self.field, field_length(key.len()) + field_length(length));
+        self.message.text(1, key);
+        self.message.head(2, length);
     }
 }
 
@@ -133,7 +134,7 @@ mod tests {
     use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
     use prost::Message;
     use std::sync::Arc;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     fn span(outcome: Outcome, params: &str) -> (Span, Trace) {
         let trace = Trace::of(params, None, Share::of(1.0));
@@ -144,7 +145,6 @@ mod tests {
             names: None,
             eras: None,
             outcome,
-            begun: Instant::now(),
             ended: SystemTime::UNIX_EPOCH + Duration::from_secs(7),
             took,
             received: 300,
